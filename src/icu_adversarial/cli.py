@@ -1,0 +1,90 @@
+"""The command line: one command per DVC stage, and helpers. Imports lazily and holds no logic."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import icu_adversarial
+from icu_adversarial.errors import InputError
+from icu_adversarial.params import Objective, load_params
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+ObjectiveOption = Annotated[Objective, typer.Option(help="What a best attack maximises.")]
+
+
+def _run(stage: str, **options: str) -> None:
+    """Call icu_adversarial.stages.STAGE.run(params, **options)."""
+    import_module(f"icu_adversarial.stages.{stage}").run(load_params(), **options)
+
+
+@app.command()
+def synthesize() -> None:
+    """Generate the synthetic hospital as raw MIMIC-III tables."""
+    _run("synthesize")
+
+
+@app.command()
+def extract() -> None:
+    """Raw records → one table of stays, one of events."""
+    _run("extract")
+
+
+@app.command()
+def preprocess() -> None:
+    """Stays and events → cohort, hourly grid, folds and held-out test set."""
+    _run("preprocess")
+
+
+@app.command("tune_model")
+def tune_model() -> None:
+    """Search the network's hyperparameters on the training subjects."""
+    _run("tune_model")
+
+
+@app.command()
+def train() -> None:
+    """Train one network per fold; evaluate out of fold and on the held-out test set."""
+    _run("train")
+
+
+@app.command("tune_attack")
+def tune_attack(objective: ObjectiveOption) -> None:
+    """Search the attack's hyperparameters on training stays."""
+    _run("tune_attack", objective=objective)
+
+
+@app.command()
+def attack(objective: ObjectiveOption) -> None:
+    """Attack every stay with a model that never saw its subject."""
+    _run("attack", objective=objective)
+
+
+@app.command()
+def analyze(objective: ObjectiveOption) -> None:
+    """Perturbations → susceptibility maps."""
+    _run("analyze", objective=objective)
+
+
+def _refuse_another_checkout() -> None:
+    """A queued experiment runs in a copy of the repository: running the original's code there would record the wrong hash."""
+    package = Path(icu_adversarial.__file__).resolve()
+    if not package.is_relative_to(Path.cwd().resolve()):
+        raise InputError(f"the code in {package.parent} is not of this checkout, {Path.cwd()}: run `python src/run.py` from the repository's root")
+
+
+def main() -> None:
+    """Run the command line: exit code 0, 1 (an error of the input: one line) or 2 (usage). `--debug` shows the traceback."""
+    debug = "--debug" in sys.argv
+    arguments = [a for a in sys.argv[1:] if a != "--debug"]
+    try:
+        if not {"--help", "-h"} & set(arguments):
+            _refuse_another_checkout()
+        app(arguments)
+    except (InputError, OSError, MemoryError) as error:
+        if debug:
+            raise
+        typer.echo(f"error: {error or type(error).__name__}", err=True)
+        raise SystemExit(1) from None

@@ -1,0 +1,85 @@
+"""From the grid to what a model sees: fitted on training subjects alone, stored with the model, applied anywhere."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from icu_adversarial.features.grid import fill_gaps, hours_since_observed
+from icu_adversarial.files import read_json, write_json
+from icu_adversarial.measurements import M, NAMES
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """Gap filling, median imputation, winsorising and scaling to [0, 1], with the numbers fitted by `fit_scaler`.
+
+    lower, upper, median: (19,) in clinical units. A measurement without a spread in the training stays (lower = upper, or never observed)
+    becomes the constant 0 and is not `perturbable`: no model can have learned from it.
+    """
+
+    lower: np.ndarray
+    upper: np.ndarray
+    median: np.ndarray
+    interpolation: str
+    limit_direction: str
+    extra_channels: tuple[str, ...]
+
+    @property
+    def clinical_span(self) -> np.ndarray:
+        """float32 (19,): what 1 in model input units is in clinical units."""
+        return self.upper - self.lower
+
+    @property
+    def perturbable(self) -> np.ndarray:
+        """bool (19,)."""
+        return self.clinical_span > 0
+
+    @property
+    def channels(self) -> int:
+        """C: 19 values and 19 for each extra channel."""
+        return M * (1 + len(self.extra_channels))
+
+    def apply(self, grid: np.ndarray) -> np.ndarray:
+        """grid: (N, T, 19) clinical units, NaN = not observed. Returns float32 (N, T, C): 19 values in [0, 1], then each extra channel's 19:
+        `observed` 0 | 1, `hours_since_observed` as a share of T."""
+        observed = np.isfinite(grid)
+        filled = fill_gaps(np.asarray(grid), self.interpolation, self.limit_direction)
+        filled = np.where(np.isfinite(filled), filled, self.median)
+        span = np.where(self.perturbable, self.clinical_span, 1)
+        values = np.where(self.perturbable, (np.clip(filled, self.lower, self.upper) - self.lower) / span, 0)
+        extra = {"observed": lambda: observed, "hours_since_observed": lambda: hours_since_observed(observed) / grid.shape[1]}
+        return np.concatenate([values, *(extra[name]() for name in self.extra_channels)], axis=2, dtype=np.float32, casting="unsafe")
+
+    def to_clinical(self, values: np.ndarray) -> np.ndarray:
+        """Model input units (..., 19) back to clinical units; winsorised values stay at their limit."""
+        return (values * self.clinical_span + self.lower).astype(np.float32)
+
+    def save(self, path: Path) -> None:
+        content: dict[str, Any] = asdict(self)
+        for name in ("lower", "upper", "median"):
+            content[name] = dict(zip(NAMES, map(float, content[name]), strict=True))
+        write_json(path, content)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        content = read_json(path)
+        for name in ("lower", "upper", "median"):
+            content[name] = np.array([content[name][m] for m in NAMES], np.float32)
+        return cls(**content | {"extra_channels": tuple(content["extra_channels"])})
+
+
+def fit_scaler(
+    grid: np.ndarray, *, interpolation: str, limit_direction: str, lower_percentile: float, upper_percentile: float, extra_channels: tuple[str, ...]
+) -> Scaler:
+    """Percentiles and medians of the observed cells (hourly means, clinical units) of the training stays.
+
+    grid: (N, T, 19), NaN = not observed, training stays alone. The arguments are those of `features` in params.yaml.
+    """
+    numbers = np.zeros((3, M), np.float32)
+    for j in range(M):
+        seen = grid[..., j][np.isfinite(grid[..., j])]
+        if len(seen):
+            numbers[:, j] = np.percentile(seen, [lower_percentile, upper_percentile, 50])
+    return Scaler(*numbers, interpolation, limit_direction, extra_channels)

@@ -1,0 +1,76 @@
+"""Files that are either whole or not there: written beside their place, then renamed."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from icu_adversarial.errors import InputError
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the folder of `path` (made if missing); rename it to `path` on success, delete it otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as indented JSON; NaN and infinities are not JSON and raise ValueError."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Raises InputError if `path` is missing or not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run `dvc repro`") from None
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON ({error}): run `dvc repro`") from None
+
+
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """The data table of a figure: nine significant digits, empty where not available."""
+    with atomic(path) as temporary:
+        frame.to_csv(temporary, index=False, float_format="%.9g", lineterminator="\n")
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def read_array(path: Path) -> np.ndarray:
+    """Memory-mapped, read-only. Raises InputError if `path` is missing or not an array."""
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run `dvc repro`") from None
+    except ValueError as error:
+        raise InputError(f"{path} is not a NumPy array ({error}): run `dvc repro`") from None
+
+
+def digest(*parts: bytes | str | Path) -> str:
+    """SHA-256 over byte strings, texts and the contents of files, in this order."""
+    total = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Path):
+            with part.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").digest()
+        else:
+            content = hashlib.sha256(part.encode() if isinstance(part, str) else part).digest()
+        total.update(content)
+    return total.hexdigest()

@@ -1,0 +1,194 @@
+"""params.yaml as frozen, typed models: the only reader of that file."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from icu_adversarial.errors import InputError
+
+PARAMS_FILE = Path("params.yaml")
+
+Positive = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Objective = Literal["sparsity", "max_num_nonzero_perts", "sparse_small", "sparse_small_max"]
+Activation = Literal["relu", "tanh"]
+OptimizerName = Literal["adam", "rmsprop", "sgd"]
+Channel = Literal["observed", "hours_since_observed"]
+
+
+class Block(BaseModel):
+    """A part of params.yaml: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
+
+
+class Range(Block):
+    """Where a search looks: low <= value <= high, on a logarithmic scale if `log`."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low:g} lies above high {self.high:g}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"a logarithmic range starts above 0, not at {self.low:g}")
+        return self
+
+
+class IntRange(Range):
+    """A range of whole numbers."""
+
+    low: int
+    high: int
+
+
+class Split(Block):
+    test_fraction: Annotated[float, Field(gt=0, lt=1)]
+    test_groups: tuple[str, ...]
+    folds: Annotated[int, Field(ge=2, le=127)]
+    seed: Seed
+
+
+class Synthesize(Block):
+    stays: Positive
+    seed: Seed
+
+
+class Extract(Block):
+    source: Literal["synthetic", "mimiciii", "challenge2012"]
+    raw: Path
+    potassium: Literal["both", "blood_gas"]
+
+
+class Preprocess(Block):
+    min_age: Annotated[float, Field(ge=0, le=90)]
+    min_hospital_hours: Annotated[float, Field(ge=0)]
+    min_icu_hours: Annotated[float, Field(ge=0)]
+    gap_hours: Annotated[float, Field(ge=0)]
+    min_observed_cells: Annotated[int, Field(ge=0)]
+
+
+class Features(Block):
+    interpolation: Literal["linear", "previous"]
+    limit_direction: Literal["both", "forward", "backward"]
+    lower_percentile: Annotated[float, Field(ge=0, le=100)]
+    upper_percentile: Annotated[float, Field(ge=0, le=100)]
+    extra_channels: tuple[Channel, ...]
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.lower_percentile >= self.upper_percentile:
+            raise ValueError("lower_percentile must lie below upper_percentile")
+        if len(set(self.extra_channels)) != len(self.extra_channels):
+            raise ValueError("extra_channels names a channel twice")
+        return self
+
+
+class ModelSpace(Block):
+    log2_n_lstm: Annotated[IntRange, Field()]
+    lstm_activation: tuple[Activation, ...]
+    dropout: Range
+    log2_n_fc: IntRange
+    fc_activation: tuple[Activation, ...]
+    optimizer: tuple[OptimizerName, ...]
+    learning_rate: Range
+    log2_batch_size: IntRange
+
+
+class TuneModel(Block):
+    trials: Positive
+    folds: Annotated[int, Field(ge=2)]
+    fold_seed: Seed
+    seed: Seed
+    rounds: Positive
+    epochs_per_round: Positive
+    pruner_startup_trials: Annotated[int, Field(ge=0)]
+    pruner_warmup_rounds: Annotated[int, Field(ge=0)]
+    space: ModelSpace
+
+
+class Train(Block):
+    epochs: Positive
+    evaluate_every: Positive
+    patience: Positive | None
+    seed: Seed
+    bootstrap: Positive
+
+
+class AttackSpace(Block):
+    kappa: Range
+    penalty: Range
+    learning_rate: Range
+    log2_batch_size: IntRange
+    optimizer: tuple[OptimizerName, ...]
+
+
+class TuneAttack(Block):
+    trials: Positive
+    max_stays: Positive
+    iterations: Positive
+    max_perts: Positive
+    seed: Seed
+    pruner_startup_trials: Annotated[int, Field(ge=0)]
+    space: AttackSpace
+
+
+class Attack(Block):
+    iterations: Positive
+    max_stays: Positive | None
+    attack_misclassified: bool
+    splits: Annotated[tuple[Literal["oof", "test"], ...], Field(min_length=1)]
+    seed: Seed
+
+
+class Analyze(Block):
+    bootstrap: Positive
+    min_l0: Positive
+    max_l0: Positive
+    patients: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.min_l0 > self.max_l0:
+            raise ValueError(f"min_l0 {self.min_l0} lies above max_l0 {self.max_l0}")
+        return self
+
+
+class Params(Block):
+    """The whole of params.yaml."""
+
+    window_hours: Annotated[int, Field(ge=2, le=127)]
+    objectives: Annotated[tuple[Objective, ...], Field(min_length=1)]
+    split: Split
+    synthesize: Synthesize
+    extract: Extract
+    preprocess: Preprocess
+    features: Features
+    tune_model: TuneModel
+    train: Train
+    tune_attack: TuneAttack
+    attack: Attack
+    analyze: Analyze
+
+
+def load_params(path: Path = PARAMS_FILE) -> Params:
+    """Read and check `path`.
+
+    ruamel reads YAML 1.2, where 1e-06 (as DVC writes it) is a number; PyYAML makes it a string.
+    Raises InputError with one line per wrong key.
+    """
+    try:
+        return Params.model_validate(YAML(typ="safe").load(path))
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing in {Path.cwd()}: run from the root of the repository") from None
+    except YAMLError as error:
+        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        wrong = [f"{path}: {'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg']}, found {e['input']!r}" for e in error.errors(include_url=False)]
+        raise InputError("; ".join(wrong)) from None

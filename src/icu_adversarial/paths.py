@@ -1,0 +1,22 @@
+"""Where every stage reads and writes, relative to the repository's root. dvc.yaml says the same; a test compares them."""
+
+import os
+from pathlib import Path
+
+SYNTHETIC = Path("data/raw/synthetic")
+STAYS = Path("data/extract/stays.parquet")
+EVENTS = Path("data/extract/events.parquet")
+GRID = Path("data/preprocess/grid.npy")
+COHORT = Path("data/preprocess/stays.parquet")
+TUNE_MODEL = Path("data/tune_model")  # best.json, trials.parquet
+MODELS = Path("data/train/models")  # fold_K/: model.safetensors, model.json, scaler.json
+PREDICTIONS = Path("data/train/predictions.parquet")
+TUNE_ATTACK = Path("data/tune_attack")  # OBJECTIVE/: best.json, trials.parquet
+ATTACK = Path("data/attack")  # OBJECTIVE/: examples.parquet, perturbations.parquet
+ANALYZE = Path("data/analyze")  # OBJECTIVE/: patients.csv, the only figure with patients' values
+METRICS = Path("metrics")  # STAGE/ or STAGE/OBJECTIVE/: metrics.json (in Git) and plots/ (cached)
+
+
+def state(stage: str, key: str) -> Path:
+    """Folder for what must survive a failed or killed run: below DVC_ROOT, which DVC sets to the main repository even in a copied checkout."""
+    return Path(os.environ.get("DVC_ROOT", ".")) / ".state" / stage / key
