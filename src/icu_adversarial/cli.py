@@ -68,6 +68,18 @@ def analyze(objective: ObjectiveOption) -> None:
     _run("analyze", objective=objective)
 
 
+@app.command("plots_page")
+def plots_page() -> None:
+    """Write the HTML page that shows `dvc plots` without a network."""
+    import_module("icu_adversarial.analysis.render").offline_page()
+
+
+@app.command()
+def figures(folder: Annotated[Path, typer.Argument(help="Where the PNG files go.")]) -> None:
+    """Render every DVC plot of the workspace to PNG."""
+    import_module("icu_adversarial.analysis.render").figures(folder)
+
+
 def _refuse_another_checkout() -> None:
     """A queued experiment runs in a copy of the repository: running the original's code there would record the wrong hash."""
     package = Path(icu_adversarial.__file__).resolve()

@@ -11,6 +11,8 @@ from icu_adversarial.errors import InputError
 
 PARAMS_FILE = Path("params.yaml")
 
+LABELS = {"synthetic": "synthetic hospital (not real patients)", "mimiciii": "MIMIC-III", "challenge2012": "PhysioNet Challenge 2012"}
+
 Positive = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Objective = Literal["sparsity", "max_num_nonzero_perts", "sparse_small", "sparse_small_max"]
@@ -65,6 +67,11 @@ class Extract(Block):
     raw: Path
     potassium: Literal["both", "blood_gas"]
 
+    @property
+    def label(self) -> str:
+        """What every figure, table and report calls the data."""
+        return LABELS[self.source]
+
 
 class Preprocess(Block):
     min_age: Annotated[float, Field(ge=0, le=90)]
@@ -91,7 +98,7 @@ class Features(Block):
 
 
 class ModelSpace(Block):
-    log2_n_lstm: Annotated[IntRange, Field()]
+    log2_n_lstm: IntRange
     lstm_activation: tuple[Activation, ...]
     dropout: Range
     log2_n_fc: IntRange
@@ -143,7 +150,6 @@ class Attack(Block):
     iterations: Positive
     max_stays: Positive | None
     attack_misclassified: bool
-    splits: Annotated[tuple[Literal["oof", "test"], ...], Field(min_length=1)]
     seed: Seed
 
 

@@ -2,7 +2,11 @@
 
 import ctypes
 import sys
+import warnings
 from functools import cache
+from typing import Any
+
+import joblib
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
@@ -18,3 +22,10 @@ def prepare_worker() -> None:
         if hasattr(libc, "mallopt"):  # glibc; musl has none
             libc.mallopt(M_MMAP_THRESHOLD, 1 << 30)
             libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def workers(**options: Any) -> joblib.Parallel:
+    """Processes on all cores (LOKY_MAX_CPU_COUNT limits them); large arrays are shared between them, copied only where written."""
+    # prepare_worker lets a process keep its memory; joblib takes that for a leak, replaces the process and warns
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor")
+    return joblib.Parallel(n_jobs=-1, mmap_mode="c", **options)

@@ -28,7 +28,7 @@ def fill_gaps(grid: np.ndarray, interpolation: str, limit_direction: str) -> np.
     grid: float32 (N, T, 19), NaN = not observed. Between two observed hours: `linear`, or `previous` (the earlier one's value). Before the first
     (limit_direction both | backward) and after the last (both | forward): the nearest observed value. The rest stays NaN.
     """
-    n, t, m = grid.shape
+    t = grid.shape[1]
     hours = np.arange(t, dtype=np.int32)[None, :, None]
     seen = np.isfinite(grid)
     before = np.maximum.accumulate(np.where(seen, hours, -1), axis=1)

@@ -8,7 +8,7 @@ import numpy as np
 
 from icu_adversarial.features.grid import fill_gaps, hours_since_observed
 from icu_adversarial.files import read_json, write_json
-from icu_adversarial.measurements import M, NAMES
+from icu_adversarial.measurements import NAMES, M
 
 
 @dataclass(frozen=True)
@@ -82,4 +82,5 @@ def fit_scaler(
         seen = grid[..., j][np.isfinite(grid[..., j])]
         if len(seen):
             numbers[:, j] = np.percentile(seen, [lower_percentile, upper_percentile, 50])
-    return Scaler(*numbers, interpolation, limit_direction, extra_channels)
+    lower, upper, median = numbers
+    return Scaler(lower, upper, median, interpolation, limit_direction, extra_channels)

@@ -12,7 +12,9 @@ def _subjects(subject_id: np.ndarray, died: np.ndarray) -> tuple[np.ndarray, np.
     return subjects, np.bincount(index, weights=died) > 0, index
 
 
-def choose_test(subject_id: np.ndarray, died: np.ndarray, source_group: np.ndarray, *, fraction: float, groups: tuple[str, ...], seed: int) -> np.ndarray:
+def choose_test(
+    subject_id: np.ndarray, died: np.ndarray, source_group: np.ndarray, *, fraction: float, groups: tuple[str, ...], seed: int
+) -> np.ndarray:
     """Stays of the held-out test set, bool (N,).
 
     With `groups`: the stays of these source groups; a subject with stays on both sides is wholly in the test set.
@@ -22,7 +24,9 @@ def choose_test(subject_id: np.ndarray, died: np.ndarray, source_group: np.ndarr
     if groups:
         unknown = sorted(set(groups) - set(source_group))
         if unknown:
-            raise InputError(f"split.test_groups: {', '.join(unknown)} not among the source groups of the cohort: {', '.join(sorted(set(source_group)))}")
+            raise InputError(
+                f"split.test_groups: {', '.join(unknown)} not among the source groups of the cohort: {', '.join(sorted(set(source_group)))}"
+            )
         chosen = np.bincount(index, weights=np.isin(source_group, groups)) > 0
         return chosen[index]
     try:

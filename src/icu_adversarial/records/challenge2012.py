@@ -57,7 +57,9 @@ def _read_set(raw: Path, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         texts.append(body)
     unknown = set(ids) ^ set(outcomes["RecordID"])
     if unknown or len(ids) != len(outcomes):
-        raise InputError(f"{raw}: {name} has {len(ids)} records, {outcomes_file.name} {len(outcomes)} outcomes, {len(unknown)} of them without the other")
+        raise InputError(
+            f"{raw}: {name} has {len(ids)} records, {outcomes_file.name} {len(outcomes)} outcomes, {len(unknown)} of them without the other"
+        )
     try:
         table = pa.csv.read_csv(
             io.BytesIO(b"\n".join(t for t in texts if t)),
@@ -125,5 +127,10 @@ def _events(rows: pd.DataFrame, window_hours: int, measurements: tuple[Measureme
         part = rows[(rows["parameter"] == parameter) & (v > items.above) & below & (rows["hour"] < window_hours)]
         parts.append(part.assign(code=code, measurement=NAMES[code], value=part["value"].astype("float32")))
     events = pd.concat(parts).sort_values(["stay_id", "hour", "measurement", "value"], kind="stable", ignore_index=True)
-    columns = [pa.array(events["stay_id"], pa.int64()), pa.array(events["hour"]), measurement_column(events["code"].to_numpy()), pa.array(events["value"])]
+    columns = [
+        pa.array(events["stay_id"], pa.int64()),
+        pa.array(events["hour"]),
+        measurement_column(events["code"].to_numpy()),
+        pa.array(events["value"]),
+    ]
     yield pa.RecordBatch.from_arrays(columns, schema=EVENTS)

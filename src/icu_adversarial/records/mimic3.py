@@ -17,7 +17,13 @@ BATCH_ROWS = 1 << 18
 # The tables and columns that are read, with MIMIC-III's types.
 COLUMNS = {
     "patients": {"subject_id": "BIGINT", "gender": "VARCHAR", "dob": "TIMESTAMP"},
-    "admissions": {"hadm_id": "BIGINT", "admittime": "TIMESTAMP", "dischtime": "TIMESTAMP", "deathtime": "TIMESTAMP", "hospital_expire_flag": "INTEGER"},
+    "admissions": {
+        "hadm_id": "BIGINT",
+        "admittime": "TIMESTAMP",
+        "dischtime": "TIMESTAMP",
+        "deathtime": "TIMESTAMP",
+        "hospital_expire_flag": "INTEGER",
+    },
     "icustays": {
         "subject_id": "BIGINT",
         "hadm_id": "BIGINT",
@@ -95,13 +101,17 @@ def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) ->
     if stays.empty:
         raise InputError(f"{raw}: no ICU stay has its patient and its admission in PATIENTS and ADMISSIONS")
     if not stays["stay_id"].is_unique:
-        raise InputError(f"{raw}: {stays['stay_id'].duplicated().sum()} ICU stays occur more than once: ids in ICUSTAYS, PATIENTS, ADMISSIONS must be unique")
+        raise InputError(
+            f"{raw}: {stays['stay_id'].duplicated().sum()} ICU stays occur more than once: ids in ICUSTAYS, PATIENTS, ADMISSIONS must be unique"
+        )
     for column in ("admit_hour", "discharge_hour", "out_hour", "death_hour", "age"):
         stays[column] = stays[column].astype("float32")
     return Records(stays, _events(connection, raw, relations, window_hours, measurements))
 
 
-def _events(connection: Connection, raw: Path, relations: dict[str, str], window_hours: int, measurements: tuple[Measurement, ...]) -> Iterator[pa.RecordBatch]:
+def _events(
+    connection: Connection, raw: Path, relations: dict[str, str], window_hours: int, measurements: tuple[Measurement, ...]
+) -> Iterator[pa.RecordBatch]:
     items = ", ".join(
         f"('{i.table}', {itemid}, '{m.name}', {NAMES.index(m.name)}, {i.above}::DOUBLE, {i.below}::DOUBLE, {i.below_counts}, {i.fahrenheit})"
         for m in measurements
@@ -130,7 +140,11 @@ def _relation(raw: Path, table: str) -> str:
     for suffix in SUFFIXES:
         if file := files.get(table + suffix):
             name = str(file).replace("'", "''")
-            return f"read_parquet('{name}')" if suffix == ".parquet" else f"read_csv('{name}', header=true, all_varchar=true, delim=',', quote='\"', escape='\"')"
+            return (
+                f"read_parquet('{name}')"
+                if suffix == ".parquet"
+                else f"read_csv('{name}', header=true, all_varchar=true, delim=',', quote='\"', escape='\"')"
+            )
     raise InputError(f"{raw}: no {table.upper()} ({', '.join(SUFFIXES)}) among its {len(files)} files")
 
 
@@ -145,9 +159,10 @@ def _check_columns(connection: Connection, raw: Path, table: str, relation: str)
 
 def _unreadable(connection: Connection, raw: Path, relations: dict[str, str], tables: tuple[str, ...]) -> InputError:
     """Which column holds what its type does not allow. DuckDB's own message quotes the row, and rows are patients."""
+    connection.rollback()  # the failed query's transaction answers nothing more
     for table in tables:
         columns = COLUMNS[table]
-        counts = ", ".join(f"count(*) FILTER ({column} IS NOT NULL AND TRY_CAST({column} AS {kind}) IS NULL)" for column, kind in columns.items())
+        counts = ", ".join(f"count(*) FILTER (WHERE {column} IS NOT NULL AND TRY_CAST({column} AS {kind}) IS NULL)" for column, kind in columns.items())
         try:
             wrong = connection.exec_driver_sql(f"SELECT {counts} FROM {relations[table]}").one()
         except DBAPIError:

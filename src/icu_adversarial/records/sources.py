@@ -1,7 +1,6 @@
 """Where records come from. Every source has a reader `read(raw, window_hours, measurements) -> Records` in a module of its own."""
 
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,20 +17,12 @@ class Records(NamedTuple):
     events: Iterator[pa.RecordBatch]
 
 
-class Source(NamedTuple):
-    """label names the data in every figure and report."""
-
-    label: str
-    reader: str
-
-
-SOURCES = {
-    "synthetic": Source("synthetic hospital (not real patients)", "mimic3"),
-    "mimiciii": Source("MIMIC-III", "mimic3"),
-    "challenge2012": Source("PhysioNet Challenge 2012", "challenge2012"),
-}
-
-
 def read(source: str, raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) -> Records:
-    """Raises InputError when `raw` does not hold what the source needs."""
-    return import_module(f"icu_adversarial.records.{SOURCES[source].reader}").read(raw, window_hours, measurements)
+    """Records of one of params.LABELS, the synthetic hospital by the reader of MIMIC-III. Raises InputError when `raw` does not hold them."""
+    if source == "challenge2012":
+        from icu_adversarial.records import challenge2012
+
+        return challenge2012.read(raw, window_hours, measurements)
+    from icu_adversarial.records import mimic3
+
+    return mimic3.read(raw, window_hours, measurements)

@@ -9,9 +9,9 @@ from tqdm import tqdm
 
 from icu_adversarial import paths
 from icu_adversarial.files import write_csv, write_json
-from icu_adversarial.measurements import M, NAMES, choose
+from icu_adversarial.measurements import NAMES, M, choose
 from icu_adversarial.params import Params
-from icu_adversarial.records.sources import SOURCES, read
+from icu_adversarial.records.sources import read
 from icu_adversarial.tables import EVENTS, STAYS, write_batches, write_table
 
 
@@ -51,7 +51,7 @@ def run(params: Params) -> None:
     write_batches(paths.EVENTS, coverage.watch(events), EVENTS)
     write_table(paths.STAYS, stays, STAYS)
 
-    label = SOURCES[options.source].label
+    label = options.label
     table = coverage.table(label)
     folder = paths.METRICS / "extract"
     write_csv(folder / "plots" / "coverage.csv", table)

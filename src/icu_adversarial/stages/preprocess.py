@@ -9,7 +9,6 @@ from icu_adversarial.features.grid import grid_from_events
 from icu_adversarial.features.splits import assign_folds, choose_test
 from icu_adversarial.files import write_array, write_csv, write_json
 from icu_adversarial.params import Params
-from icu_adversarial.records.sources import SOURCES
 from icu_adversarial.tables import COHORT, EVENTS, STAYS, read_table, write_table
 
 
@@ -24,7 +23,9 @@ def run(params: Params) -> None:
     cohort, grid = stays[kept].reset_index(drop=True), grid[kept]
     deaths = int(cohort["died"].sum())
     if not 0 < deaths < len(cohort):
-        raise InputError(f"preprocess: the cohort has {len(cohort)} stays, {deaths} of them deaths: both outcomes are needed; see the rules in params.yaml")
+        raise InputError(
+            f"preprocess: the cohort has {len(cohort)} stays, {deaths} of them deaths: both outcomes are needed; see the rules in params.yaml"
+        )
 
     subject, died, split = cohort["subject_id"].to_numpy(), cohort["died"].to_numpy(), params.split
     group = cohort["source_group"].to_numpy(str)
@@ -34,7 +35,7 @@ def run(params: Params) -> None:
     write_array(paths.GRID, grid)
     write_table(paths.COHORT, cohort.assign(is_test=is_test, fold=fold), COHORT)
 
-    label = SOURCES[params.extract.source].label
+    label = params.extract.label
     folder = paths.METRICS / "preprocess"
     write_csv(folder / "plots" / "cohort.csv", flow.assign(source=label))
     write_json(

@@ -1,0 +1,32 @@
+# `make repro` and `make test` need nothing but Python 3.11 or later: they build .venv first. `source .venv/bin/activate` then gives you `dvc`.
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+READY := .venv/.ready
+
+.PHONY: setup repro test check lock clean
+setup: $(READY)  ## the environment in .venv, and the page that shows plots without a network
+
+$(READY): requirements.lock
+	$(PYTHON) -m venv .venv
+	python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	python src/run.py plots_page
+	touch $(READY)
+
+repro: setup  ## run every stage whose inputs changed
+	dvc repro
+
+test: setup  ## all tests
+	python -m pytest -q
+
+check: setup  ## format, lint, types
+	ruff format --check . && ruff check . && mypy
+
+lock:  ## requirements.lock from pyproject.toml, with what its packages pull in
+	rm -rf .lock && $(PYTHON) -m venv .lock
+	.lock/bin/python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print('\n'.join(p['dependencies'] + p['optional-dependencies']['dev']))" > .lock/direct.txt
+	.lock/bin/pip install --quiet --disable-pip-version-check -r .lock/direct.txt
+	.lock/bin/pip freeze --exclude nvidia-cublas | sed -E '/^(nvidia|cuda|triton)/d; s/^torch==([0-9.]+).*/torch==\1/' > requirements.lock
+	rm -rf .lock
+
+clean:  ## everything but the data
+	rm -rf .venv .lock dvc_plots

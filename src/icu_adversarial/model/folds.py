@@ -1,0 +1,85 @@
+"""All folds together: trained side by side with checkpoints, saved with their thresholds, and read back to predict."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from joblib import delayed
+from tqdm import tqdm
+
+from icu_adversarial.errors import InputError
+from icu_adversarial.features.scaling import Scaler
+from icu_adversarial.files import read_json
+from icu_adversarial.model.evaluation import best_threshold, sigmoid
+from icu_adversarial.model.networks import build, load_model, save_model
+from icu_adversarial.model.training import Fold, State, advance, log_odds, logits, seed_of, start
+from icu_adversarial.params import Train
+from icu_adversarial.processes import workers
+
+
+def train_folds(folds: Sequence[Fold], hyperparameters: dict[str, Any], options: Train, checkpoints: Path) -> list[State]:
+    """Train the folds in parallel processes, `evaluate_every` epochs at a time, until `epochs` or until a fold has not improved for `patience`.
+
+    Each state goes to `checkpoints` after every evaluation; a run that finds them there goes on from them, to the same bytes.
+    """
+    files = [checkpoints / f"fold_{k}.safetensors" for k in range(len(folds))]
+    seeds = [seed_of(options.seed, k) for k in range(len(folds))]
+    channels = folds[0].x_train.shape[2]
+    states = [State.load(file) if file.exists() else start(channels, hyperparameters, seed) for file, seed in zip(files, seeds, strict=True)]
+    with workers() as parallel:
+        for epoch in tqdm(range(0, options.epochs, options.evaluate_every), desc="train", unit=f" x {options.evaluate_every} epochs"):
+            epochs = min(options.evaluate_every, options.epochs - epoch)
+            now = [k for k, state in enumerate(states) if state.epoch == epoch and not _stalled(state, options.patience)]
+            new = parallel(delayed(advance)(states[k], folds[k], hyperparameters, epochs=epochs, seed=seeds[k]) for k in now)
+            for k, state in zip(now, new, strict=True):
+                states[k] = state
+                state.save(files[k])
+    return states
+
+
+def _stalled(state: State, patience: int | None) -> bool:
+    return patience is not None and len(state.history) - 1 - state.best_evaluation >= patience
+
+
+def save_fold(folder: Path, state: State, data: Fold, scaler: Scaler, hyperparameters: dict[str, Any]) -> None:
+    """Write the best checkpoint, with the threshold of the best F1 on the held-out stays folded into its logits, and the scaler.
+
+    Raises InputError when no evaluation gave a finite loss.
+    """
+    if not state.best:
+        raise InputError(f"train: {folder.name}: the held-out loss was never a number: lower the learning rates of tune_model.space in params.yaml")
+    channels = data.x_train.shape[2]
+    network = build(channels, hyperparameters)
+    network.load_state_dict(state.best)
+    threshold = best_threshold(data.y_held_out, log_odds(network, data.x_held_out))
+    network.fold_threshold(threshold)
+    facts = {"epoch": state.history[state.best_evaluation]["epoch"], "threshold": threshold, "log_prior": data.log_prior}
+    save_model(folder, network, channels, hyperparameters, facts)
+    scaler.save(folder / "scaler.json")
+
+
+def predict(models: Path, cohort: pd.DataFrame, grid: np.ndarray) -> pd.DataFrame:
+    """The PREDICTIONS table, from the files in `models` alone: each fold's network for its own held-out stays, the mean of all networks' logits
+    for the test stays. cohort: the COHORT table; grid: (N, T, 19) in its order."""
+    fold = cohort["fold"].to_numpy()
+    test = fold == -1
+    folds = sorted(set(fold[~test]))
+    z, calibration = np.zeros((len(cohort), 2)), np.zeros(len(cohort))
+    for k in folds:
+        folder = models / f"fold_{k}"
+        network, scaler, about = load_model(folder), Scaler.load(folder / "scaler.json"), read_json(folder / "model.json")
+        shift = about["threshold"] + about["log_prior"]  # from the logits of the decision back to those of the cohort's prevalence
+        own = fold == k
+        z[own], calibration[own] = logits(network, scaler.apply(grid[own])), shift
+        z[test] += logits(network, scaler.apply(grid[test])).astype(np.float64) / len(folds)
+        calibration[test] += shift / len(folds)
+    z = z.astype(np.float32)
+    return cohort[["stay_id", "fold", "died"]].assign(
+        split=np.where(test, "test", "oof"),
+        probability=sigmoid(z[:, 1] - z[:, 0] + calibration),
+        logit_0=z[:, 0],
+        logit_1=z[:, 1],
+        predicted=z[:, 1] > z[:, 0],
+    )

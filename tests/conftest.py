@@ -1,0 +1,40 @@
+"""What many tests need: the folder of real data, params, and type-checked annotations at run time."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(Path(__file__).parent))
+
+from icu_adversarial.params import Params, load_params  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def params() -> Params:
+    """params.yaml as it is in the repository."""
+    return load_params(ROOT / "params.yaml")
+
+
+def _real_data(name: str) -> Path:
+    folder = Path(os.environ.get("ICU_DATA_DIR", ROOT.parent / "shared" / "data")) / name
+    if not folder.is_dir():
+        message = f"the real data are missing: {folder} (set ICU_DATA_DIR to the folder that holds {name})"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mimic_demo() -> Path:
+    """The open MIMIC-III demo as CSV.gz."""
+    return _real_data("mimiciii-demo-1.4")
+
+
+@pytest.fixture(scope="session")
+def challenge() -> Path:
+    """PhysioNet Challenge 2012, sets A and B."""
+    return _real_data("physionet-challenge-2012")

@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics
+
+from icu_adversarial.model import evaluation
+
+
+def data(seed: int, n: int = 200, rounded: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    died = rng.random(n) < 0.3
+    probability = np.clip(rng.normal(0.3 + 0.2 * died, 0.2), 0, 1)
+    if rounded:
+        probability = probability.round(1)  # many ties
+    return died, probability, probability > 0.4
+
+
+@given(st.integers(0, 10_000), st.booleans())
+def test_scores_are_those_of_scikit_learn_with_weights(seed: int, rounded: bool) -> None:
+    died, probability, predicted = data(seed, rounded=rounded)
+    weight = np.random.default_rng(seed).integers(0, 4, (2, len(died))).astype(float)
+    ours = evaluation.scores(died, probability, predicted, weight)
+    for row, w in enumerate(weight):
+        expected = {
+            "auroc": metrics.roc_auc_score(died, probability, sample_weight=w),
+            "auprc": metrics.average_precision_score(died, probability, sample_weight=w),
+            "f1": metrics.f1_score(died, predicted, sample_weight=w),
+            "precision": metrics.precision_score(died, predicted, sample_weight=w),
+            "recall": metrics.recall_score(died, predicted, sample_weight=w),
+            "accuracy": metrics.accuracy_score(died, predicted, sample_weight=w),
+            "brier": metrics.brier_score_loss(died, probability, sample_weight=w),
+            "loss": metrics.log_loss(died, np.clip(probability, 1e-7, 1 - 1e-7), sample_weight=w),
+        }
+        for name, value in expected.items():
+            assert ours[name][row] == pytest.approx(value, abs=1e-9), name
+
+
+def test_calibration_error_by_hand() -> None:
+    died = np.array([0, 1, 1, 1])
+    probability = np.array([0.12, 0.18, 0.9, 1.0])  # two in [0.1, 0.2): 0.15 told, 0.5 seen; two in [0.9, 1]: 0.95 told, 1 seen
+    error = evaluation.scores(died, probability, probability > 0.5)["calibration_error"][0]
+    assert error == pytest.approx(0.5 * 0.35 + 0.5 * 0.05)
+
+
+def test_interval_contains_the_value_and_shrinks_with_the_number_of_subjects() -> None:
+    widths = []
+    for n in (100, 1600):
+        died, probability, predicted = data(1, n)
+        result = evaluation.with_intervals(died, probability, predicted, np.arange(n), resamples=300, seed=0)
+        for name in evaluation.METRICS:
+            assert result[name]["low"] <= result[name]["value"] <= result[name]["high"] or name == "calibration_error"
+        widths.append(result["auroc"]["high"] - result["auroc"]["low"])
+    assert 2.5 < widths[0] / widths[1] < 6.5  # sqrt(16) = 4
+
+
+def test_bootstrap_draws_subjects_not_stays() -> None:
+    """With every stay four times, intervals over subjects are as wide as without; over stays they would be half as wide."""
+    died, probability, predicted = data(2, 150)
+    once = evaluation.with_intervals(died, probability, predicted, np.arange(150), resamples=400, seed=0)
+    four = evaluation.with_intervals(*(np.tile(v, 4) for v in (died, probability, predicted, np.arange(150))), resamples=400, seed=0)
+    for side in ("value", "low", "high"):
+        assert four["auroc"][side] == pytest.approx(once["auroc"][side])
+
+
+def test_one_class_only_gives_none_not_a_crash() -> None:
+    result = evaluation.with_intervals(np.zeros(20, bool), np.linspace(0, 1, 20), np.zeros(20, bool), np.arange(20), resamples=10, seed=0)
+    assert result["auroc"] == {"value": None, "low": None, "high": None}
+    assert result["accuracy"]["value"] == 1.0
+
+
+@given(st.integers(0, 10_000), st.booleans())
+def test_best_threshold_has_the_best_f1_of_all(seed: int, rounded: bool) -> None:
+    died, probability, _ = data(seed, 60, rounded)
+    if not died.any():
+        return
+    threshold = evaluation.best_threshold(died, probability)
+    best = max(metrics.f1_score(died, probability >= t) for t in probability)
+    assert metrics.f1_score(died, probability > threshold) == pytest.approx(best)
+    assert threshold not in probability
+
+
+def test_curves_are_those_of_scikit_learn() -> None:
+    died, probability, _ = data(3, rounded=True)
+    curves = evaluation.curves(died, probability)
+    fpr, tpr, _ = metrics.roc_curve(died, probability, drop_intermediate=False)
+    np.testing.assert_allclose(curves["roc"], np.c_[fpr, tpr])
+    precision, recall, _ = metrics.precision_recall_curve(died, probability)
+    np.testing.assert_allclose(curves["precision_recall"][["recall", "precision"]], np.c_[recall, precision][-2::-1])
+    assert curves["reliability"]["stays"].sum() == len(died)
+    weighted = (curves["reliability"]["observed"] * curves["reliability"]["stays"]).sum()
+    assert weighted == pytest.approx(died.sum())
+
+
+def test_mean_and_sd_over_folds() -> None:
+    died, probability, predicted = data(5, 300)
+    fold = np.arange(300) % 4 - 1
+    result = evaluation.over_folds(died, probability, predicted, fold)
+    each = [metrics.roc_auc_score(died[fold == k], probability[fold == k]) for k in range(3)]
+    assert result["auroc"] == {"mean": pytest.approx(np.mean(each)), "sd": pytest.approx(np.std(each, ddof=1))}

@@ -1,0 +1,133 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from icu_adversarial.errors import InputError
+from icu_adversarial.params import AttackSpace, IntRange, Params, Range
+from icu_adversarial.search.space import decode, suggest
+from icu_adversarial.search.study import best_trial, history_table, run_study, study_key, trials_table, write_study
+
+SPACE = AttackSpace(
+    kappa=Range(low=0, high=2),
+    penalty=Range(low=1e-7, high=1, log=True),
+    learning_rate=Range(low=0.1, high=0.1),
+    log2_batch_size=IntRange(low=5, high=7),
+    optimizer=("adam", "sgd"),
+)
+PRUNER = optuna.pruners.MedianPruner(n_startup_trials=2)
+TRIALS = 7
+
+
+def evaluate(trial: optuna.Trial, h: dict[str, Any]) -> float:
+    """A bowl around kappa 1.3, reported in two steps."""
+    value = (h["kappa"] - 1.3) ** 2 + (h["optimizer"] == "sgd")
+    trial.report(value + 1, 0)
+    trial.report(value, 1)
+    if trial.should_prune():
+        raise optuna.TrialPruned
+    return value
+
+
+def run(state: Path, trials: int = TRIALS, function: Any = evaluate) -> list[Any]:
+    return run_study(function, SPACE, trials=trials, seed=11, direction="minimize", pruner=PRUNER, state=state)
+
+
+def drawn(trials: list[Any]) -> list[Any]:
+    return [(t.params, t.value, t.state) for t in trials]
+
+
+def test_every_kind_of_range_is_drawn_within_its_bounds_and_decoded(params: Params) -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    seen = [suggest(study.ask(), params.tune_model.space) for _ in range(60)]
+    assert {s["n_lstm"] for s in seen} == {32, 64, 128}
+    assert {s["batch_size"] for s in seen} == {32, 64, 128, 256}
+    assert {s["optimizer"] for s in seen} == {"adam", "rmsprop", "sgd"}
+    assert all(0 <= s["dropout"] <= 0.5 for s in seen)
+    assert sum(s["learning_rate"] < 1e-3 for s in seen) > 15  # a logarithmic range: half of it lies below 1e-3
+    assert decode({"log2_n_fc": 4, "dropout": 0.1}) == {"n_fc": 16, "dropout": 0.1}
+
+
+def test_study_interrupted_by_an_error_and_grown_is_the_undisturbed_one(tmp_path: Path) -> None:
+    undisturbed = run(tmp_path / "a")
+    count = 0
+
+    def breaks(trial: optuna.Trial, h: dict[str, Any]) -> float:
+        nonlocal count
+        count += 1
+        if count == 4:
+            raise KeyboardInterrupt
+        return evaluate(trial, h)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "b", function=breaks)
+    assert len(run(tmp_path / "b", trials=5)) == 5
+    assert drawn(run(tmp_path / "b")) == drawn(undisturbed)
+    assert len(undisturbed) == TRIALS
+    assert drawn(run(tmp_path / "b", trials=3)) == drawn(undisturbed)[:3]  # only the first N count
+
+
+SLOW = """
+import sys, time
+sys.path[:0] = [{src!r}, {here!r}]
+import test_study
+def slow(trial, h):
+    print(trial.number, flush=True)
+    time.sleep(0.15)
+    return test_study.evaluate(trial, h)
+from pathlib import Path
+test_study.run(Path(sys.argv[1]), function=slow)
+"""
+
+
+@pytest.mark.parametrize("killed_in", [1, 4])
+def test_study_killed_with_sigkill_resumes_to_the_undisturbed_one(tmp_path: Path, killed_in: int) -> None:
+    here = Path(__file__).parent
+    command = [sys.executable, "-c", SLOW.format(src=str(here.parents[1] / "src"), here=str(here)), str(tmp_path / "killed")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        assert any(int(line) == killed_in for line in process.stdout)
+        os.kill(process.pid, signal.SIGKILL)
+    with (tmp_path / "killed" / "journal.log").open("ab") as file:
+        file.write(b'{"op_code": 4, "worker_id": "torn')  # as if killed while it wrote
+    assert drawn(run(tmp_path / "killed")) == drawn(run(tmp_path / "whole"))
+
+
+def test_tables_of_a_study(tmp_path: Path) -> None:
+    trials = run(tmp_path / "state")
+    best = write_study(tmp_path / "out", trials, "minimize")
+    complete = [t for t in trials if t.state == optuna.trial.TrialState.COMPLETE]
+    assert best["value"] == min(t.value for t in complete)
+    assert best["hyperparameters"]["batch_size"] in (32, 64, 128)
+    table = trials_table(trials)
+    assert table["trial"].tolist() == list(range(TRIALS))
+    assert set(table["state"]) == {"complete", "pruned"}
+    history = history_table(trials, "minimize")
+    assert history["best"].is_monotonic_decreasing
+    assert history["best"].iloc[-1] == best["value"]
+    first = (tmp_path / "out" / "trials.parquet").read_bytes()
+    write_study(tmp_path / "again", trials, "minimize")
+    assert (tmp_path / "again" / "trials.parquet").read_bytes() == first
+
+
+def test_no_complete_trial_is_told_in_one_line(tmp_path: Path) -> None:
+    def prune(trial: optuna.Trial, h: dict[str, Any]) -> float:
+        raise optuna.TrialPruned
+
+    with pytest.raises(InputError, match="none of the 2 trials"):
+        best_trial(run(tmp_path, trials=2, function=prune), "minimize")
+
+
+def test_key_depends_on_parameters_and_files(tmp_path: Path) -> None:
+    file = tmp_path / "data"
+    file.write_text("1")
+    keys = {study_key("a", file), study_key("b", file)}
+    file.write_text("2")
+    keys.add(study_key("a", file))
+    assert len(keys) == 3
+    assert study_key("a", file) == study_key("a", file)
