@@ -8,6 +8,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from icu_adversarial.errors import InputError
+from icu_adversarial.paths import SYNTHETIC
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -66,6 +67,14 @@ class Extract(Block):
     source: Literal["synthetic", "mimiciii", "challenge2012"]
     raw: Path
     potassium: Literal["both", "blood_gas"]
+
+    @model_validator(mode="after")
+    def _labelled(self) -> Self:
+        if (self.source == "synthetic") != (self.raw == SYNTHETIC):
+            raise ValueError(
+                f"source synthetic and raw {SYNTHETIC} go together: set both, extract.source and extract.raw, so that the data are labelled as what they are"
+            )
+        return self
 
     @property
     def label(self) -> str:

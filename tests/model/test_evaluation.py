@@ -87,6 +87,9 @@ def test_curves_are_those_of_scikit_learn() -> None:
     np.testing.assert_allclose(curves["roc"], np.c_[fpr, tpr])
     precision, recall, _ = metrics.precision_recall_curve(died, probability)
     np.testing.assert_allclose(curves["precision_recall"][["recall", "precision"]], np.c_[recall, precision][-2::-1])
+    many = evaluation.curves(*data(4, 3000)[:2])["roc"]
+    assert len(many) == evaluation.CURVE_POINTS
+    assert many.iloc[[0, -1]].to_numpy().tolist() == [[0, 0], [1, 1]]
     assert curves["reliability"]["stays"].sum() == len(died)
     weighted = (curves["reliability"]["observed"] * curves["reliability"]["stays"]).sum()
     assert weighted == pytest.approx(died.sum())

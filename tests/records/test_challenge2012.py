@@ -112,8 +112,22 @@ def test_sets_a_and_b(challenge: Path) -> None:
     assert stays.groupby("source_group")["died"].sum().tolist() == [554, 568]
     share = events.groupby("measurement", observed=False)["stay_id"].nunique() / 8000
     assert share["calcium"] == 0  # not in this data set
-    for name, low, high in (("heartrate", 0.97, 1), ("ph", 0.75, 0.77), ("lactate", 0.54, 0.56), ("spo2", 0.44, 0.46), ("albumin", 0.39, 0.41), ("resprate", 0.27, 0.29)):
+    for name, low, high in (
+        ("heartrate", 0.97, 1),
+        ("ph", 0.75, 0.77),
+        ("lactate", 0.54, 0.56),
+        ("spo2", 0.44, 0.46),
+        ("albumin", 0.39, 0.41),
+        ("resprate", 0.27, 0.29),
+    ):
         assert low <= share[name] <= high, name
     medians = events.groupby("measurement", observed=False)["value"].median()
-    for name, low, high in (("tempc", 36.5, 37.5), ("ph", 7.3, 7.45), ("sodium", 136, 142), ("potassium", 3.9, 4.3), ("sysbp", 110, 125), ("glucose", 115, 140)):
+    for name, low, high in (
+        ("tempc", 36.5, 37.5),
+        ("ph", 7.3, 7.45),
+        ("sodium", 136, 142),
+        ("potassium", 3.9, 4.3),
+        ("sysbp", 110, 125),
+        ("glucose", 115, 140),
+    ):
         assert low < medians[name] < high, name

@@ -109,7 +109,11 @@ def test_potassium_from_blood_gases_alone(tmp_path: Path) -> None:
 
 
 def test_values_from_after_the_window_changing_the_input_is_ruled_out(tmp_path: Path) -> None:
-    later = GOLDEN["CHARTEVENTS"].replace("10:00:00,82,82", "10:00:00,199,199").replace("4,1,10,100,211,2100-01-01 09:59:59,83,83", "4,1,10,100,211,2100-01-03 11:00:00,1,1")
+    later = (
+        GOLDEN["CHARTEVENTS"]
+        .replace("10:00:00,82,82", "10:00:00,199,199")
+        .replace("4,1,10,100,211,2100-01-01 09:59:59,83,83", "4,1,10,100,211,2100-01-03 11:00:00,1,1")
+    )
     assert later != GOLDEN["CHARTEVENTS"]
     before, after = read(write_golden(tmp_path / "a")), read(write_golden(tmp_path / "b", changes={"CHARTEVENTS": later}))
     pd.testing.assert_frame_equal(before[1], after[1])

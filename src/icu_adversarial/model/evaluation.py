@@ -5,6 +5,7 @@ import pandas as pd
 
 EPSILON = 1e-7
 BINS = 10  # of the calibration error and the reliability curve, of equal width
+CURVE_POINTS = 400
 METRICS = ("auroc", "auprc", "f1", "precision", "recall", "accuracy", "loss", "brier", "calibration_error")
 
 
@@ -111,7 +112,10 @@ def _bin(probability: np.ndarray) -> np.ndarray:
 
 
 def curves(died: np.ndarray, probability: np.ndarray) -> dict[str, pd.DataFrame]:
-    """Tables `roc` (fpr, tpr), `precision_recall` (recall, precision) and `reliability` (predicted, observed, stays) of one model on one split."""
+    """Tables `roc` (fpr, tpr), `precision_recall` (recall, precision) and `reliability` (predicted, observed, stays) of one model on one split.
+
+    Of more than CURVE_POINTS thresholds, that many evenly spaced ones: a figure shows no more.
+    """
     died = died.astype(int)
     order = np.argsort(-probability, kind="stable")
     last = np.r_[np.diff(probability[order]) != 0, True]
@@ -122,4 +126,8 @@ def curves(died: np.ndarray, probability: np.ndarray) -> dict[str, pd.DataFrame]
     precision_recall = pd.DataFrame({"recall": hits / deaths, "precision": hits / calls})
     grouped = pd.DataFrame({"bin": _bin(probability), "predicted": probability, "observed": died}).groupby("bin")
     reliability = grouped.agg(predicted=("predicted", "mean"), observed=("observed", "mean"), stays=("observed", "size")).reset_index(drop=True)
-    return {"roc": roc, "precision_recall": precision_recall, "reliability": reliability}
+    return {"roc": _thin(roc), "precision_recall": _thin(precision_recall), "reliability": reliability}
+
+
+def _thin(curve: pd.DataFrame) -> pd.DataFrame:
+    return curve.iloc[np.unique(np.linspace(0, len(curve) - 1, CURVE_POINTS).round().astype(int))]

@@ -162,7 +162,9 @@ def _unreadable(connection: Connection, raw: Path, relations: dict[str, str], ta
     connection.rollback()  # the failed query's transaction answers nothing more
     for table in tables:
         columns = COLUMNS[table]
-        counts = ", ".join(f"count(*) FILTER (WHERE {column} IS NOT NULL AND TRY_CAST({column} AS {kind}) IS NULL)" for column, kind in columns.items())
+        counts = ", ".join(
+            f"count(*) FILTER (WHERE {column} IS NOT NULL AND TRY_CAST({column} AS {kind}) IS NULL)" for column, kind in columns.items()
+        )
         try:
             wrong = connection.exec_driver_sql(f"SELECT {counts} FROM {relations[table]}").one()
         except DBAPIError:

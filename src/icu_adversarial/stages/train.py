@@ -33,7 +33,7 @@ def run(params: Params) -> None:
     states = train_folds(folds, hyperparameters, options, checkpoints)
     for k, parts in enumerate(zip(states, folds, scalers, strict=True)):
         save_fold(paths.MODELS / f"fold_{k}", *parts, hyperparameters)
-    write_learning_curves(states)
+    write_learning_curves(params.extract.label, states)
 
     predictions = predict(paths.MODELS, cohort, grid)
     write_table(paths.PREDICTIONS, predictions, PREDICTIONS)
@@ -53,15 +53,18 @@ def run(params: Params) -> None:
     shutil.rmtree(checkpoints)
 
 
-def write_learning_curves(states: list[State]) -> None:
-    """Per fold and evaluation, through dvclive; the step is the epoch."""
+def write_learning_curves(source: str, states: list[State]) -> None:
+    """Per fold and evaluation: through dvclive, where the step is the epoch, and as the table of one figure."""
+    names = ("train_loss", "held_out_loss", "auroc", "auprc")
     with Live(str(FOLDER), dvcyaml=False, save_dvc_exp=False) as live:
         for step in range(max(len(state.history) for state in states)):
             for k, state in enumerate(states):
                 if step < len(state.history):
                     live.step = int(state.history[step]["epoch"])
-                    for name in ("train_loss", "held_out_loss", "auroc", "auprc"):
+                    for name in names:
                         live.log_metric(f"{name}/fold_{k}", state.history[step][name])
+    rows = [(source, k, h["epoch"], name, h[name]) for k, state in enumerate(states) for h in state.history for name in names]
+    write_csv(FOLDER / "plots" / "learning.csv", pd.DataFrame(rows, columns=["source", "fold", "epoch", "quantity", "value"]))
 
 
 def write_results(params: Params, cohort: pd.DataFrame, grid: np.ndarray, predictions: pd.DataFrame) -> dict[str, Any]:

@@ -1,0 +1,83 @@
+"""`dvc plots` without a network: the HTML page that holds Vega itself, and every figure as PNG, with no browser."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import vl_convert
+
+from icu_adversarial.errors import InputError
+from icu_adversarial.files import atomic
+
+OFFLINE_PAGE = Path(".dvc/offline.html")  # plots.html_template in .dvc/config
+VEGA_LITE = "6.4"  # of the page and of the PNGs
+PIXELS = 2.0  # of a PNG per CSS pixel
+EXPORTS = "Object.assign(window, {vega, vegaLite, vegaEmbed});"  # what the page's own scripts call
+# {refresh_tag} and {plot_divs} are filled by DVC; its {scripts}, links to a CDN, is left out.
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+{refresh_tag}
+<title>icu-adversarial: figures</title>
+<script>%s</script>
+<style>
+body { font-family: "Liberation Sans", Arial, Helvetica, sans-serif; margin: 24px; }
+.vega-embed { display: block; margin-bottom: 48px; }
+.vega-bindings { margin-top: 6px; font-size: 13px; }
+</style>
+</head>
+<body>
+{plot_divs}
+</body>
+</html>
+"""
+
+
+def offline_page(path: Path = OFFLINE_PAGE) -> None:
+    """Write the HTML template for `dvc plots show` and `dvc plots diff` with Vega, Vega-Lite and Vega-Embed inside."""
+    with atomic(path) as temporary:
+        temporary.write_text(PAGE % vl_convert.javascript_bundle(EXPORTS, VEGA_LITE), encoding="utf-8")
+
+
+def specifications(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What `dvc plots show --json` printed → one Vega-Lite specification per PNG, by file name without suffix.
+
+    A figure with a switch (a parameter bound to options, here the kind of the examples) gives one for each option but the first, with a suffix.
+    The revision, which only `dvc plots diff` needs, is left out.
+    """
+    found = {}
+    for plot, renderings in content.get("data", {}).items():
+        name = "_".join(part for part in Path(plot).with_suffix("").parts if part not in {"metrics", "data", "plots"})
+        for rendering in renderings:
+            spec = rendering["content"]
+            for row in spec["data"]["values"]:
+                row["rev"] = ""
+            found[name] = spec
+            for switch in spec.get("params", []):
+                for option in switch["bind"]["options"][1:]:
+                    found[f"{name}_{option}"] = spec | {"params": [{**switch, "value": option}]}
+    return found
+
+
+def png(spec: dict[str, Any]) -> bytes:
+    """Render a Vega-Lite specification."""
+    return vl_convert.vegalite_to_png(json.dumps(spec), vl_version=VEGA_LITE, scale=PIXELS)
+
+
+def figures(folder: Path) -> list[Path]:
+    """Render every DVC plot of the workspace into `folder`. Raises InputError if DVC fails or there is no plot."""
+    shown = subprocess.run([sys.executable, "-m", "dvc", "plots", "show", "--json"], capture_output=True, text=True, check=False)
+    if shown.returncode:
+        raise InputError(f"`dvc plots show` failed: {shown.stderr.strip().splitlines()[-1] if shown.stderr.strip() else shown.returncode}")
+    specs = specifications(json.loads(shown.stdout))
+    if not specs:
+        raise InputError("`dvc plots show` found no plot: run `dvc repro`")
+    paths = []
+    for name, spec in specs.items():
+        paths.append(folder / f"{name}.png")
+        with atomic(paths[-1]) as temporary:
+            temporary.write_bytes(png(spec))
+    return paths

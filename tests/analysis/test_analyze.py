@@ -1,0 +1,71 @@
+"""The stage: declared inputs in, declared outputs out, the same bytes every time."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from analysis_tables import Attack, lay
+
+from icu_adversarial.errors import InputError
+from icu_adversarial.measurements import M
+from icu_adversarial.params import Params
+from icu_adversarial.stages import analyze
+
+PLOTS = {"discovery", "heatmap_ganzp", "heatmap_gpp", "heatmap_s", "heatmap_sensitivity", "histograms", "ranking"}
+
+
+def outputs() -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for folder in ("metrics/analyze", "data/analyze") for p in sorted(Path(folder).rglob("*")) if p.is_file()}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_writes_its_outputs_and_nothing_else_twice_the_same(attack: Attack, small: Params, capsys: pytest.CaptureFixture[str]) -> None:
+    lay(attack, 2)
+    analyze.run(small, "sparse_small")
+    once = outputs()
+    analyze.run(small, "sparse_small")
+    assert outputs() == once
+    metrics = {f"metrics/analyze/sparse_small/{name}" for name in ("metrics.json", "susceptibility.csv", "report.md")}
+    assert set(once) == metrics | {f"metrics/analyze/sparse_small/plots/{name}.csv" for name in PLOTS} | {"data/analyze/sparse_small/patients.csv"}
+    assert capsys.readouterr().err.count("warning: 5 stays") == 2
+
+
+def test_every_table_is_labelled(attack: Attack, small: Params) -> None:
+    lay(attack, 2)
+    analyze.run(small, "sparse_small")
+    for path in [*Path("metrics/analyze").rglob("*.csv"), *Path("data/analyze").rglob("*.csv")]:
+        table = pd.read_csv(path)
+        assert table.source.eq("synthetic hospital (not real patients)").all(), path
+        assert table.objective.eq("sparse_small").all(), path
+        assert not {"stay_id", "subject_id"} & set(table.columns), path
+    assert len(pd.read_csv("metrics/analyze/sparse_small/susceptibility.csv")) == 4 * 2 * M
+
+
+def test_metrics_say_what_they_are_about(attack: Attack, small: Params) -> None:
+    lay(attack, 2)
+    analyze.run(small, "sparse_small")
+    found = json.loads(Path("metrics/analyze/sparse_small/metrics.json").read_text())
+    assert (found["source"], found["stays"], found["prevalence"], found["conclusive"]) == ("synthetic hospital (not real patients)", 5, 0.2, False)
+    assert found["0_to_1"]["best"]["examples"] == 3
+    assert found["1_to_0"]["first"]["median_l0"] is None
+
+
+def test_no_example_at_all_still_gives_every_table(attack: Attack, small: Params) -> None:
+    failures = attack.examples.assign(success=False, iteration=-1, l0=None, l1=None, linf=None, margin=None)
+    lay(Attack(failures, attack.perturbations[:0], attack.cohort), 2)
+    analyze.run(small, "sparse_small")
+    assert pd.read_csv("metrics/analyze/sparse_small/susceptibility.csv").s.eq(0).all()
+    assert len(pd.read_csv("data/analyze/sparse_small/patients.csv")) == 2
+
+
+def test_a_missing_input_is_one_line_and_leaves_nothing(attack: Attack, small: Params) -> None:
+    lay(attack, 2)
+    Path("data/attack/sparse_small/perturbations.parquet").unlink()
+    with pytest.raises(InputError, match=r"perturbations\.parquet is missing"):
+        analyze.run(small, "sparse_small")
+    assert not outputs()

@@ -1,0 +1,180 @@
+"""Templates, PNGs and the page, as DVC itself fills them."""
+
+import configparser
+import json
+import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import vl_convert
+from analysis_tables import ROOT
+from ruamel.yaml import YAML
+
+from icu_adversarial.analysis import render
+from icu_adversarial.errors import InputError
+from icu_adversarial.measurements import NAMES
+
+TEMPLATES = sorted((ROOT / ".dvc" / "plots").glob("*.json"))
+SYNTHETIC, REAL = "synthetic hospital (not real patients)", "PhysioNet Challenge 2012"
+HEATMAPS = ("heatmap_gpp", "heatmap_ganzp", "heatmap_sensitivity", "heatmap_s")
+
+
+def svg(spec: dict[str, Any]) -> str:
+    return vl_convert.vegalite_to_svg(json.dumps(spec), vl_version=render.VEGA_LITE)
+
+
+def texts(spec: dict[str, Any]) -> list[str]:
+    return re.findall(r">([^<>]+)</(?:text|tspan)>", svg(spec))
+
+
+def walk(part: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(part, dict):
+        yield part
+        for value in part.values():
+            yield from walk(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from walk(value)
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda p: p.stem)
+def test_templates_are_json_with_room_for_the_data(path: Path) -> None:
+    template = json.loads(path.read_text(encoding="utf-8"))
+    assert template["data"]["values"] == "<DVC_METRIC_DATA>"
+    assert template["config"] == json.loads(TEMPLATES[0].read_text(encoding="utf-8"))["config"]
+    assert "<DVC" not in "".join(key for part in walk(template) for key in part)  # DVC fills in values, never keys
+
+
+def test_every_template_is_drawn_here(repository: Any) -> None:
+    used = {"heatmap" if name in HEATMAPS else name for name in repository.specs}
+    assert used == {path.stem for path in TEMPLATES}
+
+
+def test_templates_named_in_dvc_yaml_exist() -> None:
+    pipeline = YAML(typ="safe").load(ROOT / "dvc.yaml") if (ROOT / "dvc.yaml").exists() else {}
+    named = {part["template"] for part in walk(pipeline) if isinstance(part.get("template"), str)}
+    assert named <= {path.stem for path in TEMPLATES}
+
+
+def test_every_figure_renders_and_names_its_source(repository: Any) -> None:
+    for name, spec in repository.specs.items():
+        assert "<DVC" not in json.dumps(spec), name
+        image = render.png(spec)
+        width, height = struct.unpack(">II", image[16:24])
+        assert image.startswith(b"\x89PNG"), name
+        assert min(width, height) > 400, name
+        assert REAL in texts(spec), name
+
+
+MARKS = {  # of the workspace's figures; T = 2
+    **dict.fromkeys(HEATMAPS, ("rect mark", 2 * 2 * 19)),
+    "ranking": ("bar", 2 * 19),
+    "discovery": ("line mark", 4),
+    "histograms": ("bar", 4 * (3 + 20 + 20)),
+    "patients": ("point", 4),
+    "coverage": ("bar", 19),
+    "cohort": ("bar", 2),
+    "history": ("point", 3),
+    "learning": ("line mark", 2),
+    "roc": ("line mark", 3),
+    "precision_recall": ("line mark", 3),
+    "reliability": ("point", 6),
+}
+
+
+@pytest.mark.parametrize("name", MARKS)
+def test_every_row_becomes_a_mark(repository: Any, name: str) -> None:
+    mark, count = MARKS[name]
+    assert svg(repository.specs[name]).count(f'aria-roledescription="{mark}"') == count
+
+
+@pytest.mark.parametrize("name", ["roc", "reliability"])
+def test_one_diagonal_per_panel(repository: Any, name: str) -> None:
+    assert svg(repository.compared[name]).count('aria-roledescription="rule mark"') == 2
+
+
+def test_two_revisions_stand_side_by_side_each_under_its_own_source(repository: Any) -> None:
+    for name, spec in repository.compared.items():
+        found = texts(spec)
+        assert found.index(SYNTHETIC) < found.index(REAL), name
+        heads = [t for t in found if t.endswith(("HEAD~1", "HEAD"))]
+        assert [t.split(" · ")[-1] for t in heads] == ["HEAD~1", "HEAD"], name
+
+
+def test_figures_of_an_attack_name_its_objective(repository: Any) -> None:
+    for name in (*HEATMAPS, "ranking", "histograms", "discovery", "patients"):
+        assert any("objective sparse_small" in t for t in texts(repository.specs[name])), name
+
+
+@pytest.mark.parametrize("name", HEATMAPS)
+def test_one_colour_scale_for_all_panels_and_revisions(repository: Any, name: str) -> None:
+    vega = json.loads(json.dumps(vl_convert.vegalite_to_vega(json.dumps(repository.compared[name]), vl_version=render.VEGA_LITE)))
+    scales = [part for part in walk(vega) if part.get("name") == "color" and "domain" in part]
+    assert scales == [s for s in vega["scales"] if s["name"] == "color"]
+    assert len(scales) == 1
+    legends = [part for part in walk(vega) if "legends" in part]
+    assert len(legends) == 1
+
+
+@pytest.mark.parametrize("name", HEATMAPS)
+def test_rows_are_named_in_column_order_in_every_panel(repository: Any, name: str) -> None:
+    """One column of rows per direction; the columns of a revision share them."""
+    rows = [t for t in texts(repository.specs[name]) if t in NAMES]
+    assert rows == list(NAMES) * 2
+
+
+def test_a_cell_without_a_value_is_grey(repository: Any) -> None:
+    """GANZP of 0→1, best: lactate at hour 0 and potassium at hour 1; of 1→0: spo2 at hour 1; 73 other cells."""
+    assert svg(repository.specs["heatmap_ganzp"]).count('fill="#d0d0d0"') == 2 * 2 * 19 - 3
+
+
+def test_bars_are_ranked_within_each_direction(repository: Any) -> None:
+    rows = [t for t in texts(repository.specs["ranking"]) if t in NAMES]
+    assert rows[:2] == ["lactate", "potassium"]
+    assert rows[19] == "spo2"
+
+
+def test_specifications_take_each_setting_of_a_switch(repository: Any) -> None:
+    content = {"data": {"metrics/analyze/o/plots/heatmap_s.csv": [{"content": json.loads(json.dumps(repository.specs["heatmap_s"]))}]}}
+    found = render.specifications(content)
+    assert list(found) == ["analyze_o_heatmap_s", "analyze_o_heatmap_s_first"]
+    assert not any("workspace" in t for t in texts(found["analyze_o_heatmap_s"]))
+    kinds = {name: {t.split(", K")[0].rsplit(" ", 2)[1] for t in texts(spec) if "K = " in t} for name, spec in found.items()}
+    assert kinds == {"analyze_o_heatmap_s": {"best"}, "analyze_o_heatmap_s_first": {"first"}}
+
+
+def test_figures_writes_every_plot_twice_the_same(repository: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository.folder)
+    once = {p.name: p.read_bytes() for p in render.figures(tmp_path / "once")}
+    twice = {p.name: p.read_bytes() for p in render.figures(tmp_path / "twice")}
+    assert once == twice
+    assert len(once) == len(repository.specs) + len(HEATMAPS) + 1  # the switch between best and first, of the heat maps and the ranking
+    assert {"analyze_sparse_small_patients.png", "roc.png", "analyze_sparse_small_ranking_first.png"} <= set(once)
+
+
+def test_figures_outside_of_a_repository_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"^`dvc plots show` [^\n]*$"):
+        render.figures(tmp_path / "figures")
+
+
+def test_the_page_holds_vega_and_links_to_nothing(tmp_path: Path) -> None:
+    render.offline_page(tmp_path / "offline.html")
+    page = (tmp_path / "offline.html").read_text(encoding="utf-8")
+    assert [page.count(f"{{{name}}}") for name in ("plot_divs", "refresh_tag", "scripts")] == [1, 1, 0]
+    assert page.count("</script>") == page.count("<script>") == 1
+    assert not re.search(r"<(script|link)[^>]+(src|href)=", page)
+    assert "cdn.jsdelivr" not in page
+    render.offline_page(tmp_path / "again.html")
+    assert (tmp_path / "again.html").read_text(encoding="utf-8") == page
+
+
+def test_dvc_uses_the_page_and_sends_nothing_home() -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / ".dvc" / "config", encoding="utf-8")
+    assert Path(".dvc") / config["'plots'" if "'plots'" in config else "plots"]["html_template"] == render.OFFLINE_PAGE
+    assert [config["core"][key] for key in ("analytics", "autostage", "check_update")] == ["false"] * 3
+    assert "/offline.html" in (ROOT / ".dvc" / ".gitignore").read_text(encoding="utf-8").splitlines()

@@ -1,0 +1,98 @@
+"""dvc.yaml, params.yaml, paths.py, .gitignore and the code say the same."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from closure import SRC, closure
+from ruamel.yaml import YAML
+
+from icu_adversarial import paths
+from icu_adversarial.params import Params
+
+ROOT = Path(__file__).parents[1]
+STAGES: dict[str, dict[str, Any]] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+OBJECTIVE = "sparse_small"
+
+
+def listed(stage: str, kind: str) -> list[str]:
+    """Paths under deps, outs, metrics or plots, templates filled in."""
+    entries = [e if isinstance(e, str) else next(iter(e)) for e in STAGES[stage].get(kind, [])]
+    return [e.replace("${item.objective}", OBJECTIVE).replace("${extract.raw}", "data/raw/synthetic") for e in entries]
+
+
+def test_the_stages_are_those_of_the_command_line_in_the_order_of_the_data() -> None:
+    assert list(STAGES) == ["synthesize", "extract", "preprocess", "tune_model", "train", "tune_attack", "attack", "analyze"]
+    assert {f.stem for f in (SRC / "icu_adversarial" / "stages").glob("*.py")} == {*STAGES, "__init__"}
+    for stage, content in STAGES.items():
+        assert content["cmd"] == f"python src/run.py {stage}" + (" --objective ${item.objective}" if "matrix" in content else "")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_module_that_a_stage_imports_is_its_dependency_and_no_other(stage: str) -> None:
+    assert {d for d in listed(stage, "deps") if d.startswith("src/")} == closure(stage)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_parameter_that_a_stage_reads_is_declared_and_no_other(stage: str, params: Params) -> None:
+    """`params.train` in the code of the stage needs `train` in dvc.yaml, `params.extract.label` needs `extract.source`."""
+    code = (SRC / "icu_adversarial" / "stages" / f"{stage}.py").read_text()
+    read = {match.rstrip(".") for match in re.findall(r"\bparams\.(?!yaml)((?:[a-z_0-9]+\.?)+)", code)}
+    declared = set(STAGES[stage]["params"])
+
+    def covers(declaration: str, use: str) -> bool:
+        use = use.replace("extract.label", "extract.source")
+        return use == declaration or use.startswith(declaration + ".")
+
+    assert not [use for use in read if not any(covers(d, use) for d in declared)]
+    assert not [d for d in declared if not any(covers(d, use) or use == d.split(".")[0] for use in read)]
+    for declaration in declared:
+        value: Any = params
+        for part in declaration.split("."):
+            value = getattr(value, part)
+
+
+def test_no_stage_depends_on_what_no_other_writes() -> None:
+    written = {path for stage in STAGES for kind in ("outs", "metrics", "plots") for path in listed(stage, kind)}
+    for stage in STAGES:
+        data = {d for d in listed(stage, "deps") if not d.startswith("src/")}
+        assert data <= written, stage
+
+
+def test_paths_of_the_code_are_those_of_dvc_yaml() -> None:
+    constants = {value for name, value in vars(paths).items() if name.isupper() and isinstance(value, Path)}
+    written = {Path(path) for stage in STAGES for kind in ("outs", "metrics", "plots") for path in listed(stage, kind)}
+    for constant in constants:
+        assert any(path == constant or path.is_relative_to(constant) for path in written), constant
+    for path in written:
+        assert any(path == constant or path.is_relative_to(constant) for constant in constants), path
+
+
+def test_no_output_with_patients_data_can_be_committed() -> None:
+    """Every output and plot is ignored by Git, before DVC writes a .gitignore of its own; metrics.json files are not."""
+    for stage in STAGES:
+        for path in listed(stage, "outs") + listed(stage, "plots"):
+            ignored = subprocess.run(["git", "check-ignore", "-q", path], cwd=ROOT, check=False).returncode == 0
+            assert ignored, f"{path} of {stage} is not ignored"
+        for path in listed(stage, "metrics"):
+            assert subprocess.run(["git", "check-ignore", "-q", path], cwd=ROOT, check=False).returncode == 1
+            assert STAGES[stage]["metrics"][0][next(iter(STAGES[stage]["metrics"][0]))] == {"cache": False}
+
+
+def test_features_and_records_know_no_torch_and_the_attack_knows_no_training() -> None:
+    """Imports run downhill only."""
+    package = SRC / "icu_adversarial"
+    for room in ("features", "records"):
+        for file in (package / room).glob("*.py"):
+            assert "torch" not in re.findall(r"^\s*(?:import|from) (\w+)", file.read_text(), re.M), file
+    for file in [*(package / "attack").glob("*.py")]:
+        assert not re.search(r"icu_adversarial\.(model|stages|search)", file.read_text()), file
+    for file in (package / "analysis").glob("*.py"):
+        assert not re.search(r"icu_adversarial\.(attack|model|stages|search)", file.read_text()), file
+
+
+def test_no_results_in_pickles() -> None:
+    for file in SRC.rglob("*.py"):
+        assert not re.search(r"\b(pickle|joblib)\.(load|dump)|torch\.(load|save)\(|allow_pickle=True", file.read_text()), file
