@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent))
@@ -38,3 +39,7 @@ def mimic_demo() -> Path:
 def challenge() -> Path:
     """PhysioNet Challenge 2012, sets A and B."""
     return _real_data("physionet-challenge-2012")
+
+
+settings.register_profile("default", deadline=None)  # no timings in tests: a busy machine is no failure
+settings.load_profile("default")

@@ -72,7 +72,7 @@ class Extract(Block):
     def _labelled(self) -> Self:
         if (self.source == "synthetic") != (self.raw == SYNTHETIC):
             raise ValueError(
-                f"source synthetic and raw {SYNTHETIC} go together: set both, extract.source and extract.raw, so that the data are labelled as what they are"
+                f"source synthetic and raw {SYNTHETIC} go together: set both extract.source and extract.raw"
             )
         return self
 

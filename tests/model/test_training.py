@@ -16,7 +16,8 @@ from icu_adversarial.params import Features, Train
 
 FEATURES = Features(interpolation="linear", limit_direction="both", lower_percentile=5, upper_percentile=95, extra_channels=("observed",))
 HYPERPARAMETERS: dict[str, Any] = {
-    "n_lstm": 8, "lstm_activation": "tanh", "dropout": 0.2, "n_fc": 8, "fc_activation": "relu", "optimizer": "adam", "learning_rate": 0.01, "batch_size": 32,
+    "n_lstm": 8, "lstm_activation": "tanh", "dropout": 0.2, "n_fc": 8, "fc_activation": "relu", "optimizer": "adam",
+    "learning_rate": 0.01, "batch_size": 32,
 }  # fmt: skip
 OPTIONS = Train(epochs=4, evaluate_every=2, patience=None, seed=3, bootstrap=10)
 N, T, M = 240, 8, 19

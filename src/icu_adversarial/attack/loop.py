@@ -1,0 +1,192 @@
+"""From chosen stays to the tables of examples: batches in parallel processes, and a second look at everything that is stored."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple, Protocol
+
+import joblib
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from icu_adversarial.attack.proximal import Result
+from icu_adversarial.attack.quality import NONZERO
+from icu_adversarial.errors import InputError
+from icu_adversarial.measurements import M
+from icu_adversarial.processes import prepare_worker, workers
+from icu_adversarial.tables import EXAMPLES, PERTURBATIONS, measurement_column, to_table
+
+DIRECTIONS = ("0→1", "1→0")  # by the class that the attack leaves
+KINDS = Result._fields
+SMALLEST_BATCH = 32  # rows; with 16 or more, a row of nn.LSTM has the same bits in any batch, below that other kernels are used
+
+Attack = Callable[..., Result]  # (logits_fn, x, y, lower=, upper=): a function of this folder with its hyperparameters filled in
+
+
+class Scaling(Protocol):
+    """What features.scaling.Scaler offers: channels 0..18 of `apply`'s (N, T, C) are the values in [0, 1], all others stay as they are."""
+
+    @property
+    def perturbable(self) -> np.ndarray: ...
+    @property
+    def clinical_span(self) -> np.ndarray: ...
+    def apply(self, grid: np.ndarray) -> np.ndarray: ...
+
+
+class Victim(NamedTuple):
+    """A fold's model, (B, T, C) -> logits (B, 2), in evaluation mode, and the scaler that it was trained with."""
+
+    model: Callable[[Tensor], Tensor]
+    scaler: Scaling
+
+
+class Task(NamedTuple):
+    """Some stays of one fold. stay_id: (n,). grid: (n, T, 19), clinical units, NaN = not observed. y: (n,), the class to leave."""
+
+    fold: int
+    victim: Victim
+    stay_id: np.ndarray
+    grid: np.ndarray
+    y: np.ndarray
+
+
+class Found(NamedTuple):
+    """Of one task. examples: the columns of tables.EXAMPLES. cells: those of tables.PERTURBATIONS, the measurement as its column number."""
+
+    examples: pd.DataFrame
+    cells: pd.DataFrame
+
+
+def choose_stays(predictions: pd.DataFrame, *, max_stays: int | None, attack_misclassified: bool, seed: int) -> pd.DataFrame:
+    """The stays to attack: out-of-fold and correctly classified, unless `attack_misclassified`; sorted by stay_id.
+
+    y is the predicted class, which is the label of a correctly classified stay: a misclassified stay is flipped to its true class.
+    Of more than `max_stays`, half of each direction where possible, filled up from the other one; drawn by `seed` and stay_id alone, so that
+    neither the order of the rows nor the other direction matters. A larger max_stays keeps the stays of a smaller one, unless one direction runs out.
+    predictions: tables.PREDICTIONS. Returns columns stay_id, fold, y; no row if no stay is eligible.
+    """
+    eligible = (predictions["split"] == "oof") & (attack_misclassified | (predictions["predicted"] == predictions["died"]))
+    stays = predictions[eligible].sort_values("stay_id", ignore_index=True)
+    stays = stays.assign(y=stays["predicted"].astype(np.int64))[["stay_id", "fold", "y"]]
+    if max_stays is None or len(stays) <= max_stays:
+        return stays
+    rows = [np.random.default_rng([seed, y]).permutation(np.flatnonzero(stays["y"] == y)) for y in (0, 1)]
+    ones = min(len(rows[1]), max(max_stays // 2, max_stays - len(rows[0])))
+    return stays.iloc[np.sort(np.concatenate([rows[0][: max_stays - ones], rows[1][:ones]]))].reset_index(drop=True)
+
+
+def make_tasks(chosen: pd.DataFrame, stay_id: np.ndarray, grid: np.ndarray, victims: Mapping[int, Victim], size: int) -> Iterator[Task]:
+    """Split `chosen` (of `choose_stays`) into tasks of at most `size` stays of one fold, in the order of the folds.
+
+    stay_id: (N,), the stays in the order of grid (N, T, 19), of which only a task's rows are read at a time. victims: by fold.
+    Raises InputError for a stay that is not in the grid or a fold without a model.
+    """
+    rows = pd.Index(stay_id).get_indexer(chosen["stay_id"])
+    if (rows < 0).any():
+        raise InputError(f"{(rows < 0).sum()} of {len(rows)} predicted stays are not in the cohort: run `dvc repro`")
+    folds, stays, y = (chosen[name].to_numpy() for name in ("fold", "stay_id", "y"))
+    for fold in np.unique(folds).tolist():
+        if fold not in victims:
+            raise InputError(f"fold {fold} has predictions but no model: run `dvc repro`")
+        members = np.flatnonzero(folds == fold)
+        for part in _split(len(members), size):
+            some = members[part]
+            yield Task(fold, victims[fold], stays[some], np.array(grid[rows[some]]), y[some])
+
+
+def run_tasks(tasks: Iterable[Task], attack: Attack, batch_size: int) -> Iterator[Found]:
+    """Attack the tasks in parallel processes; results come in the order of the tasks and do not depend on the number of processes."""
+    yield from workers(return_as="generator")(joblib.delayed(run_task)(task, attack, batch_size) for task in tasks)
+
+
+def run_task(task: Task, attack: Attack, batch_size: int) -> Found:
+    """Attack a task's stays, at most `batch_size` at a time, and check each example as it will be stored: again, in a fresh forward pass.
+
+    An example counts when clamp(x + delta, 0, 1) is not classified as y, where delta holds the float32 cells to store and nothing else.
+    """
+    prepare_worker()
+    x = torch.from_numpy(task.victim.scaler.apply(task.grid))
+    y = torch.from_numpy(task.y)
+    movable = torch.zeros(x.shape[2], dtype=torch.bool)
+    movable[:M] = torch.from_numpy(task.victim.scaler.perturbable)
+    found = []
+    for part in _split(len(y), batch_size):
+        rows = torch.from_numpy(np.resize(part, max(len(part), SMALLEST_BATCH)))  # a small batch is filled up with its own stays
+        x_part, y_part = x[rows], y[rows]
+        result = attack(task.victim.model, x_part, y_part, lower=torch.where(movable, 0, x_part), upper=torch.where(movable, 1, x_part))
+        for kind, (perturbation, iteration) in zip(KINDS, result, strict=True):
+            delta = torch.where(perturbation.abs() > NONZERO, perturbation, 0)[..., :M]
+            margin = _margin(task.victim.model, x_part, y_part, delta)
+            success = (iteration >= 0) & (margin < 0)
+            arrays = (a[: len(part)].numpy() for a in (delta, iteration, margin, success))
+            found.append(_describe(Task(task.fold, task.victim, task.stay_id[part], task.grid[part], task.y[part]), kind, *arrays))
+    return Found(*map(_concat, zip(*found, strict=True)))
+
+
+@torch.no_grad()
+def _margin(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, delta: Tensor) -> Tensor:
+    """Z_y - Z_t of the stored example, (B,). delta: (B, T, 19), to be added to the first 19 channels of x (B, T, C)."""
+    stored = torch.cat([torch.clamp(x[..., :M] + delta, 0, 1), x[..., M:]], 2)
+    difference = model(stored) @ torch.tensor([1.0, -1.0])  # Z_0 - Z_1
+    return torch.where(y == 0, difference, -difference)
+
+
+def _describe(task: Task, kind: str, delta: np.ndarray, iteration: np.ndarray, margin: np.ndarray, success: np.ndarray) -> Found:
+    """Norms and non-zero cells of a batch's examples of one kind. delta: (n, T, 19); the other arrays: (n,)."""
+    n = len(success)
+    size = np.abs(delta).reshape(n, -1)
+    failed = ~success
+    examples = pd.DataFrame(
+        {
+            "stay_id": task.stay_id,
+            "fold": np.int8(task.fold),
+            "direction": np.array(DIRECTIONS)[task.y],
+            "kind": kind,
+            "success": success,
+            "iteration": np.where(success, iteration, np.int32(-1)),
+            "l0": pd.Series((size > 0).sum(1), dtype="Int32").mask(failed),
+            "l1": np.where(success, size.sum(1, dtype=np.float64), np.nan).astype(np.float32),
+            "linf": np.where(success, size.max(1), np.nan).astype(np.float32),
+            "margin": np.where(success, margin, np.nan).astype(np.float32),
+        }
+    )
+    row, hour, column = np.nonzero(delta * success[:, None, None])
+    value = delta[row, hour, column]
+    cells = pd.DataFrame(
+        {
+            "stay_id": task.stay_id[row],
+            "kind": kind,
+            "hour": hour.astype(np.int8),
+            "measurement": column.astype(np.int8),
+            "delta": value,
+            "delta_clinical": value * task.victim.scaler.clinical_span[column],
+            "observed": np.isfinite(task.grid[row, hour, column]),
+        }
+    )
+    return Found(examples, cells)
+
+
+def to_tables(found: Iterable[Found]) -> tuple[pa.Table, pa.Table]:
+    """All results as (tables.EXAMPLES, tables.PERTURBATIONS), sorted by stay_id, kind (first, best), hour and measurement."""
+    parts = list(found)
+    if not parts:
+        return EXAMPLES.empty_table(), PERTURBATIONS.empty_table()
+    examples, cells = map(_concat, zip(*parts, strict=True))
+    examples = examples.sort_values(["stay_id", "kind"], key=_rank, ignore_index=True)
+    cells = cells.sort_values(["stay_id", "kind", "hour", "measurement"], key=_rank, ignore_index=True)
+    columns = {name: cells[name] for name in PERTURBATIONS.names} | {"measurement": measurement_column(cells["measurement"].to_numpy())}
+    return to_table(examples, EXAMPLES), pa.table(columns, schema=PERTURBATIONS)
+
+
+def _rank(column: pd.Series) -> pd.Series:
+    return column.map(KINDS.index) if column.name == "kind" else column
+
+
+def _split(n: int, size: int) -> list[np.ndarray]:
+    """0 .. n-1 in as few parts of at most `size` as possible, of equal length give or take one."""
+    return np.array_split(np.arange(n), -(-n // size))
+
+
+def _concat(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(frames, ignore_index=True)

@@ -1,0 +1,313 @@
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+
+from icu_adversarial.attack.loop import Found, Task, Victim, choose_stays, make_tasks, run_task, run_tasks, to_tables
+from icu_adversarial.attack.proximal import Example, Result, proximal
+from icu_adversarial.errors import InputError
+from icu_adversarial.measurements import NAMES, M
+from icu_adversarial.tables import EXAMPLES, PERTURBATIONS, read_table, write_table
+
+T = 12
+SPAN = np.arange(1, M + 1, dtype=np.float32)
+ATTACK = partial(proximal, optimizer="sgd", learning_rate=0.1, kappa=0.05, penalty=0.05, iterations=30)
+
+
+class Scaling:
+    """Grids of these tests hold values in [0, 1]; SPAN is what 1 means in clinical units. Two extra channels: observed, and a constant."""
+
+    clinical_span = SPAN
+
+    def __init__(self, fixed: tuple[int, ...] = ()) -> None:
+        self.perturbable = ~np.isin(np.arange(M), fixed)
+
+    def apply(self, grid: np.ndarray) -> np.ndarray:
+        observed = np.isfinite(grid)
+        return np.concatenate([np.where(observed, grid, 0.5), observed, np.full_like(grid, 0.7)], axis=2, dtype=np.float32)
+
+
+class Recurrent(nn.Module):
+    def __init__(self, width: int, seed: int = 0) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.lstm = nn.LSTM(3 * M, width, batch_first=True, bidirectional=True)
+        self.head = nn.Linear(2 * width, 2)
+        self.scale, self.centre = 1.0, torch.zeros(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        _, (last, _) = self.lstm(x)
+        logits: Tensor = self.scale * (self.head(torch.cat([last[0], last[1]], 1)) - self.centre)
+        return logits
+
+    @torch.no_grad()
+    def calibrate(self, x: Tensor) -> Tensor:
+        """Centre and scale the logits so that about half of x is of each class, with margins of about 1. Returns the classes."""
+        raw = self(x)
+        self.centre, self.scale = raw.mean(0), 1 / float((raw[:, 1] - raw[:, 0]).std())
+        return self(x).argmax(1)
+
+
+@pytest.fixture(autouse=True)
+def _one_process() -> Iterator[None]:
+    with joblib.parallel_config("sequential"):
+        yield
+
+
+def make_grid(n: int, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    grid = rng.random((n, T, M), dtype=np.float32)
+    grid[rng.random(grid.shape) < 0.5] = np.nan
+    return grid
+
+
+def make_task(n: int, model: Recurrent, fixed: tuple[int, ...] = ()) -> Task:
+    grid, scaler = make_grid(n), Scaling(fixed)
+    y = model.calibrate(torch.from_numpy(scaler.apply(grid))).numpy()
+    return Task(0, Victim(model.eval(), scaler), np.arange(100, 100 + n), grid, y)
+
+
+def pick(task: Task, rows: list[int]) -> Task:
+    return task._replace(stay_id=task.stay_id[rows], grid=task.grid[rows], y=task.y[rows])
+
+
+def make_predictions(n: int = 60) -> pd.DataFrame:
+    """Stays 0 .. n-1: every third died, every fifth is predicted wrong, the last ten are test stays."""
+    stay_id = np.arange(n)
+    died, wrong, test = stay_id % 3 == 0, stay_id % 5 == 0, stay_id >= n - 10
+    logit = np.where(died ^ wrong, 1, -1).astype(np.float32)
+    return pd.DataFrame(
+        {
+            "stay_id": stay_id,
+            "split": np.where(test, "test", "oof"),
+            "fold": np.where(test, -1, stay_id % 4).astype(np.int8),
+            "probability": np.float32(0.5),
+            "logit_0": -logit,
+            "logit_1": logit,
+            "predicted": died ^ wrong,
+            "died": died,
+        }
+    )
+
+
+# choice of stays
+
+
+def test_only_correctly_classified_training_stays_are_attacked_by_the_model_of_their_fold() -> None:
+    predictions = make_predictions()
+    chosen = choose_stays(predictions, max_stays=None, attack_misclassified=False, seed=0)
+    assert chosen["stay_id"].tolist() == [i for i in range(50) if i % 5]
+    assert (chosen["fold"] == chosen["stay_id"] % 4).all()
+    assert (chosen["y"] == (chosen["stay_id"] % 3 == 0)).all()
+
+
+def test_misclassified_stays_are_attacked_on_request_from_the_predicted_class() -> None:
+    chosen = choose_stays(make_predictions(), max_stays=None, attack_misclassified=True, seed=0)
+    assert chosen["stay_id"].tolist() == list(range(50))
+    wrong = chosen["stay_id"] % 5 == 0
+    assert (chosen["y"] == (chosen["stay_id"] % 3 == 0) ^ wrong).all()
+
+
+@pytest.mark.parametrize(("max_stays", "zeros", "ones"), [(10, 5, 5), (11, 6, 5), (1, 1, 0), (30, 17, 13), (39, 26, 13), (40, 27, 13), (900, 27, 13)])
+def test_half_of_each_direction_filled_up_from_the_other(max_stays: int, zeros: int, ones: int) -> None:
+    chosen = choose_stays(make_predictions(), max_stays=max_stays, attack_misclassified=False, seed=0)
+    assert [(chosen["y"] == y).sum() for y in (0, 1)] == [zeros, ones]
+    assert chosen["stay_id"].is_monotonic_increasing
+    assert chosen["stay_id"].is_unique
+
+
+def test_the_choice_depends_on_the_seed_and_not_on_the_order_of_rows() -> None:
+    predictions = make_predictions()
+    shuffled = predictions.sample(frac=1, random_state=1)
+    first, second, other = (
+        choose_stays(p, max_stays=12, attack_misclassified=False, seed=s) for p, s in ((predictions, 0), (shuffled, 0), (shuffled, 1))
+    )
+    pd.testing.assert_frame_equal(first, second)
+    assert set(first["stay_id"]) != set(other["stay_id"])
+    larger = choose_stays(predictions, max_stays=20, attack_misclassified=False, seed=0)
+    assert set(first["stay_id"]) < set(larger["stay_id"])
+
+
+def test_an_empty_direction_and_no_stay_at_all() -> None:
+    predictions = make_predictions()
+    survivors = predictions[~predictions["died"]]
+    chosen = choose_stays(survivors, max_stays=8, attack_misclassified=False, seed=0)
+    assert chosen["y"].tolist() == [0] * 8
+    nothing = choose_stays(predictions[predictions["split"] == "test"], max_stays=8, attack_misclassified=False, seed=0)
+    assert len(nothing) == 0
+    assert list(make_tasks(nothing, np.arange(60), make_grid(60), {}, 16)) == []
+    examples, perturbations = to_tables(run_tasks([], ATTACK, 32))
+    assert (examples.num_rows, perturbations.num_rows) == (0, 0)
+    assert examples.schema.equals(EXAMPLES)
+    assert perturbations.schema.equals(PERTURBATIONS)
+
+
+# tasks
+
+
+def test_tasks_hold_the_rows_of_their_stays_and_their_fold() -> None:
+    order = np.random.default_rng(0).permutation(60)
+    grid = make_grid(60)
+    victims = {fold: Victim(Recurrent(2), Scaling()) for fold in range(4)}
+    chosen = choose_stays(make_predictions(), max_stays=None, attack_misclassified=False, seed=0)
+    tasks = list(make_tasks(chosen, order, grid, victims, size=6))
+    assert sorted(stay for task in tasks for stay in task.stay_id) == chosen["stay_id"].tolist()
+    assert [task.fold for task in tasks] == sorted(task.fold for task in tasks)
+    for task in tasks:
+        assert 1 <= len(task.y) <= 6
+        assert (task.stay_id % 4 == task.fold).all()
+        assert task.victim is victims[task.fold]
+        assert (task.y == (task.stay_id % 3 == 0)).all()
+        np.testing.assert_array_equal(task.grid, grid[[list(order).index(stay) for stay in task.stay_id]])
+
+
+def test_a_missing_stay_or_model_is_told_in_one_line() -> None:
+    chosen = choose_stays(make_predictions(), max_stays=None, attack_misclassified=False, seed=0)
+    with pytest.raises(InputError, match="1 of 40 predicted stays are not in the cohort"):
+        list(make_tasks(chosen, np.arange(49), make_grid(49), {}, 8))
+    with pytest.raises(InputError, match="fold 0 has predictions but no model"):
+        list(make_tasks(chosen, np.arange(60), make_grid(60), {}, 8))
+
+
+# the attack's result of a sample is its own
+
+
+@pytest.mark.parametrize("width", [32, 64, 128])
+def test_a_result_is_the_same_alone_in_any_batch_and_in_any_order(width: int) -> None:
+    n = 97
+    task = make_task(n, Recurrent(width))
+    whole = to_tables([run_task(task, ATTACK, 128)])
+    assert whole[0].to_pandas()["success"].mean() > 0.9
+    for batch_size in (1, 32, 33, 50):
+        some = task if batch_size > 1 else pick(task, [0, 50, 96])
+        examples, cells = to_tables([run_task(some, ATTACK, batch_size)])
+        assert examples.equals(whole[0].filter(np.isin(whole[0]["stay_id"], some.stay_id)))
+        assert cells.equals(whole[1].filter(np.isin(whole[1]["stay_id"], some.stay_id)))
+    shuffled = pick(task, np.random.default_rng(1).permutation(n).tolist())
+    assert [a.equals(b) for a, b in zip(to_tables([run_task(shuffled, ATTACK, 64)]), whole, strict=True)] == [True, True]
+
+
+@pytest.mark.parametrize(("optimizer", "learning_rate"), [("adam", 0.02), ("rmsprop", 0.005)])
+def test_no_optimizer_carries_anything_from_one_sample_to_another(optimizer: str, learning_rate: float) -> None:
+    task = make_task(70, Recurrent(32))
+    attack = partial(ATTACK, optimizer=optimizer, learning_rate=learning_rate)
+    whole = to_tables([run_task(task, attack, 70)])
+    parts = [run_task(pick(task, rows), attack, 64) for rows in ([69, 3], list(range(68, 3, -1)), [0, 2, 1])]
+    assert [a.equals(b) for a, b in zip(to_tables(parts), whole, strict=True)] == [True, True]
+
+
+def test_another_neighbour_changes_nothing() -> None:
+    task = make_task(40, Recurrent(8))
+    other = task._replace(grid=task.grid.copy())
+    other.grid[7] = make_grid(1, seed=9)[0]
+    one, two = (run_task(t, ATTACK, 64).examples for t in (task, other))
+    rest = one["stay_id"] != 107
+    pd.testing.assert_frame_equal(one[rest], two[rest])
+    assert not one[~rest].equals(two[~rest])
+
+
+def test_parallel_processes_give_what_one_gives() -> None:
+    task = make_task(48, Recurrent(8))
+    tasks = [pick(task, list(range(start, start + 16))) for start in (0, 16, 32)]
+    one = to_tables(run_tasks(tasks, ATTACK, 16))
+    with joblib.parallel_config("loky"):
+        several = list(run_tasks(tasks, ATTACK, 16))
+    assert [f.examples["stay_id"].min() for f in several] == [100, 116, 132]
+    assert [a.equals(b) for a, b in zip(to_tables(several), one, strict=True)] == [True, True]
+
+
+# what is stored
+
+
+def stored(task: Task, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    examples, cells = to_tables([run_task(task, ATTACK, 64)])
+    write_table(folder / "examples.parquet", examples, EXAMPLES)
+    write_table(folder / "perturbations.parquet", cells, PERTURBATIONS)
+    return read_table(folder / "examples.parquet", EXAMPLES), read_table(folder / "perturbations.parquet", PERTURBATIONS)
+
+
+def test_a_stored_flip_flips_again_from_disk(tmp_path: Path) -> None:
+    model = Recurrent(16)
+    task = make_task(40, model)
+    examples, perturbations = stored(task, tmp_path)
+    x = task.victim.scaler.apply(task.grid)
+    successes = examples[examples["success"]]
+    assert len(successes) > 60
+    for row in successes.itertuples():
+        i = int(row.stay_id) - 100
+        cells = perturbations[(perturbations["stay_id"] == row.stay_id) & (perturbations["kind"] == row.kind)]
+        column = [NAMES.index(name) for name in cells["measurement"]]
+        changed = x[i].copy()
+        changed[cells["hour"], column] = np.clip(changed[cells["hour"], column] + cells["delta"], 0, 1)
+        with torch.no_grad():
+            before, after = model(torch.from_numpy(np.stack([x[i], changed])))
+        assert int(before.argmax()) == task.y[i] != int(after.argmax())
+        assert row.direction == ("0→1" if task.y[i] == 0 else "1→0")
+        assert float(after[task.y[i]] - after[1 - task.y[i]]) == pytest.approx(row.margin, abs=1e-5)
+        assert row.l0 == len(cells) > 0
+        assert row.l1 == pytest.approx(cells["delta"].abs().sum(), rel=1e-6)
+        assert row.linf == cells["delta"].abs().max()
+        np.testing.assert_array_equal(cells["observed"], np.isfinite(task.grid[i])[cells["hour"], column])
+        np.testing.assert_allclose(cells["delta_clinical"], cells["delta"] * SPAN[column], rtol=1e-6)
+        assert row.fold == 0
+
+
+def test_both_tables_are_sorted_and_each_stay_has_a_first_and_a_best(tmp_path: Path) -> None:
+    task = make_task(9, Recurrent(16))
+    examples, perturbations = stored(pick(task, [8, 3, 5, 0]), tmp_path)
+    assert examples[["stay_id", "kind"]].to_numpy().tolist() == [[stay, kind] for stay in (100, 103, 105, 108) for kind in ("first", "best")]
+    place = perturbations.assign(kind=perturbations["kind"].map(["first", "best"].index), measurement=perturbations["measurement"].map(NAMES.index))
+    keys = place[["stay_id", "kind", "hour", "measurement"]].astype(int)
+    pd.testing.assert_frame_equal(keys, keys.sort_values(list(keys), ignore_index=True))
+    assert not keys.duplicated().any()
+
+
+def test_only_perturbable_values_move() -> None:
+    task = make_task(20, Recurrent(16), fixed=(0, 4, 18))
+    cells = run_task(task, ATTACK, 32).cells
+    assert len(cells) > 0
+    assert not set(cells["measurement"]) & {0, 4, 18}
+    assert cells["measurement"].between(0, M - 1).all()
+
+    def restless(model: object, x: Tensor, y: Tensor, *, lower: Tensor, upper: Tensor) -> Result:
+        seen.append((x, lower, upper))
+        return ATTACK(model, x, y, lower=lower, upper=upper)
+
+    seen: list[tuple[Tensor, Tensor, Tensor]] = []
+    run_task(task, restless, 32)
+    x, lower, upper = seen[0]
+    moves = lower < upper
+    assert moves[..., [0, 4, 18]].sum() == moves[..., M:].sum() == 0
+    assert torch.equal(x[~moves], lower[~moves])
+    assert torch.equal(x[~moves], upper[~moves])
+    assert (lower[moves] == 0).all()
+    assert (upper[moves] == 1).all()
+
+
+def test_a_flip_that_does_not_stand_a_second_look_is_a_failure() -> None:
+    """An attack that claims success for what changes nothing."""
+
+    def liar(model: object, x: Tensor, y: Tensor, *, lower: Tensor, upper: Tensor) -> Result:
+        claim = Example(torch.full_like(x, 2e-6), torch.ones_like(y, dtype=torch.int32))
+        return Result(claim, claim)
+
+    found = run_task(make_task(5, Recurrent(16)), liar, 32)
+    assert not found.examples["success"].any()
+    assert (found.examples["iteration"] == -1).all()
+    assert found.examples[["l0", "l1", "linf", "margin"]].isna().all(axis=None)
+    assert len(found.cells) == 0
+
+
+def test_failures_have_null_norms_in_the_table() -> None:
+    task = make_task(6, Recurrent(16))
+    found = run_task(task, partial(ATTACK, penalty=1e3), 32)
+    examples, cells = to_tables([found, Found(*(frame.iloc[:0] for frame in found))])
+    assert [examples[name].null_count for name in ("l0", "l1", "linf", "margin")] == [12] * 4
+    assert examples["success"].to_pylist() == [False] * 12
+    assert cells.num_rows == 0

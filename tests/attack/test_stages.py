@@ -1,0 +1,210 @@
+"""tune_attack and attack on a tiny cohort whose models are untrained."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from icu_adversarial import paths
+from icu_adversarial.errors import InputError
+from icu_adversarial.features.scaling import Scaler, fit_scaler
+from icu_adversarial.files import read_json, write_array
+from icu_adversarial.measurements import M
+from icu_adversarial.model.networks import build, save_model
+from icu_adversarial.params import Params, load_params
+from icu_adversarial.stages import attack, tune_attack
+from icu_adversarial.tables import COHORT, EXAMPLES, PERTURBATIONS, PREDICTIONS, read_table, write_table
+
+N, T, FOLDS = 90, 8, 3
+OBJECTIVE = "sparse_small"
+ARCHITECTURE = {"n_lstm": 8, "lstm_activation": "tanh", "dropout": 0.1, "n_fc": 8, "fc_activation": "tanh"}
+SPACE = {
+    "kappa": {"low": 0.05, "high": 0.2},
+    "penalty": {"low": 1e-3, "high": 1.0, "log": True},
+    "learning_rate": {"low": 0.01, "high": 0.5, "log": True},
+    "log2_batch_size": {"low": 4, "high": 5},
+    "optimizer": ["sgd", "adam"],
+}
+
+
+def make_params(**attack_changes: Any) -> Params:
+    content = load_params(Path(__file__).parents[2] / "params.yaml").model_dump()
+    content["window_hours"] = T
+    content["tune_attack"] |= {"trials": 6, "max_stays": 40, "iterations": 12, "pruner_startup_trials": 2, "seed": 5, "space": SPACE}
+    content["attack"] |= {"iterations": 30, "max_stays": None} | attack_changes
+    return Params.model_validate(content)
+
+
+def write_world(classes: tuple[int, ...] = (0, 1)) -> None:
+    """Grid, cohort, one model and scaler per fold, and the predictions of these models. Outcomes are the predictions, but for every tenth stay."""
+    rng = np.random.default_rng(0)
+    grid = rng.normal(100, 20, (N, T, M)).astype(np.float32)
+    grid[rng.random(grid.shape) < 0.5] = np.nan
+    grid[..., 4] = np.nan  # never observed: not perturbable
+    stay_id = np.arange(1000, 1000 + N)
+    fold = np.where(np.arange(N) < 75, np.arange(N) % FOLDS, -1).astype(np.int8)
+    z = np.zeros((N, 2), np.float32)
+    for k in range(FOLDS):
+        scaler = fit_scaler(
+            grid[fold != k], interpolation="linear", limit_direction="both", lower_percentile=5, upper_percentile=95, extra_channels=("observed",)
+        )
+        torch.manual_seed(k)
+        network = build(scaler.channels, ARCHITECTURE).eval()
+        with torch.no_grad():
+            *_, weight, bias = network.parameters()  # of the last layer
+            weight *= 20
+            bias -= network(torch.from_numpy(scaler.apply(grid))).mean(0)
+            z[fold == k] = network(torch.from_numpy(scaler.apply(grid[fold == k]))).numpy()
+        folder = paths.MODELS / f"fold_{k}"
+        save_model(folder, network, scaler.channels, ARCHITECTURE, {})
+        scaler.save(folder / "scaler.json")
+    predicted = z[:, 1] > z[:, 0]
+    died = predicted ^ (np.arange(N) % 10 == 0)
+    kept = np.isin(died, classes)
+    split, probability = np.where(fold < 0, "test", "oof"), np.float32(0.5)
+    predictions = pd.DataFrame(
+        {
+            "stay_id": stay_id,
+            "split": split,
+            "fold": fold,
+            "probability": probability,
+            "logit_0": z[:, 0],
+            "logit_1": z[:, 1],
+            "predicted": predicted,
+            "died": died,
+        }
+    )
+    cohort = pd.DataFrame({"stay_id": stay_id, "subject_id": stay_id, "died": died, "is_test": fold < 0, "fold": fold})
+    cohort = cohort.assign(age=np.float32(60), sex="F", icu_type=None, source_group="tiny")
+    write_table(paths.PREDICTIONS, predictions[kept], PREDICTIONS)
+    write_table(paths.COHORT, cohort[kept], COHORT)
+    write_array(paths.GRID, grid[kept])
+
+
+@pytest.fixture(autouse=True)
+def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    with joblib.parallel_config("sequential"):
+        yield
+
+
+def run_both(params: Params) -> dict[str, bytes]:
+    """Run both stages; the bytes of all their outputs."""
+    tune_attack.run(params, OBJECTIVE)
+    attack.run(params, OBJECTIVE)
+    folders = (paths.TUNE_ATTACK, paths.ATTACK, paths.METRICS)
+    return {str(file): file.read_bytes() for folder in folders for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+def test_every_eligible_stay_is_attacked_by_its_fold_and_the_outputs_repeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_world()
+    outputs = run_both(make_params())
+    assert sorted(outputs) == [
+        f"data/attack/{OBJECTIVE}/examples.parquet",
+        f"data/attack/{OBJECTIVE}/perturbations.parquet",
+        f"data/tune_attack/{OBJECTIVE}/best.json",
+        f"data/tune_attack/{OBJECTIVE}/trials.parquet",
+        f"metrics/attack/{OBJECTIVE}/metrics.json",
+        f"metrics/tune_attack/{OBJECTIVE}/metrics.json",
+        f"metrics/tune_attack/{OBJECTIVE}/plots/history.csv",
+    ]
+    examples = read_table(paths.ATTACK / OBJECTIVE / "examples.parquet", EXAMPLES)
+    perturbations = read_table(paths.ATTACK / OBJECTIVE / "perturbations.parquet", PERTURBATIONS)
+    predictions = read_table(paths.PREDICTIONS, PREDICTIONS)
+    eligible = predictions[(predictions["split"] == "oof") & (predictions["predicted"] == predictions["died"])].set_index("stay_id")
+    best = examples[examples["kind"] == "best"].set_index("stay_id")
+    assert best.index.tolist() == sorted(eligible.index)
+    assert (best["fold"] == eligible["fold"].loc[best.index]).all()
+    assert ((best["direction"] == "1→0") == eligible["died"].loc[best.index]).all()
+    assert best["success"].mean() > 0.1
+    assert "lactate" not in set(perturbations["measurement"])  # the column that training never saw
+
+    scaler = Scaler.load(paths.MODELS / "fold_0" / "scaler.json")
+    of_fold_0 = perturbations[perturbations["stay_id"].isin(best.index[best["fold"] == 0])]
+    expected = of_fold_0["delta"] * scaler.clinical_span[of_fold_0["measurement"].cat.codes]
+    np.testing.assert_allclose(of_fold_0["delta_clinical"], expected, rtol=1e-6)
+
+    again = tmp_path / "again"
+    again.mkdir()
+    monkeypatch.chdir(again)
+    monkeypatch.setenv("DVC_ROOT", str(again))
+    write_world()
+    assert run_both(make_params()) == outputs
+
+
+def test_metrics_agree_with_the_tables() -> None:
+    write_world()
+    outputs = run_both(make_params())
+    metrics = json.loads(outputs[f"metrics/attack/{OBJECTIVE}/metrics.json"])
+    examples = read_table(paths.ATTACK / OBJECTIVE / "examples.parquet", EXAMPLES)
+    best = examples[examples["kind"] == "best"]
+    assert metrics["attacked"] == len(best) == metrics["0_to_1"]["attacked"] + metrics["1_to_0"]["attacked"]
+    for name, rows in ((None, best), ("0_to_1", best[best["direction"] == "0→1"]), ("1_to_0", best[best["direction"] == "1→0"])):
+        block = metrics if name is None else metrics[name]
+        flipped = rows[rows["success"]]
+        assert block["success_rate"] == pytest.approx(len(flipped) / len(rows))
+        assert block["median_l1"] == pytest.approx(flipped["l1"].median())
+        assert block["score"] == pytest.approx(((1 - flipped["l0"] / (T * M)) / flipped["l1"]).sum(), rel=1e-5)
+    first = examples[(examples["kind"] == "first") & examples["success"]]
+    assert metrics["median_first_iteration"] == first["iteration"].median()
+
+
+def test_the_best_trial_is_reported_and_poor_ones_are_pruned() -> None:
+    write_world()
+    tune_attack.run(make_params(), OBJECTIVE)
+    best = read_json(paths.TUNE_ATTACK / OBJECTIVE / "best.json")
+    metrics = read_json(paths.METRICS / "tune_attack" / OBJECTIVE / "metrics.json")
+    trials = pq.read_table(paths.TUNE_ATTACK / OBJECTIVE / "trials.parquet").to_pandas()
+    complete, pruned = trials[trials["state"] == "complete"], trials[trials["state"] == "pruned"]
+    assert set(best["hyperparameters"]) == {"kappa", "penalty", "learning_rate", "batch_size", "optimizer"}
+    assert best["hyperparameters"]["batch_size"] in (16, 32)
+    assert best["value"] == metrics["best_value"] == complete["value"].max() > 0
+    assert (metrics["trials"], metrics["trials_pruned"]) == (6, len(pruned))
+    assert len(pruned) > 0
+    assert (pruned["last_step"] < FOLDS - 1).all()  # they were spared work: one task per fold here
+    assert (complete["last_step"] == FOLDS - 1).all()
+    row = trials.iloc[best["trial"]]
+    for name in ("attacked", "success_rate", "median_l0", "median_l1", "median_linf"):
+        assert metrics[name] == row[name]
+    assert metrics["attacked"] == 40
+    history = pd.read_csv(paths.METRICS / "tune_attack" / OBJECTIVE / "plots" / "history.csv")
+    assert history["best"].iloc[-1] == pytest.approx(best["value"])
+    assert history["source"].unique().tolist() == [metrics["source"]] == ["synthetic hospital (not real patients)"]
+
+
+def test_a_cohort_of_one_direction_and_one_without_an_eligible_stay() -> None:
+    write_world(classes=(0,))
+    metrics = json.loads(run_both(make_params())[f"metrics/attack/{OBJECTIVE}/metrics.json"])
+    assert metrics["1_to_0"]["attacked"] == 0
+    assert metrics["1_to_0"]["success_rate"] is metrics["1_to_0"]["median_l1"] is None
+    assert metrics["0_to_1"]["attacked"] == metrics["attacked"] > 0
+    write_table(paths.PREDICTIONS, read_table(paths.PREDICTIONS, PREDICTIONS).query("split == 'test'"), PREDICTIONS)
+    metrics = json.loads(run_both(make_params())[f"metrics/attack/{OBJECTIVE}/metrics.json"])
+    assert (metrics["attacked"], metrics["score"], metrics["success_rate"]) == (0, 0, None)
+    assert len(read_table(paths.ATTACK / OBJECTIVE / "perturbations.parquet", PERTURBATIONS)) == 0
+
+
+def test_misclassified_stays_leave_the_predicted_class() -> None:
+    write_world()
+    tune_attack.run(make_params(), OBJECTIVE)
+    attack.run(make_params(attack_misclassified=True), OBJECTIVE)
+    examples = read_table(paths.ATTACK / OBJECTIVE / "examples.parquet", EXAMPLES)
+    predictions = read_table(paths.PREDICTIONS, PREDICTIONS).set_index("stay_id")
+    assert examples["stay_id"].nunique() == (predictions["split"] == "oof").sum()
+    assert ((examples["direction"] == "1→0") == predictions["predicted"].loc[examples["stay_id"]].to_numpy()).all()
+    assert (examples.loc[examples["success"], "l0"] > 0).all()
+
+
+def test_a_missing_input_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(InputError, match=r"predictions\.parquet is missing"):
+        tune_attack.run(make_params(), OBJECTIVE)
+    with pytest.raises(InputError, match=r"best\.json is missing"):
+        attack.run(make_params(), OBJECTIVE)

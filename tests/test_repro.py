@@ -1,0 +1,274 @@
+"""The whole pipeline, as a user runs it: a fresh clone, real `dvc repro`, a tiny profile. Byte-identical however often it runs."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+
+from icu_adversarial.tables import COHORT, EVENTS, EXAMPLES, PERTURBATIONS, PREDICTIONS, STAYS, read_table
+
+ROOT = Path(__file__).parents[1]
+ENVIRONMENT = {
+    **{name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "GIT_"))},
+    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    "GIT_AUTHOR_NAME": "test",
+    "GIT_AUTHOR_EMAIL": "test@example.org",
+    "GIT_COMMITTER_NAME": "test",
+    "GIT_COMMITTER_EMAIL": "test@example.org",
+}
+SETTINGS = [line.removeprefix("-S ") for line in (ROOT / "profiles" / "tiny").read_text().splitlines()]
+Clone = Callable[..., Path]
+
+
+def run(folder: Path, *command: str, fails: bool = False) -> str:
+    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert (done.returncode != 0) == fails, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """clone("name", "train.epochs=2", …): a fresh clone of the working tree's files with the tiny profile and further settings, committed."""
+    source = tmp_path_factory.mktemp("source") / "repository"
+    for name in subprocess.check_output(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True).splitlines():
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, source / name)
+    run(source, "git", "init", "--quiet", "--initial-branch=main")
+    run(source, "git", "add", "--all")
+    run(source, "git", "commit", "--quiet", "--message=as it is")
+
+    def make(name: str, *settings: str) -> Path:
+        folder = tmp_path_factory.mktemp(name) / "repository"
+        run(source, "git", "clone", "--quiet", str(source), str(folder))
+        yaml = YAML()
+        params = yaml.load(folder / "params.yaml")
+        for setting in [*SETTINGS, *settings]:
+            key, _, value = setting.partition("=")
+            *path, last = key.split(".")
+            block = params
+            for part in path:
+                block = block[part]
+            assert last in block, key
+            block[last] = YAML(typ="safe").load(value)
+        yaml.dump(params, folder / "params.yaml")
+        run(folder, "git", "commit", "--quiet", "--all", "--message=tiny")
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def reproduced(clone: Clone) -> Path:
+    folder = clone("first")
+    run(folder, "dvc", "repro")
+    return folder
+
+
+def metrics(folder: Path, stage: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "metrics" / stage / "metrics.json").read_text())
+    return content
+
+
+def test_repro_is_byte_identical_by_force_and_in_a_second_clone(reproduced: Path, clone: Clone) -> None:
+    lock = (reproduced / "dvc.lock").read_bytes()
+    run(reproduced, "dvc", "repro", "--force")
+    assert (reproduced / "dvc.lock").read_bytes() == lock
+    second = clone("second")
+    run(second, "dvc", "repro", "--force")
+    assert (second / "dvc.lock").read_bytes() == lock
+    assert b"sparse_small_max" in lock
+
+
+def test_nothing_but_metrics_and_the_lock_is_left_for_git(reproduced: Path) -> None:
+    changed = run(reproduced, "git", "status", "--porcelain", "--untracked-files=all").splitlines()
+    names = {line[3:] for line in changed}
+    assert names <= {"dvc.lock"} | {str(p.relative_to(reproduced)) for p in (reproduced / "metrics").rglob("metrics.json")}
+
+
+def test_lock_holds_no_machine(reproduced: Path) -> None:
+    """No absolute path and no host name in anything that is committed or cached as text."""
+    texts = [reproduced / "dvc.lock", *(p for p in (reproduced / "metrics").rglob("*") if p.suffix in {".json", ".csv", ".tsv", ".md"})]
+    assert len(texts) > 20
+    for text in texts:
+        assert str(reproduced) not in text.read_text(), text
+        assert str(Path.home()) + "/" not in text.read_text(), text
+
+
+def test_every_table_keeps_its_contract_and_tells_one_story(reproduced: Path) -> None:
+    data = reproduced / "data"
+    stays, events = read_table(data / "extract/stays.parquet", STAYS), read_table(data / "extract/events.parquet", EVENTS)
+    assert len(stays) == 600
+    assert events["hour"].between(0, 48, inclusive="left").all()
+    ordered = events.assign(measurement=events["measurement"].astype(str)).sort_values(["stay_id", "hour", "measurement", "value"])
+    assert (ordered.index == events.index).all()
+    cohort, grid = read_table(data / "preprocess/stays.parquet", COHORT), np.load(data / "preprocess/grid.npy")
+    assert grid.shape == (len(cohort), 48, 19)
+    assert grid.dtype == np.float32
+    predictions = read_table(data / "train/predictions.parquet", PREDICTIONS)
+    assert (predictions["stay_id"] == cohort["stay_id"]).all()
+    assert ((predictions["split"] == "test") == cohort["is_test"]).all()
+    truth = cohort.set_index("stay_id")["died"]
+    for objective in ("sparse_small", "sparse_small_max"):
+        examples = read_table(data / "attack" / objective / "examples.parquet", EXAMPLES)
+        cells = read_table(data / "attack" / objective / "perturbations.parquet", PERTURBATIONS)
+        attacked = predictions.set_index("stay_id").loc[examples["stay_id"]]
+        assert (attacked["split"] == "oof").all()  # a test stay is never attacked here
+        assert (attacked["predicted"] == attacked["died"]).all()
+        assert (attacked["fold"].to_numpy() == examples["fold"].to_numpy()).all()
+        assert ((examples["direction"] == "1→0").to_numpy() == truth.loc[examples["stay_id"]].to_numpy()).all()
+        counted = cells.groupby(["stay_id", "kind"]).size()
+        flipped = examples[examples["success"]].set_index(["stay_id", "kind"])
+        assert len(flipped) > 10
+        pd.testing.assert_series_equal(counted.sort_index(), flipped["l0"].astype(int).sort_index(), check_names=False)
+        norms = cells["delta"].abs().groupby([cells["stay_id"], cells["kind"]]).sum().loc[flipped.index]
+        np.testing.assert_allclose(norms, flipped["l1"], rtol=1e-5)
+
+
+def test_a_stored_flip_flips_again_from_disk(reproduced: Path) -> None:
+    """With nothing but the files: grid, scaler, network and perturbation."""
+    import torch
+
+    from icu_adversarial.features.scaling import Scaler
+    from icu_adversarial.measurements import NAMES
+    from icu_adversarial.model.networks import load_model
+
+    data = reproduced / "data"
+    cohort, grid = read_table(data / "preprocess/stays.parquet", COHORT), np.load(data / "preprocess/grid.npy")
+    examples = read_table(data / "attack/sparse_small/examples.parquet", EXAMPLES)
+    cells = read_table(data / "attack/sparse_small/perturbations.parquet", PERTURBATIONS)
+    row = dict(zip(cohort["stay_id"], range(len(cohort)), strict=True))
+    for example in examples[examples["success"]].itertuples():
+        folder = data / "train/models" / f"fold_{example.fold}"
+        scaler = Scaler.load(folder / "scaler.json")
+        x = scaler.apply(grid[[row[example.stay_id]]])
+        own = cells[(cells["stay_id"] == example.stay_id) & (cells["kind"] == example.kind)]
+        column = [NAMES.index(m) for m in own["measurement"]]
+        perturbed = x.copy()
+        perturbed[0, own["hour"], column] += own["delta"].to_numpy()
+        assert perturbed[..., :19].min() > -1e-6
+        assert perturbed[..., :19].max() < 1 + 1e-6
+        with torch.no_grad():
+            before, after = (load_model(folder)(torch.from_numpy(v)).argmax().item() for v in (x, perturbed))
+        assert (before, after) == ((0, 1) if example.direction == "0→1" else (1, 0))
+        np.testing.assert_allclose(own["delta_clinical"], own["delta"] * scaler.clinical_span[column], rtol=1e-5)
+
+
+def test_removing_test_subjects_does_not_change_what_is_fitted(reproduced: Path, clone: Clone) -> None:
+    """The same cohort without its test stays gives the same hyperparameters, weights and scalers, byte for byte."""
+    folder = clone("without-test")
+    cohort, grid = read_table(reproduced / "data/preprocess/stays.parquet", COHORT), np.load(reproduced / "data/preprocess/grid.npy")
+    kept = ~cohort["is_test"].to_numpy()
+    absurd = np.where(kept[:, None, None], grid, np.float32(1e9))  # what the test stays hold must not matter
+    (folder / "data/preprocess").mkdir(parents=True)
+    np.save(folder / "data/preprocess/grid.npy", absurd)
+    shutil.copy(reproduced / "data/preprocess/stays.parquet", folder / "data/preprocess/stays.parquet")
+    for stage in ("tune_model", "train"):
+        run(folder, sys.executable, "src/run.py", stage)
+    for file in sorted((reproduced / "data/train/models").rglob("*.*")):
+        assert (folder / file.relative_to(reproduced)).read_bytes() == file.read_bytes(), file
+    assert (folder / "data/tune_model/best.json").read_bytes() == (reproduced / "data/tune_model/best.json").read_bytes()
+
+
+def test_permuted_labels_score_auroc_one_half(reproduced: Path, clone: Clone) -> None:
+    """Scoring on training or resampled data, and any other leak, would show here. Network and baselines, out of fold and test together."""
+    folder = clone("permuted", "train.epochs=16", "train.patience=null")
+    cohort = read_table(reproduced / "data/preprocess/stays.parquet", COHORT)
+    (folder / "data/preprocess").mkdir(parents=True)
+    shutil.copy(reproduced / "data/preprocess/grid.npy", folder / "data/preprocess/grid.npy")
+    aurocs: dict[str, list[float]] = {}
+    from icu_adversarial.tables import write_table
+
+    for seed in range(4):
+        died = np.random.default_rng(seed).permutation(cohort["died"].to_numpy())
+        write_table(folder / "data/preprocess/stays.parquet", cohort.assign(died=died), COHORT)
+        (folder / "data/tune_model").mkdir(parents=True, exist_ok=True)
+        shutil.copy(reproduced / "data/tune_model/best.json", folder / "data/tune_model/best.json")
+        run(folder, sys.executable, "src/run.py", "train")
+        result = metrics(folder, "train")
+        for name in result["folds"]:
+            aurocs.setdefault(name, []).append(result["folds"][name]["auroc"]["mean"])
+    for name, values in aurocs.items():
+        assert abs(np.mean(values) - 0.5) < 0.08, (name, values)
+
+
+def test_options_of_the_attack_are_not_ignored(reproduced: Path, clone: Clone) -> None:
+    folder = clone("options", "attack.max_stays=10", "attack.attack_misclassified=true", "attack.seed=5")
+    shutil.copytree(reproduced / "data", folder / "data", symlinks=False)
+    run(folder, sys.executable, "src/run.py", "attack", "--objective", "sparse_small")
+    examples = read_table(folder / "data/attack/sparse_small/examples.parquet", EXAMPLES)
+    assert examples["stay_id"].nunique() == 10
+    before = read_table(reproduced / "data/attack/sparse_small/examples.parquet", EXAMPLES)
+    assert set(examples["stay_id"]) - set(before["stay_id"])
+
+
+def test_plots_of_two_revisions_stand_side_by_side_offline(reproduced: Path, clone: Clone) -> None:
+    folder = clone("plots")
+    run(folder, sys.executable, "src/run.py", "plots_page")
+    shutil.copytree(reproduced / "data", folder / "data")
+    shutil.copytree(reproduced / "metrics", folder / "metrics", dirs_exist_ok=True)
+    page = Path(run(folder, "dvc", "plots", "show", "--out", "page").strip().splitlines()[-1].removeprefix("file://"))
+    text = page.read_text()
+    assert text.count("vegaEmbed(") >= 20
+    assert "synthetic hospital (not real patients)" in text
+    assert "cdn.jsdelivr" not in text.split("</script>")[-1]
+
+
+def test_a_stage_of_another_checkout_is_refused(reproduced: Path, clone: Clone) -> None:
+    folder = clone("guard")
+    message = run(folder, sys.executable, str(reproduced / "src/run.py"), "extract", fails=True)
+    assert "is not of this checkout" in message
+    assert "Traceback" not in message
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (("extract.source=mimiciii", "extract.raw=/nowhere"), "extract.raw: /nowhere is not a folder"),
+        (("preprocess.min_age=90",), "preprocess: the cohort has"),
+        (("split.test_groups=[nowhere]",), "split.test_groups: nowhere not among the source groups of the cohort: carevue, metavision"),
+        (("split.folds=100",), "100 folds need 100 subjects of each outcome"),
+    ],
+)
+def test_what_a_user_can_cause_is_told_in_one_line(reproduced: Path, clone: Clone, settings: tuple[str, ...], message: str) -> None:
+    folder = clone("wrong", *settings)
+    stage = "extract" if "nowhere is" in message else "preprocess"
+    if stage == "preprocess":
+        shutil.copytree(reproduced / "data/extract", folder / "data/extract")
+    output = run(folder, sys.executable, "src/run.py", stage, fails=True)
+    assert message in output
+    assert "Traceback" not in output
+    assert len([line for line in output.splitlines() if "error:" in line]) == 1
+    left = {p.name for p in (folder / "data").rglob("*") if p.is_file()} if (folder / "data").exists() else set()
+    assert left <= {"stays.parquet", "events.parquet"}
+    assert "Traceback" in run(folder, sys.executable, "src/run.py", stage, "--debug", fails=True)
+
+
+@pytest.mark.parametrize("source", ["challenge2012", "mimiciii"])
+def test_real_patients_to_the_maps(source: str, clone: Clone, challenge: Path, mimic_demo: Path) -> None:
+    raw = challenge if source == "challenge2012" else mimic_demo
+    small = ("train.epochs=2", "tune_model.rounds=1", "tune_model.epochs_per_round=1")
+    folder = clone(source, f"extract.source={source}", f"extract.raw={raw}", *small)
+    output = run(folder, "dvc", "repro")
+    extracted = metrics(folder, "extract")
+    if source == "challenge2012":
+        assert (extracted["icu_stays"], extracted["deaths"]) == (8000, 1122)
+        assert metrics(folder, "preprocess")["test_stays"] == pytest.approx(1595, abs=5)
+        cells = read_table(folder / "data/attack/sparse_small/perturbations.parquet", PERTURBATIONS)
+        assert "calcium" not in set(cells["measurement"])  # never observed: no model can be blamed for it
+    else:
+        assert (extracted["icu_stays"], extracted["icu_stays_in_icu_until_window_end"]) == (136, 73)
+        assert "warning:" in output
+    table = pd.read_csv(folder / "metrics/analyze/sparse_small/susceptibility.csv")
+    assert len(table) == 2 * 2 * 48 * 19
+    assert table["s"].max() > 0
+    assert "synthetic" not in (folder / "metrics/analyze/sparse_small/report.md").read_text()
