@@ -50,7 +50,7 @@ def proximal(
     logits_fn: (B, T, C) -> (B, 2), without randomness, each sample on its own. x: float (B, T, C). y: int64 (B,), the class to leave, 0 or 1;
     t is the other. lower, upper: the box, broadcastable to x; a cell with lower = upper = x never moves.
     optimizer: adam | rmsprop | sgd, fresh for each call; all are element-wise, and the gradient is that of the batch's sum, so that no sample
-    sees another. learning_rate: also the step of the soft threshold, learning_rate * penalty.
+    sees another. learning_rate: also scales the soft threshold (see `_step`); for sgd it is learning_rate * penalty.
     All `iterations` steps are taken. An iterate is an example when it is not zero and Z_y - Z_t < FLIP_MARGIN; cells with |P| <= NONZERO are
     zero in it, while the search itself keeps their small steps.
     """
