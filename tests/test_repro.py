@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -179,6 +180,25 @@ def test_removing_test_subjects_does_not_change_what_is_fitted(reproduced: Path,
     assert (folder / "data/tune_model/best.json").read_bytes() == (reproduced / "data/tune_model/best.json").read_bytes()
 
 
+def test_an_event_after_hour_48_changes_no_output_byte(reproduced: Path, clone: Clone) -> None:
+    """Every value that was charted or drawn 48 hours or more after the last ICU admission of its subject is made absurd."""
+    folder = clone("later")
+    raw = folder / "data/raw/synthetic"
+    shutil.copytree(reproduced / "data/raw/synthetic", raw)
+    last = pd.read_parquet(raw / "ICUSTAYS.parquet").groupby("subject_id")["intime"].max()
+    changed = 0
+    for name in ("CHARTEVENTS", "LABEVENTS"):
+        table = pd.read_parquet(raw / f"{name}.parquet")
+        later = table["charttime"] >= table["subject_id"].map(last) + pd.Timedelta(hours=48)
+        table.loc[later, "valuenum"] = 77.0
+        table.to_parquet(raw / f"{name}.parquet")
+        changed += int(later.sum())
+    assert changed > 1000
+    run(folder, sys.executable, "src/run.py", "extract")
+    for file in ("stays.parquet", "events.parquet"):
+        assert (folder / "data/extract" / file).read_bytes() == (reproduced / "data/extract" / file).read_bytes()
+
+
 def test_permuted_labels_score_auroc_one_half(reproduced: Path, clone: Clone) -> None:
     """Scoring on training or resampled data, and any other leak, would show here. Network and baselines, out of fold and test together."""
     folder = clone("permuted", "train.epochs=16", "train.patience=null")
@@ -209,6 +229,21 @@ def test_options_of_the_attack_are_not_ignored(reproduced: Path, clone: Clone) -
     assert examples["stay_id"].nunique() == 10
     before = read_table(reproduced / "data/attack/sparse_small/examples.parquet", EXAMPLES)
     assert set(examples["stay_id"]) - set(before["stay_id"])
+
+
+def test_an_experiment_in_a_copied_checkout_runs_the_code_of_the_copy(reproduced: Path, clone: Clone) -> None:
+    """`dvc exp run --temp`, as queued experiments do: only what the changed setting touches runs, in a copy, and the results are recorded."""
+    folder = clone("experiment")
+    for name in ("dvc.lock", "metrics"):
+        (shutil.copytree if (reproduced / name).is_dir() else shutil.copy)(
+            reproduced / name, folder / name, **({"dirs_exist_ok": True} if name == "metrics" else {})
+        )
+    run(folder, "dvc", "config", "--local", "cache.dir", str(reproduced / ".dvc" / "cache"))
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "commit", "--quiet", "--message=results")
+    output = run(folder, "dvc", "exp", "run", "--temp", "-S", "analyze.bootstrap=5")
+    assert re.findall(r"Running stage .(\S+).:", output) == ["analyze@sparse_small", "analyze@sparse_small_max"]
+    assert "analyze.bootstrap" in run(folder, "dvc", "exp", "show", "--csv")
 
 
 def test_plots_of_two_revisions_stand_side_by_side_offline(reproduced: Path, clone: Clone) -> None:

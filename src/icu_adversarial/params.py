@@ -71,9 +71,7 @@ class Extract(Block):
     @model_validator(mode="after")
     def _labelled(self) -> Self:
         if (self.source == "synthetic") != (self.raw == SYNTHETIC):
-            raise ValueError(
-                f"source synthetic and raw {SYNTHETIC} go together: set both extract.source and extract.raw"
-            )
+            raise ValueError(f"source synthetic and raw {SYNTHETIC} go together: set both extract.source and extract.raw")
         return self
 
     @property

@@ -1,0 +1,37 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, str(ROOT / "src" / "run.py"), *arguments], cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def test_help_names_every_stage_without_importing_torch() -> None:
+    done = run("--help")
+    assert done.returncode == 0
+    for stage in ("synthesize", "extract", "preprocess", "tune_model", "train", "tune_attack", "attack", "analyze", "plots_page", "figures"):
+        assert re.search(rf"\b{stage}\b", done.stdout), stage
+    code = (
+        "import sys; sys.path.insert(0, 'src'); import icu_adversarial.cli; print(sorted({'torch', 'pandas', 'optuna', 'duckdb'} & set(sys.modules)))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == "[]"
+
+
+def test_usage_errors_exit_with_2() -> None:
+    for arguments in (("nonsense",), ("attack",), ("attack", "--objective", "nonsense")):
+        done = run(*arguments)
+        assert done.returncode == 2, arguments
+        assert "Traceback" not in done.stderr
+
+
+def test_an_error_of_the_user_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+    """Here: called from a folder that is not the repository's root."""
+    done = run("preprocess", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
