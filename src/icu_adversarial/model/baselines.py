@@ -33,7 +33,7 @@ def summaries(grid: np.ndarray) -> np.ndarray:
 def _make(name: str, seed: int) -> BaseEstimator:
     if name == "gradient_boosting":
         return HistGradientBoostingClassifier(random_state=seed)
-    imputer = SimpleImputer(strategy="median", keep_empty_features=True)
+    imputer = SimpleImputer(strategy="median")
     return make_pipeline(imputer, StandardScaler(), LogisticRegression(max_iter=2000))
 
 
@@ -52,8 +52,8 @@ def predict(name: str, grid: np.ndarray, died: np.ndarray, fold: np.ndarray, see
     x, training = summaries(grid), fold >= 0
 
     def fitted(held_out: np.ndarray, learn: np.ndarray) -> np.ndarray:
-        probability: np.ndarray = _make(name, seed).fit(x[learn], died[learn]).predict_proba(x[held_out])[:, 1]
-        return probability
+        seen = np.isfinite(x[learn]).any(axis=0)  # gradient boosting refuses a summary that no training stay has
+        return _make(name, seed).fit(x[learn][:, seen], died[learn]).predict_proba(x[held_out][:, seen])[:, 1]
 
     splits = [(fold == k, training & (fold != k)) for k in sorted(set(fold[training]))] + [(~training, training)]
     probability = np.empty(len(died))
