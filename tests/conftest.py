@@ -5,10 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from beartype import BeartypeConf
+from beartype.claw import beartype_package
 from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent))
+
+beartype_package("icu_adversarial", conf=BeartypeConf(is_pep484_tower=True))  # annotations are checked while the tests run
 
 from icu_adversarial.params import Params, load_params  # noqa: E402
 

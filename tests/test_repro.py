@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def run(folder: Path, *command: str, fails: bool = False) -> str:
 
 @pytest.fixture(scope="session")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """clone("name", "train.epochs=2", …): a fresh clone of the working tree's files with the tiny profile and further settings, committed."""
+    """clone("name", "train.epochs=2", …): a fresh clone of the working tree's files with a profile (tiny) and further settings, committed."""
     source = tmp_path_factory.mktemp("source") / "repository"
     for name in subprocess.check_output(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True).splitlines():
         if (ROOT / name).is_file():
@@ -48,12 +48,12 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     run(source, "git", "add", "--all")
     run(source, "git", "commit", "--quiet", "--message=as it is")
 
-    def make(name: str, *settings: str) -> Path:
+    def make(name: str, *settings: str, profile: Sequence[str] = SETTINGS) -> Path:
         folder = tmp_path_factory.mktemp(name) / "repository"
         run(source, "git", "clone", "--quiet", str(source), str(folder))
         yaml = YAML()
         params = yaml.load(folder / "params.yaml")
-        for setting in [*SETTINGS, *settings]:
+        for setting in [*profile, *settings]:
             key, _, value = setting.partition("=")
             *path, last = key.split(".")
             block = params
@@ -61,8 +61,9 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
                 block = block[part]
             assert last in block, key
             block[last] = YAML(typ="safe").load(value)
-        yaml.dump(params, folder / "params.yaml")
-        run(folder, "git", "commit", "--quiet", "--all", "--message=tiny")
+        if profile or settings:
+            yaml.dump(params, folder / "params.yaml")
+        run(folder, "git", "commit", "--quiet", "--all", "--allow-empty", "--message=tiny")
         return folder
 
     return make
@@ -94,6 +95,12 @@ def test_nothing_but_metrics_and_the_lock_is_left_for_git(reproduced: Path) -> N
     changed = run(reproduced, "git", "status", "--porcelain", "--untracked-files=all").splitlines()
     names = {line[3:] for line in changed}
     assert names <= {"dvc.lock"} | {str(p.relative_to(reproduced)) for p in (reproduced / "metrics").rglob("metrics.json")}
+
+
+def test_the_committed_lock_is_that_of_the_committed_code_and_parameters(clone: Clone) -> None:
+    output = run(clone("as-committed", profile=()), "dvc", "repro", "--dry", "--allow-missing")
+    assert "Running stage" not in output
+    assert output.count("didn't change, skipping") == 11  # 5 stages, and 3 for each of 2 objectives
 
 
 def test_lock_holds_no_machine(reproduced: Path) -> None:

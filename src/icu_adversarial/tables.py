@@ -102,7 +102,7 @@ PERTURBATIONS = pa.schema(
 SUSCEPTIBILITY_KEYS = ("direction", "kind", "hour", "measurement")
 
 
-def measurement_column(codes: np.ndarray) -> pa.DictionaryArray:
+def measurement_column(codes: np.ndarray | pa.Array) -> pa.DictionaryArray:
     """Column numbers 0..18 as a dictionary column of names."""
     return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int8()), pa.array(NAMES))
 

@@ -1,7 +1,6 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -17,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from icu_adversarial.measurements import MEASUREMENTS, NAMES
-from icu_adversarial.params import Params
+from icu_adversarial.params import Params, load_params
 from icu_adversarial.paths import SYNTHETIC
 from icu_adversarial.records import hospital
 from icu_adversarial.records.hospital import SCHEMAS, generate
@@ -413,7 +412,8 @@ def test_permuted_labels_teach_nothing(auroc: Callable[..., float], died: np.nda
 
 
 def options(stays: int) -> Params:
-    return cast(Params, SimpleNamespace(synthesize=SimpleNamespace(stays=stays, seed=1)))
+    usual = load_params(Path(__file__).parents[2] / "params.yaml")
+    return usual.model_copy(update={"synthesize": usual.synthesize.model_copy(update={"stays": stays})})
 
 
 def test_stage_replaces_the_hospital(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -129,7 +129,8 @@ def test_every_form_of_the_tables_gives_the_same(tmp_path: Path, form: str) -> N
                 target.write(file.read_bytes())
             file.unlink()
         elif form == "parquet":
-            duckdb.sql(f"COPY (SELECT * FROM read_csv('{file}', delim=',', quote='\"')) TO '{file.with_suffix('.parquet')}'")
+            with duckdb.connect() as connection:
+                connection.execute(f"COPY (SELECT * FROM read_csv('{file}', delim=',', quote='\"')) TO '{file.with_suffix('.parquet')}'")
             file.unlink()
     for ours, theirs in zip(read(folder), expected, strict=True):
         pd.testing.assert_frame_equal(ours, theirs)

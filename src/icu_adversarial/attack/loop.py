@@ -1,7 +1,7 @@
 """From chosen stays to the tables of examples: batches in parallel processes, and a second look at everything that is stored."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import joblib
 import numpy as np
@@ -24,6 +24,7 @@ SMALLEST_BATCH = 32  # rows; with 16 or more, a row of nn.LSTM has the same bits
 Attack = Callable[..., Result]  # (logits_fn, x, y, lower=, upper=): a function of this folder with its hyperparameters filled in
 
 
+@runtime_checkable
 class Scaling(Protocol):
     """What features.scaling.Scaler offers: channels 0..18 of `apply`'s (N, T, C) are the values in [0, 1], all others stay as they are."""
 

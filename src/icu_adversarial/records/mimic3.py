@@ -130,6 +130,7 @@ def _events(
         raise _unreadable(connection, raw, relations, ("icustays", "chartevents", "labevents")) from None
     finally:
         connection.close()
+        connection.engine.dispose()
 
 
 def _relation(raw: Path, table: str) -> str:
