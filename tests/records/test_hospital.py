@@ -1,3 +1,5 @@
+from __future__ import annotations  # evaluated, they would make DuckDB report leaks at exit
+
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
