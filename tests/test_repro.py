@@ -4,8 +4,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,8 +32,8 @@ SETTINGS = [line.removeprefix("-S ") for line in (ROOT / "profiles" / "tiny").re
 Clone = Callable[..., Path]
 
 
-def run(folder: Path, *command: str, fails: bool = False) -> str:
-    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+def run(folder: Path, *command: str, fails: bool = False, **environment: str) -> str:
+    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT | environment, capture_output=True, text=True, check=False)
     assert (done.returncode != 0) == fails, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout + done.stderr
 
@@ -185,6 +187,23 @@ def test_removing_test_subjects_does_not_change_what_is_fitted(reproduced: Path,
     for file in sorted((reproduced / "data/train/models").rglob("*.*")):
         assert (folder / file.relative_to(reproduced)).read_bytes() == file.read_bytes(), file
     assert (folder / "data/tune_model/best.json").read_bytes() == (reproduced / "data/tune_model/best.json").read_bytes()
+
+
+def test_training_killed_with_sigkill_goes_on_to_the_same_bytes(reproduced: Path, clone: Clone) -> None:
+    folder = clone("killed")
+    for name in ("preprocess", "tune_model"):
+        shutil.copytree(reproduced / "data" / name, folder / "data" / name)
+    command = [sys.executable, "src/run.py", "train"]
+    with subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+        while not list((folder / ".state").glob("train/*/fold_0.safetensors")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGKILL)  # the workers too
+    assert not (folder / "data/train").exists()
+    run(folder, *command, LOKY_MAX_CPU_COUNT="1")  # nor does the number of processes matter
+    for file in sorted((reproduced / "data/train").rglob("*.*")):
+        assert (folder / file.relative_to(reproduced)).read_bytes() == file.read_bytes(), file
+    assert not list((folder / ".state" / "train").iterdir())  # no checkpoint is left of a finished run
 
 
 def test_an_event_after_hour_48_changes_no_output_byte(reproduced: Path, clone: Clone) -> None:

@@ -163,12 +163,12 @@ class Attack(Block):
 class Analyze(Block):
     bootstrap: Positive
     min_l0: Positive
-    max_l0: Positive
+    max_l0: Positive | None
     patients: Annotated[int, Field(ge=0)]
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        if self.min_l0 > self.max_l0:
+        if self.max_l0 is not None and self.min_l0 > self.max_l0:
             raise ValueError(f"min_l0 {self.min_l0} lies above max_l0 {self.max_l0}")
         return self
 

@@ -9,6 +9,7 @@ from icu_adversarial.analysis.report import report, summary, warning
 from icu_adversarial.analysis.susceptibility import susceptibility
 from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.files import atomic, read_array, read_json, write_csv, write_json
+from icu_adversarial.measurements import M
 from icu_adversarial.params import Params
 from icu_adversarial.paths import ANALYZE, ATTACK, COHORT, GRID, METRICS, MODELS
 from icu_adversarial.tables import COHORT as COHORT_SCHEMA
@@ -21,7 +22,7 @@ def run(params: Params, objective: str) -> None:
     examples = read_table(ATTACK / objective / "examples.parquet", EXAMPLES)
     perturbations = read_table(ATTACK / objective / "perturbations.parquet", PERTURBATIONS)
     cohort = read_table(COHORT, COHORT_SCHEMA)
-    l0 = {"min_l0": options.min_l0, "max_l0": options.max_l0}
+    l0 = {"min_l0": options.min_l0, "max_l0": options.max_l0 or params.window_hours * M}
 
     by_cell, by_measurement = susceptibility(examples, perturbations, cohort, hours=params.window_hours, resamples=options.bootstrap, **l0)
     plots = {"histograms": figures.histograms(examples, **l0), "discovery": figures.discovery(examples), "ranking": by_measurement}
@@ -29,7 +30,8 @@ def run(params: Params, objective: str) -> None:
         plots[f"heatmap_{name}"] = by_cell[["direction", "kind", "examples", "hour", "measurement", name]]
     tables = {METRICS / "analyze" / objective / "plots" / f"{name}.csv": table for name, table in plots.items()}
     tables[METRICS / "analyze" / objective / "susceptibility.csv"] = by_cell
-    tables[ANALYZE / objective / "patients.csv"] = _patients(params, examples, perturbations, cohort)
+    typical = figures.typical(examples, options.patients, **l0)
+    tables[ANALYZE / objective / "patients.csv"] = _patients(typical, perturbations, cohort)
     for path, table in tables.items():
         write_csv(path, figures.label(table, source, objective))
 
@@ -45,8 +47,7 @@ def run(params: Params, objective: str) -> None:
         print(f"warning: {told}", file=sys.stderr)
 
 
-def _patients(params: Params, examples: pd.DataFrame, perturbations: pd.DataFrame, cohort: pd.DataFrame) -> pd.DataFrame:
-    chosen = figures.typical(examples, params.analyze.patients, params.analyze.min_l0, params.analyze.max_l0)
+def _patients(chosen: pd.DataFrame, perturbations: pd.DataFrame, cohort: pd.DataFrame) -> pd.DataFrame:
     rows = pd.Index(cohort.stay_id).get_indexer(chosen.stay_id)
     scalers = {int(fold): Scaler.load(MODELS / f"fold_{fold}" / "scaler.json") for fold in chosen.fold.unique()}
     return figures.patients(chosen, perturbations, read_array(GRID)[rows], scalers)
