@@ -51,7 +51,8 @@ ANALYZE = {
     "histograms": ("histograms", "low, share"),
     "discovery": ("discovery", "iteration, share"),
     "ranking": ("ranking", "s, measurement"),
-    **{f"heatmap_{name}": ("heatmap", f"hour, {name}") for name in ("gpp", "ganzp", "sensitivity", "s")},
+    **{f"heatmap_{name}": ("heatmap", f"hour, {name}") for name in ("gpp", "ganzp", "s")},
+    "heatmap_sensitivity": ("heatmap_log", "hour, sensitivity"),
 }
 
 
