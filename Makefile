@@ -25,7 +25,7 @@ lock:  ## requirements.lock from pyproject.toml, with what its packages pull in
 	rm -rf .lock && $(PYTHON) -m venv .lock
 	.lock/bin/python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print('\n'.join(p['dependencies'] + p['optional-dependencies']['dev']))" > .lock/direct.txt
 	.lock/bin/pip install --quiet --disable-pip-version-check -r .lock/direct.txt
-	.lock/bin/pip freeze --exclude nvidia-cublas | sed -E '/^(nvidia|cuda|triton)/d; s/^torch==([0-9.]+).*/torch==\1/' > requirements.lock
+	.lock/bin/pip freeze | sed -E '/^nvidia-ml-py/b; /^(nvidia|cuda|triton)/d; s/^torch==([0-9.]+).*/torch==\1/' > requirements.lock
 	rm -rf .lock
 
 clean:  ## everything but the data
