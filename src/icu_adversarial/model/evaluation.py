@@ -129,5 +129,17 @@ def curves(died: np.ndarray, probability: np.ndarray) -> dict[str, pd.DataFrame]
     return {"roc": _thin(roc), "precision_recall": _thin(precision_recall), "reliability": reliability}
 
 
+def decision_curve(died: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
+    """Net benefit of acting on a predicted probability of at least `threshold` (Vickers and Elkin 2006), per stay.
+
+    Columns threshold (0.01 .. 0.6), net_benefit, and treat_all, the benefit of acting on everybody; acting on nobody has 0. died, probability: (N,).
+    """
+    threshold = np.linspace(0.01, 0.6, 60)
+    odds = threshold / (1 - threshold)
+    called = probability[None] >= threshold[:, None]
+    benefit = (called & died.astype(bool)).mean(axis=1) - odds * (called & ~died.astype(bool)).mean(axis=1)
+    return pd.DataFrame({"threshold": threshold.round(2), "net_benefit": benefit, "treat_all": died.mean() - odds * (1 - died.mean())})
+
+
 def _thin(curve: pd.DataFrame) -> pd.DataFrame:
     return curve.iloc[np.unique(np.linspace(0, len(curve) - 1, CURVE_POINTS).round().astype(int))]

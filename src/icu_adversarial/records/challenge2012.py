@@ -60,16 +60,17 @@ def _read_set(raw: Path, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         raise InputError(
             f"{raw}: {name} has {len(ids)} records, {outcomes_file.name} {len(outcomes)} outcomes, {len(unknown)} of them without the other"
         )
+    word = pa.dictionary(pa.int32(), pa.string())  # few distinct times and parameters: each is decoded once
     try:
         table = pa.csv.read_csv(
             io.BytesIO(b"\n".join(t for t in texts if t)),
             read_options=pa.csv.ReadOptions(column_names=["time", "parameter", "value"]),
-            convert_options=pa.csv.ConvertOptions(column_types={"time": pa.string(), "parameter": pa.string(), "value": pa.float64()}),
+            convert_options=pa.csv.ConvertOptions(column_types={"time": word, "parameter": word, "value": pa.float64()}),
         ).to_pandas()
-        clock = table["time"].str.split(":", n=1, expand=True).astype("int64")
+        clock = table["time"].cat.categories.to_series().str.extract(r"^(\d+):([0-5]\d)$").astype("int64")
     except (pa.ArrowInvalid, ValueError):
         raise InputError(f"{raw / name}: a line is not HH:MM,parameter,number") from None
-    hour = (clock[0] + clock[1] / 60).astype("float32")
+    hour = (clock[0] + clock[1] / 60).to_numpy("float32")[table["time"].cat.codes]
     rows = pd.DataFrame({"stay_id": np.repeat(ids, lines), "hour": hour, "parameter": table["parameter"], "value": table["value"]})
     return rows, outcomes.assign(source_group=name)
 

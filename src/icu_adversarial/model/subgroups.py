@@ -1,0 +1,36 @@
+"""Does a model serve every group of patients? The scores of each, with intervals over subjects."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from icu_adversarial.model.evaluation import with_intervals
+
+AGE_BANDS = {"under 45": (0, 45), "45 to 64": (45, 65), "65 to 79": (65, 80), "80 and over": (80, np.inf)}  # years: low <= age < high
+SHOWN = ("auroc", "auprc", "recall", "precision", "calibration_error")
+
+
+def groups(cohort: pd.DataFrame) -> dict[str, pd.Series]:
+    """Which group each stay belongs to, by `age`, `sex`, `icu_type` and `source_group`; "unknown" where the record does not say."""
+    age = pd.Series("unknown", cohort.index)
+    for name, (low, high) in AGE_BANDS.items():
+        age[(cohort["age"] >= low) & (cohort["age"] < high)] = name
+    return {"age": age} | {name: cohort[name].fillna("unknown").astype(str) for name in ("sex", "icu_type", "source_group")}
+
+
+def subgroup_scores(cohort: pd.DataFrame, probability: np.ndarray, predicted: np.ndarray, *, resamples: int, seed: int) -> pd.DataFrame:
+    """One row per division, group and score of SHOWN: stays, deaths, value, low and high (95 %).
+
+    cohort: rows of tables.COHORT, e.g. the test set's; probability, predicted: (N,). A group without both outcomes has no values, and the interval
+    is that of the draws that have both.
+    """
+    rows: list[dict[str, Any]] = []
+    for division, member in groups(cohort).items():
+        for group in sorted(set(member)):
+            inside = (member == group).to_numpy()
+            died, subject = cohort["died"].to_numpy()[inside], cohort["subject_id"].to_numpy()[inside]
+            scored = with_intervals(died, probability[inside], predicted[inside], subject, resamples=resamples, seed=seed)
+            about = {"division": division, "group": group, "stays": int(inside.sum()), "deaths": int(died.sum())}
+            rows += [about | {"score": score} | scored[score] for score in SHOWN]
+    return pd.DataFrame(rows)

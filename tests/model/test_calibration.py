@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from icu_adversarial.model.calibration import Calibration, cross_fitted, fit_calibration
+from icu_adversarial.model.evaluation import log_loss, scores, sigmoid
+
+
+def drawn(temperature: float, shift: float, n: int = 40_000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Log odds, and outcomes whose true probability is that of log odds / temperature + shift."""
+    rng = np.random.default_rng(seed)
+    log_odds = rng.normal(-1, 2, n)
+    return log_odds, rng.random(n) < sigmoid(log_odds / temperature + shift)
+
+
+@pytest.mark.parametrize(("temperature", "shift"), [(1, 0), (2.5, -0.7), (0.4, 1)])
+def test_known_temperature_and_shift_are_found(temperature: float, shift: float) -> None:
+    found = fit_calibration(*drawn(temperature, shift))
+    assert found.temperature == pytest.approx(temperature, rel=0.05)
+    assert found.shift == pytest.approx(shift, abs=0.06)
+
+
+@given(st.floats(0.2, 5), st.floats(-2, 2))
+def test_no_other_temperature_and_shift_has_a_lower_loss(temperature: float, shift: float) -> None:
+    log_odds, died = drawn(1.7, -0.5, n=300, seed=1)
+    best = fit_calibration(log_odds, died)
+    assert log_loss(died, best.probability(log_odds)) <= log_loss(died, Calibration(temperature, shift).probability(log_odds)) + 1e-9
+
+
+def test_calibration_mends_an_overconfident_model() -> None:
+    log_odds, died = drawn(3, 0.5)
+    fold = np.arange(len(died)) % 5 - 1
+    before, after = (scores(died, p, p > 0.5) for p in (sigmoid(log_odds), cross_fitted(log_odds, died, fold)))
+    assert before["calibration_error"][0] > 0.1
+    assert after["calibration_error"][0] < 0.01
+    assert after["brier"][0] < before["brier"][0]
+
+
+def test_a_stay_has_no_part_in_its_own_calibration() -> None:
+    log_odds, died = drawn(2, 0, n=500)
+    fold = np.arange(500) % 5 - 1
+    before = cross_fitted(log_odds, died, fold)
+    for k in (-1, 2):
+        changed = np.where(fold == k, ~died, died)
+        np.testing.assert_array_equal(cross_fitted(log_odds, changed, fold)[fold == k], before[fold == k])
+
+
+def test_log_odds_that_rank_backwards_give_the_prevalence() -> None:
+    log_odds, died = drawn(1, 0, n=2000)
+    np.testing.assert_allclose(fit_calibration(-log_odds, died).probability(log_odds), died.mean())
