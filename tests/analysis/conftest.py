@@ -39,9 +39,38 @@ INVENTED: dict[str, tuple[str, dict[str, list[Any]]]] = {
         {"step": ["all ICU stays", "age at least 18"], "order": [0, 1], "stays": [9, 8], "subjects": [7, 6], "deaths": [2, 1], "excluded": [0, 1]},
     ),
     "history": ("trial, value", {"trial": [0, 1, 2], "value": [0.5, 0.6, 0.4], "best": [0.5, 0.5, 0.4], "state": ["complete", "pruned", "complete"]}),
+    "importance": ("importance, parameter", {"parameter": [f"parameter_{i}" for i in range(8)], "importance": [0.05] * 7 + [0.65]}),
+    "slice": (
+        "setting, value",
+        {"trial": [0, 1], "value": [0.5, 0.6], "state": ["complete", "pruned"], "parameter": ["dropout", "kappa"], "setting": [0.1, 2]},
+    ),
+    "slice_choice": (
+        "setting, value",
+        {"trial": [0, 1], "value": [0.5, 0.6], "state": ["complete"] * 2, "parameter": ["optimizer", "activation"], "setting": ["adam", "tanh"]},
+    ),
     "learning": ("epoch, value", {"fold": [0, 0, 1, 1], "epoch": [0, 2, 0, 2], "quantity": ["auroc"] * 4, "value": [0.5, 0.7, 0.6, 0.8]}),
     "roc": ("fpr, tpr", {"split": ["test"] * 9, "curve": [m for m in MODELS for _ in range(3)], "fpr": [0, 0.5, 1] * 3, "tpr": [0, 0.8, 1] * 3}),
     "precision_recall": ("recall, precision", {"split": ["test"] * 6, "curve": [*MODELS] * 2, "recall": [0.5] * 3 + [1] * 3, "precision": [0.4] * 6}),
+    "decision": (
+        "threshold, net_benefit",
+        {
+            "split": ["test"] * 6,
+            "curve": [*MODELS] * 2,
+            "threshold": [0.1] * 3 + [0.2] * 3,
+            "net_benefit": [0.05] * 3 + [0.02] * 3,
+            "treat_all": [0.04] * 3 + [0.01] * 3,
+        },
+    ),
+    "subgroups": (
+        "value, group",
+        {
+            "division": ["age"] * 3 + ["sex"] * 2,
+            "group": ["under 45", "45 to 64", "80 and over", "F", "M"],
+            "split": ["test"] * 5,
+            "score": ["auroc"] * 5,
+            **{"stays": [30] * 5, "deaths": [4] * 5, "value": [0.8] * 4 + [None], "low": [0.7] * 4 + [None], "high": [0.9] * 4 + [None]},
+        },
+    ),
     "reliability": (
         "predicted, observed",
         {"split": ["test"] * 6, "curve": [*MODELS] * 2, "predicted": [0.1] * 3 + [0.8] * 3, "observed": [0.2] * 3 + [0.7] * 3, "stays": [9] * 6},

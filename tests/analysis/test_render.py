@@ -80,10 +80,15 @@ MARKS = {  # of the workspace's figures; T = 2
     "coverage": ("bar", 19),
     "cohort": ("bar", 2),
     "history": ("point", 3),
+    "importance": ("bar", 8),
+    "slice": ("point", 2),
+    "slice_choice": ("point", 2),
     "learning": ("line mark", 2),
     "roc": ("line mark", 3),
     "precision_recall": ("line mark", 3),
     "reliability": ("point", 6),
+    "decision": ("line mark", 4),
+    "subgroups": ("point", 4),
 }
 
 
@@ -153,7 +158,8 @@ def test_figures_writes_every_plot_twice_the_same(repository: Any, tmp_path: Pat
     once = {p.name: p.read_bytes() for p in render.figures(tmp_path / "once")}
     twice = {p.name: p.read_bytes() for p in render.figures(tmp_path / "twice")}
     assert once == twice
-    assert len(once) == len(repository.specs) + len(HEATMAPS) + 1  # the switch between best and first, of the heat maps and the ranking
+    switches = len(HEATMAPS) + 1 + 5  # best or first, of the heat maps and the ranking; of the subgroups five scores and two splits
+    assert len(once) == len(repository.specs) + switches
     assert {"analyze_sparse_small_patients.png", "roc.png", "analyze_sparse_small_ranking_first.png"} <= set(once)
 
 

@@ -2,16 +2,19 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 
 from icu_adversarial.errors import InputError
 from icu_adversarial.params import AttackSpace, IntRange, Params, Range
 from icu_adversarial.search.space import decode, suggest
-from icu_adversarial.search.study import best_trial, history_table, run_study, study_key, trials_table, write_study
+from icu_adversarial.search.study import best_trial, run_study, study_key, write_study
+from icu_adversarial.search.tables import figure_tables, trials_table
 
 SPACE = AttackSpace(
     kappa=Range(low=0, high=2),
@@ -78,24 +81,37 @@ sys.path[:0] = [{src!r}, {here!r}]
 import test_study
 def slow(trial, h):
     print(trial.number, flush=True)
-    time.sleep(0.15)
+    time.sleep(0.05)
     return test_study.evaluate(trial, h)
 from pathlib import Path
-test_study.run(Path(sys.argv[1]), function=slow)
+test_study.run(Path(sys.argv[1]), trials=10_000, function=slow)
 """
 
 
-@pytest.mark.parametrize("killed_in", [1, 4])
-def test_study_killed_with_sigkill_resumes_to_the_undisturbed_one(tmp_path: Path, killed_in: int) -> None:
+def test_study_killed_ten_times_with_sigkill_resumes_to_the_undisturbed_one(tmp_path: Path) -> None:
+    """Killed at random moments: within a trial, between two, while the journal is written. No trial that had ended is lost or run again."""
     here = Path(__file__).parent
     command = [sys.executable, "-c", SLOW.format(src=str(here.parents[1] / "src"), here=str(here)), str(tmp_path / "killed")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        assert process.stdout is not None
-        assert any(int(line) == killed_in for line in process.stdout)
-        os.kill(process.pid, signal.SIGKILL)
-    with (tmp_path / "killed" / "journal.log").open("ab") as file:
-        file.write(b'{"op_code": 4, "worker_id": "torn')  # as if killed while it wrote
-    assert drawn(run(tmp_path / "killed")) == drawn(run(tmp_path / "whole"))
+    moments = np.random.default_rng(0).uniform(0, 0.25, 10)
+    for moment in moments:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline()  # the first trial of this life has begun
+            time.sleep(moment)
+            os.kill(process.pid, signal.SIGKILL)
+        with (tmp_path / "killed" / "journal.log").open("ab") as file:
+            file.write(b'{"op_code": 4, "worker_id": "torn')  # as if killed while it wrote
+    survived = []
+
+    def counted(trial: optuna.Trial, h: dict[str, Any]) -> float:
+        survived.append(trial.number)
+        return evaluate(trial, h)
+
+    total = 40
+    resumed, whole = run(tmp_path / "killed", total, counted), run(tmp_path / "whole", total)
+    assert drawn(resumed) == drawn(whole)
+    assert best_trial(resumed, "minimize").params == best_trial(whole, "minimize").params
+    assert len(survived) < total
 
 
 def test_tables_of_a_study(tmp_path: Path) -> None:
@@ -107,12 +123,31 @@ def test_tables_of_a_study(tmp_path: Path) -> None:
     table = trials_table(trials)
     assert table["trial"].tolist() == list(range(TRIALS))
     assert set(table["state"]) == {"complete", "pruned"}
-    history = history_table(trials, "minimize")
+    history = figure_tables(trials, "minimize")["history"]
     assert history["best"].is_monotonic_decreasing
     assert history["best"].iloc[-1] == best["value"]
     first = (tmp_path / "out" / "trials.parquet").read_bytes()
     write_study(tmp_path / "again", trials, "minimize")
     assert (tmp_path / "again" / "trials.parquet").read_bytes() == first
+
+
+def test_importance_names_the_parameter_that_rules_the_value() -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    study.optimize(lambda t: t.suggest_float("rules", 1e-4, 1, log=True) + 0.001 * t.suggest_int("log2_idle", 0, 9), n_trials=40)
+    tables = figure_tables(study.trials, "minimize")
+    assert tables["importance"].set_index("parameter")["importance"]["rules"] > 0.9
+    assert tables["importance"]["importance"].sum() == pytest.approx(1)
+    assert tables["importance"].equals(figure_tables(study.trials, "minimize")["importance"])
+    by_setting = tables["slice"].set_index(["parameter", "trial"])["setting"]
+    assert by_setting["log10 rules", 7] == pytest.approx(np.log10(study.trials[7].params["rules"]))
+    assert by_setting["log2 idle", 7] == study.trials[7].params["log2_idle"]
+    assert tables["slice_choice"].empty
+
+
+def test_importance_of_three_trials_is_not_told() -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    study.optimize(lambda t: t.suggest_float("x", 0, 1), n_trials=3)
+    assert figure_tables(study.trials, "minimize")["importance"].empty
 
 
 def test_no_complete_trial_is_told_in_one_line(tmp_path: Path) -> None:

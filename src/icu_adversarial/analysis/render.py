@@ -45,7 +45,7 @@ def offline_page(path: Path = OFFLINE_PAGE) -> None:
 def specifications(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """What `dvc plots show --json` printed → one Vega-Lite specification per PNG, by file name without suffix.
 
-    A figure with a switch (a parameter bound to options, here the kind of the examples) gives one for each option but the first, with a suffix.
+    A figure with switches (parameters bound to options) gives one for each option of each switch but the first, with a suffix.
     The revision, which only `dvc plots diff` needs, is left out.
     """
     found = {}
@@ -58,7 +58,8 @@ def specifications(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
             found[name] = spec
             for switch in spec.get("params", []):
                 for option in switch["bind"]["options"][1:]:
-                    found[f"{name}_{option}"] = spec | {"params": [{**switch, "value": option}]}
+                    turned = [{**p, "value": option} if p is switch else p for p in spec["params"]]
+                    found[f"{name}_{option.replace(' ', '_')}"] = spec | {"params": turned}
     return found
 
 

@@ -1,7 +1,6 @@
 """Two models that are no recurrent networks, on summaries of each measurement over the window: what a network has to beat."""
 
 import warnings
-from typing import NamedTuple
 
 import numpy as np
 from joblib import delayed
@@ -13,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from icu_adversarial.model.evaluation import best_threshold
+from icu_adversarial.model.results import Prediction
 from icu_adversarial.processes import workers
 
 
@@ -40,15 +40,8 @@ def _make(name: str, seed: int) -> BaseEstimator:
 BASELINES = ("logistic_regression", "gradient_boosting")
 
 
-class Prediction(NamedTuple):
-    """probability of death: (N,), out of fold for the training stays; predicted: (N,) by the threshold of the best out-of-fold F1."""
-
-    probability: np.ndarray
-    predicted: np.ndarray
-
-
 def predict(name: str, grid: np.ndarray, died: np.ndarray, fold: np.ndarray, seed: int) -> Prediction:
-    """Train on the folds of the network, and on all of them for the test stays (fold -1)."""
+    """Train on the folds of the network, and on all of them for the test stays (fold -1); decide by the threshold of the best F1 out of fold."""
     x, training = summaries(grid), fold >= 0
 
     def fitted(held_out: np.ndarray, learn: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from icu_adversarial.errors import InputError
 from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.files import read_json
+from icu_adversarial.model.calibration import cross_fitted
 from icu_adversarial.model.evaluation import best_threshold, sigmoid
 from icu_adversarial.model.networks import build, load_model, save_model
 from icu_adversarial.model.training import Fold, State, advance, log_odds, logits, seed_of, start
@@ -62,23 +63,28 @@ def save_fold(folder: Path, state: State, data: Fold, scaler: Scaler, hyperparam
 
 def predict(models: Path, cohort: pd.DataFrame, grid: np.ndarray) -> pd.DataFrame:
     """The PREDICTIONS table, from the files in `models` alone: each fold's network for its own held-out stays, the mean of all networks' logits
-    for the test stays. cohort: the COHORT table; grid: (N, T, 19) in its order."""
+    for the test stays. cohort: the COHORT table; grid: (N, T, 19) in its order.
+
+    probability is calibrated out of fold (calibration.cross_fitted); `uncalibrated`, a further column, is the networks' at the cohort's prevalence.
+    """
     fold = cohort["fold"].to_numpy()
     test = fold == -1
     folds = sorted(set(fold[~test]))
-    z, calibration = np.zeros((len(cohort), 2)), np.zeros(len(cohort))
+    z, shifts = np.zeros((len(cohort), 2)), np.zeros(len(cohort))
     for k in folds:
         folder = models / f"fold_{k}"
         network, scaler, about = load_model(folder), Scaler.load(folder / "scaler.json"), read_json(folder / "model.json")
         shift = about["threshold"] + about["log_prior"]  # from the logits of the decision back to those of the cohort's prevalence
         own = fold == k
-        z[own], calibration[own] = logits(network, scaler.apply(grid[own])), shift
+        z[own], shifts[own] = logits(network, scaler.apply(grid[own])), shift
         z[test] += logits(network, scaler.apply(grid[test])).astype(np.float64) / len(folds)
-        calibration[test] += shift / len(folds)
+        shifts[test] += shift / len(folds)
     z = z.astype(np.float32)
+    log_odds = z[:, 1] - z[:, 0] + shifts
     return cohort[["stay_id", "fold", "died"]].assign(
         split=np.where(test, "test", "oof"),
-        probability=sigmoid(z[:, 1] - z[:, 0] + calibration),
+        probability=cross_fitted(log_odds, cohort["died"].to_numpy(), fold),
+        uncalibrated=sigmoid(log_odds),
         logit_0=z[:, 0],
         logit_1=z[:, 1],
         predicted=z[:, 1] > z[:, 0],

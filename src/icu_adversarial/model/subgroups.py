@@ -8,6 +8,7 @@ import pandas as pd
 from icu_adversarial.model.evaluation import with_intervals
 
 AGE_BANDS = {"under 45": (0, 45), "45 to 64": (45, 65), "65 to 79": (65, 80), "80 and over": (80, np.inf)}  # years: low <= age < high
+ORDER = {name: place for place, name in enumerate(AGE_BANDS)}
 SHOWN = ("auroc", "auprc", "recall", "precision", "calibration_error")
 
 
@@ -27,7 +28,7 @@ def subgroup_scores(cohort: pd.DataFrame, probability: np.ndarray, predicted: np
     """
     rows: list[dict[str, Any]] = []
     for division, member in groups(cohort).items():
-        for group in sorted(set(member)):
+        for group in sorted(set(member), key=lambda name: (ORDER.get(name, len(ORDER)), name)):
             inside = (member == group).to_numpy()
             died, subject = cohort["died"].to_numpy()[inside], cohort["subject_id"].to_numpy()[inside]
             scored = with_intervals(died, probability[inside], predicted[inside], subject, resamples=resamples, seed=seed)

@@ -4,14 +4,13 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import optuna
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
@@ -19,7 +18,9 @@ from icu_adversarial.errors import InputError
 from icu_adversarial.files import atomic, digest, write_json
 from icu_adversarial.params import Block
 from icu_adversarial.search.space import decode, suggest
+from icu_adversarial.search.tables import Direction, trials_table
 
+LOCK_SECONDS = 3  # a lock this old was left by a process that was killed: a line is written in milliseconds
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -35,7 +36,7 @@ def run_study(
     *,
     trials: int,
     seed: int,
-    direction: Literal["minimize", "maximize"],
+    direction: Direction,
     pruner: optuna.pruners.BasePruner,
     state: Path,
 ) -> list[FrozenTrial]:
@@ -48,9 +49,9 @@ def run_study(
     state.mkdir(parents=True, exist_ok=True)
     journal = state / "journal.log"
     _drop_torn_line(journal)
-    study = optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(journal))), study_name="study", load_if_exists=True, direction=direction, pruner=pruner
-    )
+    lock = JournalFileSymlinkLock(str(journal), grace_period=LOCK_SECONDS)
+    storage = JournalStorage(JournalFileBackend(str(journal), lock_obj=lock))
+    study = optuna.create_study(storage=storage, study_name="study", load_if_exists=True, direction=direction, pruner=pruner)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)  # killed in the midst of it
 
@@ -67,7 +68,7 @@ def run_study(
     return study.get_trials(deepcopy=False, states=ENDED)[:trials]
 
 
-def best_trial(trials: list[FrozenTrial], direction: Literal["minimize", "maximize"]) -> FrozenTrial:
+def best_trial(trials: list[FrozenTrial], direction: Direction) -> FrozenTrial:
     """The best complete trial, the earliest of equals. Raises InputError when none is complete."""
     complete = [t for t in trials if t.state == TrialState.COMPLETE and t.value is not None]
     if not complete:
@@ -76,7 +77,7 @@ def best_trial(trials: list[FrozenTrial], direction: Literal["minimize", "maximi
     return min(complete, key=lambda t: (sign * float(t.value), t.number))  # type: ignore[arg-type]
 
 
-def write_study(folder: Path, trials: list[FrozenTrial], direction: Literal["minimize", "maximize"]) -> dict[str, Any]:
+def write_study(folder: Path, trials: list[FrozenTrial], direction: Direction) -> dict[str, Any]:
     """Write best.json (trial, value, hyperparameters) and trials.parquet (one row per trial) into `folder`. Trials are renumbered in their order."""
     best = best_trial(trials, direction)
     content = {"trial": trials.index(best), "value": best.value, "hyperparameters": decode(best.params)}
@@ -84,30 +85,6 @@ def write_study(folder: Path, trials: list[FrozenTrial], direction: Literal["min
     with atomic(folder / "trials.parquet") as temporary:
         pq.write_table(pa.Table.from_pandas(trials_table(trials), preserve_index=False).replace_schema_metadata(None), temporary)
     return content
-
-
-def trials_table(trials: list[FrozenTrial]) -> pd.DataFrame:
-    """One row per trial: trial, state (complete | pruned), value (of a pruned one: its last report), last_step, hyperparameters, user attributes."""
-    return pd.DataFrame(
-        [
-            {
-                "trial": number,
-                "state": t.state.name.lower(),
-                "value": t.value,
-                "last_step": max(t.intermediate_values, default=-1),
-                **decode(t.params),
-                **t.user_attrs,
-            }
-            for number, t in enumerate(trials)
-        ]
-    )
-
-
-def history_table(trials: list[FrozenTrial], direction: Literal["minimize", "maximize"]) -> pd.DataFrame:
-    """For the figure: trial, value, best so far among the complete ones, state."""
-    table = trials_table(trials)[["trial", "value", "state"]]
-    complete = table["value"].where(table["state"] == "complete")
-    return table.assign(best=complete.cummin().ffill() if direction == "minimize" else complete.cummax().ffill())
 
 
 def _drop_torn_line(journal: Path) -> None:

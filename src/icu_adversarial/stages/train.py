@@ -9,8 +9,9 @@ from dvclive.live import Live
 
 from icu_adversarial import paths
 from icu_adversarial.files import read_array, read_json, write_csv, write_json
-from icu_adversarial.model import baselines, evaluation
+from icu_adversarial.model import baselines
 from icu_adversarial.model.folds import predict, save_fold, train_folds
+from icu_adversarial.model.results import Prediction, calibration_scores, curve_tables, model_scores, subgroup_table
 from icu_adversarial.model.training import State, make_fold
 from icu_adversarial.params import Params
 from icu_adversarial.search.study import study_key
@@ -68,22 +69,17 @@ def write_learning_curves(source: str, states: list[State]) -> None:
 
 
 def write_results(params: Params, cohort: pd.DataFrame, grid: np.ndarray, predictions: pd.DataFrame) -> dict[str, Any]:
-    """Scores of the network and of the baselines on the same splits, `test` with intervals over subjects, `folds` as mean and sd; their curves."""
+    """Scores of the network and of the baselines on the same splits, of the network before and after calibration and by subgroup; their figures."""
     options = params.train
-    died, fold, subject = (cohort[column].to_numpy() for column in ("died", "fold", "subject_id"))
-    test = fold == -1
-    models = {"network": baselines.Prediction(predictions["probability"].to_numpy(), predictions["predicted"].to_numpy())}
+    died, fold = cohort["died"].to_numpy(), cohort["fold"].to_numpy()
+    probability, before, predicted = (predictions[name].to_numpy() for name in ("probability", "uncalibrated", "predicted"))
+    models = {"network": Prediction(probability, predicted)}
     models |= {name: baselines.predict(name, grid, died, fold, options.seed) for name in baselines.BASELINES}
-    results: dict[str, Any] = {"test": {}, "folds": {}}
-    curves: dict[str, list[pd.DataFrame]] = {"roc": [], "precision_recall": [], "reliability": []}
-    for name, (probability, predicted) in models.items():
-        results["test"][name] = evaluation.with_intervals(
-            died[test], probability[test], predicted[test], subject[test], resamples=options.bootstrap, seed=options.seed
-        )
-        results["folds"][name] = evaluation.over_folds(died, probability, predicted, fold)
-        for split, chosen in (("out of fold", ~test), ("test", test)):
-            for curve, table in evaluation.curves(died[chosen], probability[chosen]).items():
-                curves[curve].append(table.assign(source=params.extract.label, split=split, curve=name.replace("_", " ")))
-    for curve, tables in curves.items():
-        write_csv(FOLDER / "plots" / f"{curve}.csv", pd.concat(tables))
-    return results
+    probabilities = {name: model.probability for name, model in models.items()}
+    tables = curve_tables(probabilities, cohort)
+    tables["reliability"] = curve_tables({"network": probability, "network_uncalibrated": before, **probabilities}, cohort)["reliability"]
+    tables["subgroups"] = subgroup_table(models["network"], cohort, resamples=options.bootstrap, seed=options.seed)
+    for name, table in tables.items():
+        write_csv(FOLDER / "plots" / f"{name}.csv", table.assign(source=params.extract.label))
+    results = model_scores(models, cohort, resamples=options.bootstrap, seed=options.seed)
+    return results | {"calibration": calibration_scores(before, probability, cohort)}
