@@ -12,7 +12,7 @@ $(READY): requirements.lock
 	python src/run.py plots_page
 	touch $(READY)
 
-repro: setup  ## run every stage whose inputs changed; with PROFILE=tiny or PROFILE=paper, as an experiment with the settings of profiles/
+repro: setup  ## run every stage whose inputs changed; with PROFILE=tiny, paper or prior, as an experiment with the settings of profiles/
 	$(if $(PROFILE),dvc exp run $(shell cat profiles/$(PROFILE)),dvc repro)
 
 test: setup  ## all tests

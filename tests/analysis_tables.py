@@ -59,13 +59,20 @@ def model_metrics() -> dict[str, object]:
     return {"test": {"network": scores, "logistic_regression": missing, "gradient_boosting": scores}, "folds": {}}
 
 
-def lay(attack: Attack, hours: int) -> None:
-    """The stage's inputs for the objective sparse_small, and our DVC templates, in the current folder. Half of the cells are observed."""
+def write_attack(attack: Attack) -> None:
+    """What the stages train and attack leave for the objective sparse_small, in the current folder."""
     write_table(Path("data/attack/sparse_small/examples.parquet"), to_table(attack.examples, EXAMPLES), EXAMPLES)
     changes = attack.perturbations
     codes = pd.Index(NAMES).get_indexer(changes.measurement).astype(np.int8)
     columns = {f.name: measurement_column(codes) if f.name == "measurement" else pa.array(changes[f.name], f.type) for f in PERTURBATIONS}
     write_table(Path("data/attack/sparse_small/perturbations.parquet"), pa.table(columns, PERTURBATIONS), PERTURBATIONS)
+    Path("metrics/train").mkdir(parents=True)
+    Path("metrics/train/metrics.json").write_text(json.dumps(model_metrics()))
+
+
+def lay(attack: Attack, hours: int) -> None:
+    """The stage's inputs for the objective sparse_small, and our DVC templates, in the current folder. Half of the cells are observed."""
+    write_attack(attack)
     write_table(Path("data/preprocess/stays.parquet"), attack.cohort, COHORT)
     rng = np.random.default_rng(0)
     grid = rng.normal(100, 10, (len(attack.cohort), hours, M)).astype(np.float32)
@@ -75,6 +82,4 @@ def lay(attack: Attack, hours: int) -> None:
         scaler = fit_scaler(grid, interpolation="linear", limit_direction="both", lower_percentile=5, upper_percentile=95, extra_channels=())
         Path(f"data/train/models/fold_{fold}").mkdir(parents=True)
         scaler.save(Path(f"data/train/models/fold_{fold}/scaler.json"))
-    Path("metrics/train").mkdir(parents=True)
-    Path("metrics/train/metrics.json").write_text(json.dumps(model_metrics()))
     shutil.copytree(ROOT / ".dvc" / "plots", ".dvc/plots")

@@ -1,4 +1,4 @@
-"""An independent, slow reading of MIMIC-III: plain Python, one stay after the other, straight from the raw CSV and SPEC's rules."""
+"""Independent, slow references in plain Python, one stay after the other: MIMIC-III's raw CSV by SPEC's rules, and from events to a model's input."""
 
 import csv
 import gzip
@@ -63,4 +63,69 @@ def grids(folder: Path, window_hours: int = 48) -> dict[int, dict[tuple[int, int
                 if table == kind and int(row["itemid"]) in items and value > above and (value < below or (counts and value == below)):
                     cells[since // timedelta(hours=1), column].append((value - 32) / 1.8 if fahrenheit else value)
         result[int(stay["icustay_id"])] = {cell: sum(values) / len(values) for cell, values in cells.items()}
+    return result
+
+
+def binned(events: list[tuple[float, int, float]], hours: range) -> list[list[float | None]]:
+    """Mean per bin of one stay's events (hour, column, value): 19 series of len(hours) values, None = not observed."""
+    found = [[[v for h, c, v in events if c == column and first <= h < first + hours.step] for first in hours] for column in range(19)]
+    return [[sum(values) / len(values) if values else None for values in series] for series in found]
+
+
+def filled(series: list[float | None], interpolation: str, limit_direction: str) -> list[float | None]:
+    """One stay's series of one measurement after gap filling, one bin after the other."""
+    result = []
+    for i, value in enumerate(series):
+        before = next((k for k in range(i, -1, -1) if series[k] is not None), None)
+        after = next((k for k in range(i, len(series)) if series[k] is not None), None)
+        if value is None and interpolation != "none":
+            if before is None and after is not None and limit_direction != "forward":
+                value = series[after]
+            elif before is not None and after is None and limit_direction != "backward":
+                value = series[before]
+            elif before is not None and after is not None:
+                value = series[before]
+                if interpolation == "linear":
+                    value += (series[after] - series[before]) * (i - before) / (after - before)
+        result.append(value)
+    return result
+
+
+def percentile(values: list[float], p: float) -> float:
+    """Linear between the two nearest ranks; 0 of no value."""
+    if not values:
+        return 0.0
+    ordered = sorted(values)
+    rank = p / 100 * (len(ordered) - 1)
+    low = int(rank)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (rank - low)
+
+
+def model_input(
+    stays: list[list[tuple[float, int, float]]], training: list[int], hours: range, options: dict[str, Any]
+) -> list[list[list[float | None]]]:
+    """stay → bin → channel, from each stay's events; percentiles and medians from the stays with the numbers `training`."""
+    series = [binned(events, hours) for events in stays]
+    result = []
+    limits = []
+    for column in range(19):
+        seen = [v for i in training for v in series[i][column] if v is not None]
+        limits.append([percentile(seen, p) for p in (options["lower_percentile"], 50, options["upper_percentile"])])
+    for stay in series:
+        channels: list[list[float | None]] = []
+        for column, (low, median, high) in enumerate(limits):
+            values = filled(stay[column], options["interpolation"], options["limit_direction"])
+            if options["interpolation"] != "none":
+                values = [median if v is None else v for v in values]
+            channels.append([v if v is None else (min(max(v, low), high) - low) / (high - low) if high > low else 0.0 for v in values])
+        for name in options["extra_channels"]:
+            for column in range(19):
+                last, extra = None, []
+                for i, v in enumerate(stay[column]):
+                    last = i if v is not None else last
+                    since = 1.0 if last is None else (i - last) / len(hours)
+                    extra.append(float(v is not None) if name == "observed" else since)
+                channels.append(extra)
+        result.append([list(values) for values in zip(*channels, strict=True)])
     return result

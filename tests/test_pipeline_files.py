@@ -15,12 +15,14 @@ from icu_adversarial.params import Params
 ROOT = Path(__file__).parents[1]
 STAGES: dict[str, dict[str, Any]] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 OBJECTIVE = "sparse_small"
+CODE_MAP = "code_maps/mimiciv_meds.csv"
 
 
 def listed(stage: str, kind: str) -> list[str]:
     """Paths under deps, outs, metrics or plots, templates filled in."""
     entries = [e if isinstance(e, str) else next(iter(e)) for e in STAGES[stage].get(kind, [])]
-    return [e.replace("${item.objective}", OBJECTIVE).replace("${extract.raw}", "data/raw/synthetic") for e in entries]
+    filled = [e.replace("${item.objective}", OBJECTIVE).replace("${extract.raw}", "data/raw/synthetic") for e in entries]
+    return [e.replace("${extract.code_map}", CODE_MAP) for e in filled]
 
 
 def test_the_stages_are_those_of_the_command_line_in_the_order_of_the_data() -> None:
@@ -37,9 +39,11 @@ def test_every_module_that_a_stage_imports_is_its_dependency_and_no_other(stage:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_parameter_that_a_stage_reads_is_declared_and_no_other(stage: str, params: Params) -> None:
-    """`params.train` in the code of the stage needs `train` in dvc.yaml, `params.extract.label` needs `extract.source`."""
+    """`params.train` in the code of the stage needs `train` in dvc.yaml, `params.extract.label` `extract.source`, `params.hours` two keys."""
     code = (SRC / "icu_adversarial" / "stages" / f"{stage}.py").read_text()
     read = {match.rstrip(".") for match in re.findall(r"\bparams\.(?!yaml)((?:[a-z_0-9]+\.?)+)", code)}
+    if "hours" in read:
+        read = read - {"hours"} | {"window_hours", "bin_hours"}
     declared = set(STAGES[stage]["params"])
 
     def covers(declaration: str, use: str) -> bool:
@@ -58,7 +62,13 @@ def test_no_stage_depends_on_what_no_other_writes() -> None:
     written = {path for stage in STAGES for kind in ("outs", "metrics", "plots") for path in listed(stage, kind)}
     for stage in STAGES:
         data = {d for d in listed(stage, "deps") if not d.startswith("src/")}
-        assert data <= written, stage
+        assert data - {CODE_MAP} <= written, stage
+
+
+def test_the_code_map_is_a_file_of_the_repository(params: Params) -> None:
+    """A dependency of extract whatever the source: DVC needs it there."""
+    assert params.extract.code_map == Path(CODE_MAP)
+    assert (ROOT / CODE_MAP).is_file()
 
 
 def test_paths_of_the_code_are_those_of_dvc_yaml() -> None:

@@ -90,7 +90,7 @@ def test_repro_is_byte_identical_by_force_and_in_a_second_clone(reproduced: Path
     second = clone("second")
     run(second, "dvc", "repro", "--force")
     assert (second / "dvc.lock").read_bytes() == lock
-    assert b"sparse_small_max" in lock
+    assert b"robust_l0" in lock
 
 
 def test_nothing_but_metrics_and_the_lock_is_left_for_git(reproduced: Path) -> None:
@@ -128,7 +128,7 @@ def test_every_table_keeps_its_contract_and_tells_one_story(reproduced: Path) ->
     assert (predictions["stay_id"] == cohort["stay_id"]).all()
     assert ((predictions["split"] == "test") == cohort["is_test"]).all()
     truth = cohort.set_index("stay_id")["died"]
-    for objective in ("sparse_small", "sparse_small_max"):
+    for objective in ("robust_l1", "robust_l0"):
         examples = read_table(data / "attack" / objective / "examples.parquet", EXAMPLES)
         cells = read_table(data / "attack" / objective / "perturbations.parquet", PERTURBATIONS)
         attacked = predictions.set_index("stay_id").loc[examples["stay_id"]]
@@ -154,8 +154,8 @@ def test_a_stored_flip_flips_again_from_disk(reproduced: Path) -> None:
 
     data = reproduced / "data"
     cohort, grid = read_table(data / "preprocess/stays.parquet", COHORT), np.load(data / "preprocess/grid.npy")
-    examples = read_table(data / "attack/sparse_small/examples.parquet", EXAMPLES)
-    cells = read_table(data / "attack/sparse_small/perturbations.parquet", PERTURBATIONS)
+    examples = read_table(data / "attack/robust_l1/examples.parquet", EXAMPLES)
+    cells = read_table(data / "attack/robust_l1/perturbations.parquet", PERTURBATIONS)
     row = dict(zip(cohort["stay_id"], range(len(cohort)), strict=True))
     for example in examples[examples["success"]].itertuples():
         folder = data / "train/models" / f"fold_{example.fold}"
@@ -250,10 +250,10 @@ def test_permuted_labels_score_auroc_one_half(reproduced: Path, clone: Clone) ->
 def test_options_of_the_attack_are_not_ignored(reproduced: Path, clone: Clone) -> None:
     folder = clone("options", "attack.max_stays=10", "attack.attack_misclassified=true", "attack.seed=5")
     shutil.copytree(reproduced / "data", folder / "data", symlinks=False)
-    run(folder, sys.executable, "src/run.py", "attack", "--objective", "sparse_small")
-    examples = read_table(folder / "data/attack/sparse_small/examples.parquet", EXAMPLES)
+    run(folder, sys.executable, "src/run.py", "attack", "--objective", "robust_l1")
+    examples = read_table(folder / "data/attack/robust_l1/examples.parquet", EXAMPLES)
     assert examples["stay_id"].nunique() == 10
-    before = read_table(reproduced / "data/attack/sparse_small/examples.parquet", EXAMPLES)
+    before = read_table(reproduced / "data/attack/robust_l1/examples.parquet", EXAMPLES)
     assert set(examples["stay_id"]) - set(before["stay_id"])
 
 
@@ -268,7 +268,7 @@ def test_an_experiment_in_a_copied_checkout_runs_the_code_of_the_copy(reproduced
     run(folder, "git", "add", "--all")
     run(folder, "git", "commit", "--quiet", "--message=results")
     output = run(folder, "dvc", "exp", "run", "--temp", "-S", "analyze.bootstrap=5")
-    assert re.findall(r"Running stage .(\S+).:", output) == ["analyze@sparse_small", "analyze@sparse_small_max"]
+    assert re.findall(r"Running stage .(\S+).:", output) == ["analyze@robust_l1", "analyze@robust_l0"]
     assert "analyze.bootstrap" in run(folder, "dvc", "exp", "show", "--csv")
 
 
@@ -324,12 +324,12 @@ def test_real_patients_to_the_maps(source: str, clone: Clone, challenge: Path, m
     if source == "challenge2012":
         assert (extracted["icu_stays"], extracted["deaths"]) == (8000, 1122)
         assert metrics(folder, "preprocess")["test_stays"] == pytest.approx(1595, abs=5)
-        cells = read_table(folder / "data/attack/sparse_small/perturbations.parquet", PERTURBATIONS)
+        cells = read_table(folder / "data/attack/robust_l1/perturbations.parquet", PERTURBATIONS)
         assert "calcium" not in set(cells["measurement"])  # never observed: no model can be blamed for it
     else:
         assert (extracted["icu_stays"], extracted["icu_stays_in_icu_until_window_end"]) == (136, 73)
         assert "warning:" in output
-    table = pd.read_csv(folder / "metrics/analyze/sparse_small/susceptibility.csv")
+    table = pd.read_csv(folder / "metrics/analyze/robust_l1/susceptibility.csv")
     assert len(table) == 2 * 2 * 48 * 19
     assert table["s"].max() > 0
-    assert "synthetic" not in (folder / "metrics/analyze/sparse_small/report.md").read_text()
+    assert "synthetic" not in (folder / "metrics/analyze/robust_l1/report.md").read_text()

@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from icu_adversarial.errors import InputError
-from icu_adversarial.files import atomic, digest, read_array, read_json, write_array, write_csv, write_json
+from icu_adversarial.files import atomic, digest, read_array, read_json, write_array, write_csv, write_json, write_parts
 from icu_adversarial.measurements import MEASUREMENTS, NAMES, M, choose
-from icu_adversarial.tables import COHORT, EVENTS, measurement_column, read_table, write_batches, write_table
+from icu_adversarial.tables import COHORT, EVENTS, measurement_column, read_batches, read_table, write_batches, write_table
 
 
 def cohort() -> pd.DataFrame:
@@ -85,6 +85,26 @@ def test_streamed_bytes_do_not_depend_on_how_the_rows_arrive(tmp_path: Path, siz
     write_batches(tmp_path / "b.parquet", [whole], EVENTS, rows=256)
     assert pq.read_table(tmp_path / "a.parquet").num_rows == sum(sizes)
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+@pytest.mark.parametrize("sizes", [[], [0], [5], [1, 0, 4], [1] * 12])
+def test_an_array_written_in_parts_is_what_numpy_writes_of_the_whole(tmp_path: Path, sizes: list[int]) -> None:
+    whole = np.random.default_rng(0).random((sum(sizes), 3, 2)).astype(np.float32)
+    parts = np.split(whole, np.cumsum(sizes)[:-1]) if sizes else []
+    assert write_parts(tmp_path / "parts.npy", (part.swapaxes(0, 1).copy().swapaxes(0, 1) for part in parts), (3, 2)) == len(whole)
+    np.save(tmp_path / "whole.npy", whole)
+    assert (tmp_path / "parts.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
+
+
+def test_a_table_read_in_batches_is_the_table(tmp_path: Path) -> None:
+    write_batches(tmp_path / "t.parquet", [events(1000)], EVENTS, rows=256)
+    batches = list(read_batches(tmp_path / "t.parquet", EVENTS, rows=100))
+    assert max(map(len, batches)) <= 100
+    assert pa.Table.from_batches(batches).equals(pq.read_table(tmp_path / "t.parquet"))
+    with pytest.raises(InputError, match="is missing: run `dvc repro`"):
+        next(read_batches(tmp_path / "u.parquet", EVENTS))
+    with pytest.raises(InputError, match="expected the columns"):
+        next(read_batches(tmp_path / "t.parquet", COHORT))
 
 
 def test_an_interrupted_write_leaves_nothing_and_keeps_what_was_there(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def extract() -> None:
 
 @app.command()
 def preprocess() -> None:
-    """Stays and events → cohort, hourly grid, folds and held-out test set."""
+    """Stays and events → cohort, grid, folds and held-out test set."""
     _run("preprocess")
 
 
@@ -66,6 +66,32 @@ def attack(objective: ObjectiveOption) -> None:
 def analyze(objective: ObjectiveOption) -> None:
     """Perturbations → susceptibility maps."""
     _run("analyze", objective=objective)
+
+
+@app.command()
+def fetch(
+    name: Annotated[
+        str, typer.Argument(help="challenge2012, mimiciii-demo, mimic-iv-demo or eicu-demo; mimiciii, mimiciv or eicu for how to get them.")
+    ],
+    base_url: Annotated[
+        str, typer.Option(envvar="PHYSIONET_BASE_URL", help="Where the projects' folders lie: PhysioNet or a mirror.")
+    ] = "https://physionet.org/files",
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds without a byte after which a connection is given up and tried again.")] = 60,
+) -> None:
+    """Download an open data set from PhysioNet into data/raw/NAME, checked; continues where it was broken off."""
+    typer.echo(import_module("icu_adversarial.records.fetch").fetch(name, Path("data/raw"), base_url, timeout))
+
+
+@app.command()
+def validate(
+    raw: Annotated[Path, typer.Argument(help="A folder, DuckDB file or .url file, as for extract.raw.")],
+    source: Annotated[str | None, typer.Option(help="As for extract.source; without it, told by what lies there.")] = None,
+) -> None:
+    """Tell in seconds what raw records hold, and whether and in what time `extract` can read them."""
+    params = load_params()
+    lines = import_module("icu_adversarial.records.validate").validate(raw, source, params.window_hours, params.extract.code_map)
+    for line in lines:
+        typer.echo(line)
 
 
 @app.command("plots_page")

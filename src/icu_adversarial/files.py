@@ -3,10 +3,10 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -51,6 +51,23 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
 def write_array(path: Path, array: np.ndarray) -> None:
     with atomic(path) as temporary, temporary.open("wb") as file:
         np.save(file, array, allow_pickle=False)
+
+
+def write_parts(file: Path, parts: Iterable[np.ndarray], shape: tuple[int, ...]) -> int:
+    """Write float32 arrays (n, *shape), one after the other, as one array; returns its rows. The file is what np.save writes of the whole."""
+    rows = 0
+    with file.open("wb") as stream:
+        _write_header(stream, (0, *shape))
+        for part in parts:
+            stream.write(np.ascontiguousarray(part, np.float32).data)
+            rows += len(part)
+        stream.seek(0)
+        _write_header(stream, (rows, *shape))  # as long as before: NumPy leaves room for the number of rows
+    return rows
+
+
+def _write_header(stream: BinaryIO, shape: tuple[int, ...]) -> None:
+    np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
 
 
 def read_array(path: Path) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The 19 measurements: column order, unit, where each source keeps them and which values count.
 
-The only such table of the project. Item ids and limits: MIMIC-III v1.4, after the MIT-LCP mimic-code concepts.
+The only such table of the project. Item ids and limits: MIMIC-III v1.4, after the MIT-LCP mimic-code concepts. MIMIC-IV keeps the ids of its
+laboratory and of MetaVision, and the units too. Names in eICU: v2.0, after the MIT-LCP eicu-code concepts. MEDS has codes of its own: code_maps/.
 """
 
 from dataclasses import dataclass, replace
@@ -10,65 +11,104 @@ LARGEST_FLOAT32 = 3.4e38
 
 @dataclass(frozen=True)
 class Items:
-    """Rows of one raw MIMIC-III table that carry a measurement.
+    """Rows of one raw table that carry a measurement: by their item ids in MIMIC-III and -IV; by their names in eICU, those of labs, of columns of
+    vital signs, or of what nurses chart.
 
-    A value v counts when `above < v < below`, or `above < v <= below` where `below_counts`.
-    `fahrenheit` values are stored as (v - 32) / 1.8; the limits apply to the value as charted.
+    A value v counts when `above < v < below`, or `above < v <= below` where `below_counts`. The limits apply to the value as charted;
+    it is stored as (v - 32) / 1.8 where `fahrenheit`, else as v * factor. unit (eICU's labs): the rows charted in this unit, in small letters;
+    None: in every unit that no other entry of the lab names.
     """
 
     table: str
-    itemids: tuple[int, ...]
+    itemids: tuple[int, ...] = ()
     above: float = 0.0
     below: float = LARGEST_FLOAT32
     below_counts: bool = True
     fahrenheit: bool = False
+    names: tuple[str, ...] = ()
+    unit: str | None = None
+    factor: float = 1.0
+
+    def at(self, table: str, *names: str) -> "Items":
+        """The same limits and unit in another table, by name."""
+        return replace(self, table=table, itemids=(), names=names)
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One column of the grid. `challenge` holds its parameter names in the PhysioNet Challenge 2012 records;
-    their values obey the limits of the last entry of `items`."""
+    """One column of the grid. `items`: in MIMIC-III and -IV; `eicu`: in eICU. `challenge` holds its parameter names in the PhysioNet
+    Challenge 2012 records; their values, and those of MEDS after conversion, obey the limits of the last entry of `items`."""
 
     name: str
     unit: str
     items: tuple[Items, ...]
     challenge: tuple[str, ...]
+    eicu: tuple[Items, ...]
 
 
-def _lab(name: str, unit: str, itemid: int, challenge: str, at_most: float = LARGEST_FLOAT32) -> Measurement:
-    return Measurement(name, unit, (Items("labevents", (itemid,), below=at_most),), (challenge,) if challenge else ())
+def _lab(name: str, unit: str, itemid: int, challenge: str, eicu: str, at_most: float = LARGEST_FLOAT32) -> Measurement:
+    items = Items("labevents", (itemid,), below=at_most)
+    return Measurement(name, unit, (items,), (challenge,), (items.at("lab", eicu),))
 
 
-def _vital(name: str, unit: str, itemids: tuple[int, ...], challenge: tuple[str, ...], below: float, counts: bool = False) -> Measurement:
-    return Measurement(name, unit, (Items("chartevents", itemids, below=below, below_counts=counts),), challenge)
+def _vital(name: str, unit: str, items: Items, challenge: tuple[str, ...], eicu: dict[str, tuple[str, ...]]) -> Measurement:
+    return Measurement(name, unit, (items,), challenge, tuple(items.at(table, *names) for table, names in eicu.items()))
 
 
 POTASSIUM_BLOOD_GAS = Items("labevents", (50822,))
 POTASSIUM_CHEMISTRY = Items("labevents", (50971,), below=30)
+FREE_CALCIUM = Items("labevents", (50808,))
+MAGNESIUM = Items("labevents", (50960,))
 FAHRENHEIT = Items("chartevents", (223761, 678), above=70, below=120, below_counts=False, fahrenheit=True)
 CELSIUS = Items("chartevents", (223762, 676), above=10, below=50, below_counts=False)
+HEARTRATE = Items("chartevents", (211, 220045), below=300, below_counts=False)
+SYSBP = Items("chartevents", (51, 442, 455, 6701, 220179, 220050), below=400, below_counts=False)
+DIASBP = Items("chartevents", (8368, 8440, 8441, 8555, 220180, 220051), below=300, below_counts=False)
+RESPRATE = Items("chartevents", (615, 618, 220210, 224690), below=70, below_counts=False)
+SPO2 = Items("chartevents", (646, 220277), below=100)
+
+# eICU files every ionized calcium under mg/dL, though many laboratories send mmol/L, in which patients have 0.6 to 2.5: above that a value is in
+# mg/dL. mEq/L, which the size does not tell from mmol/L, is told by the unit that the laboratory sent. 1 mmol is 40.08 mg, and 2 mEq.
+EICU_CALCIUM = (
+    replace(FREE_CALCIUM.at("lab", "ionized calcium"), below=2.5),
+    replace(FREE_CALCIUM.at("lab", "ionized calcium"), above=2.5, factor=1 / 4.008),
+    replace(FREE_CALCIUM.at("lab", "ionized calcium"), unit="meq/l", factor=0.5),
+)
+EICU_MAGNESIUM = (MAGNESIUM.at("lab", "magnesium"), replace(MAGNESIUM.at("lab", "magnesium"), unit="meq/l", factor=1.2153))  # 24.305 mg/mmol
+EICU_TEMPERATURE = (
+    CELSIUS.at("vitalperiodic", "temperature"),
+    FAHRENHEIT.at("vitalperiodic", "temperature"),
+    CELSIUS.at("nursecharting", "Temperature (C)"),
+    FAHRENHEIT.at("nursecharting", "Temperature (F)"),
+)
 
 MEASUREMENTS = (
-    Measurement("potassium", "mEq/L", (POTASSIUM_BLOOD_GAS, POTASSIUM_CHEMISTRY), ("K",)),
-    _lab("calcium", "mmol/L", 50808, ""),
-    _lab("ph", "", 50820, "pH"),
-    _lab("pco2", "mmHg", 50818, "PaCO2"),
-    _lab("lactate", "mmol/L", 50813, "Lactate", at_most=50),
-    _lab("albumin", "g/dL", 50862, "Albumin", at_most=10),
-    _lab("bun", "mg/dL", 51006, "BUN", at_most=300),
-    _lab("creatinine", "mg/dL", 50912, "Creatinine", at_most=150),
-    _lab("sodium", "mEq/L", 50983, "Na", at_most=200),
-    _lab("bicarbonate", "mEq/L", 50882, "HCO3", at_most=10000),
-    _lab("platelet", "K/uL", 51265, "Platelets", at_most=10000),
-    _lab("glucose", "mg/dL", 50931, "Glucose", at_most=10000),
-    _lab("magnesium", "mg/dL", 50960, "Mg"),
-    _vital("heartrate", "/min", (211, 220045), ("HR",), below=300),
-    _vital("sysbp", "mmHg", (51, 442, 455, 6701, 220179, 220050), ("SysABP", "NISysABP"), below=400),
-    _vital("diasbp", "mmHg", (8368, 8440, 8441, 8555, 220180, 220051), ("DiasABP", "NIDiasABP"), below=300),
-    Measurement("tempc", "°C", (FAHRENHEIT, CELSIUS), ("Temp",)),
-    _vital("resprate", "/min", (615, 618, 220210, 224690), ("RespRate",), below=70),
-    _vital("spo2", "%", (646, 220277), ("SaO2",), below=100, counts=True),
-)
+    Measurement("potassium", "mEq/L", (POTASSIUM_BLOOD_GAS, POTASSIUM_CHEMISTRY), ("K",), (POTASSIUM_CHEMISTRY.at("lab", "potassium"),)),
+    Measurement("calcium", "mmol/L", (FREE_CALCIUM,), (), EICU_CALCIUM),
+    _lab("ph", "", 50820, "pH", "pH"),
+    _lab("pco2", "mmHg", 50818, "PaCO2", "paCO2"),
+    _lab("lactate", "mmol/L", 50813, "Lactate", "lactate", at_most=50),
+    _lab("albumin", "g/dL", 50862, "Albumin", "albumin", at_most=10),
+    _lab("bun", "mg/dL", 51006, "BUN", "BUN", at_most=300),
+    _lab("creatinine", "mg/dL", 50912, "Creatinine", "creatinine", at_most=150),
+    _lab("sodium", "mEq/L", 50983, "Na", "sodium", at_most=200),
+    _lab("bicarbonate", "mEq/L", 50882, "HCO3", "bicarbonate", at_most=10000),
+    _lab("platelet", "K/uL", 51265, "Platelets", "platelets x 1000", at_most=10000),
+    _lab("glucose", "mg/dL", 50931, "Glucose", "glucose", at_most=10000),
+    Measurement("magnesium", "mg/dL", (MAGNESIUM,), ("Mg",), EICU_MAGNESIUM),
+    _vital("heartrate", "/min", HEARTRATE, ("HR",), {"vitalperiodic": ("heartrate",), "nursecharting": ("Heart Rate",)}),
+    _vital("sysbp", "mmHg", SYSBP, ("SysABP", "NISysABP"), {
+        "vitalperiodic": ("systemicsystolic",), "vitalaperiodic": ("noninvasivesystolic",),
+        "nursecharting": ("Invasive BP Systolic", "Non-Invasive BP Systolic"),
+    }),
+    _vital("diasbp", "mmHg", DIASBP, ("DiasABP", "NIDiasABP"), {
+        "vitalperiodic": ("systemicdiastolic",), "vitalaperiodic": ("noninvasivediastolic",),
+        "nursecharting": ("Invasive BP Diastolic", "Non-Invasive BP Diastolic"),
+    }),
+    Measurement("tempc", "°C", (FAHRENHEIT, CELSIUS), ("Temp",), EICU_TEMPERATURE),
+    _vital("resprate", "/min", RESPRATE, ("RespRate",), {"vitalperiodic": ("respiration",), "nursecharting": ("Respiratory Rate",)}),
+    _vital("spo2", "%", SPO2, ("SaO2",), {"vitalperiodic": ("sao2",), "nursecharting": ("O2 Saturation",)}),
+)  # fmt: skip
 NAMES = tuple(m.name for m in MEASUREMENTS)
 UNITS = {m.name: m.unit for m in MEASUREMENTS}
 M = len(MEASUREMENTS)

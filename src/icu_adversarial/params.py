@@ -12,11 +12,19 @@ from icu_adversarial.paths import SYNTHETIC
 
 PARAMS_FILE = Path("params.yaml")
 
-LABELS = {"synthetic": "synthetic hospital (not real patients)", "mimiciii": "MIMIC-III", "challenge2012": "PhysioNet Challenge 2012"}
+LABELS = {
+    "synthetic": "synthetic hospital (not real patients)",
+    "mimiciii": "MIMIC-III",
+    "mimiciv": "MIMIC-IV",
+    "eicu": "eICU-CRD",
+    "challenge2012": "PhysioNet Challenge 2012",
+    "meds": "MEDS",
+}
 
 Positive = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
-Objective = Literal["sparsity", "max_num_nonzero_perts", "sparse_small", "sparse_small_max"]
+Objective = Literal["robust_l1", "robust_l0", "sparsity", "max_num_nonzero_perts", "sparse_small", "sparse_small_max"]
+Method = Literal["auto", "l1", "l0", "prior", "sun"]
 Activation = Literal["relu", "tanh"]
 OptimizerName = Literal["adam", "rmsprop", "sgd"]
 Channel = Literal["observed", "hours_since_observed"]
@@ -64,9 +72,10 @@ class Synthesize(Block):
 
 
 class Extract(Block):
-    source: Literal["synthetic", "mimiciii", "challenge2012"]
+    source: Literal["synthetic", "mimiciii", "mimiciv", "eicu", "challenge2012", "meds"]
     raw: Path
     potassium: Literal["both", "blood_gas"]
+    code_map: Path
 
     @model_validator(mode="after")
     def _labelled(self) -> Self:
@@ -81,6 +90,7 @@ class Extract(Block):
 
 
 class Preprocess(Block):
+    stays: Literal["all", "first_of_admission", "first_of_subject"]
     min_age: Annotated[float, Field(ge=0, le=90)]
     min_hospital_hours: Annotated[float, Field(ge=0)]
     min_icu_hours: Annotated[float, Field(ge=0)]
@@ -89,7 +99,7 @@ class Preprocess(Block):
 
 
 class Features(Block):
-    interpolation: Literal["linear", "previous"]
+    interpolation: Literal["linear", "previous", "none"]
     limit_direction: Literal["both", "forward", "backward"]
     lower_percentile: Annotated[float, Field(ge=0, le=100)]
     upper_percentile: Annotated[float, Field(ge=0, le=100)]
@@ -101,6 +111,8 @@ class Features(Block):
             raise ValueError("lower_percentile must lie below upper_percentile")
         if len(set(self.extra_channels)) != len(self.extra_channels):
             raise ValueError("extra_channels names a channel twice")
+        if self.interpolation == "none" and "observed" not in self.extra_channels:
+            raise ValueError("interpolation none needs observed among extra_channels: a network reads an unobserved value as 0")
         return self
 
 
@@ -135,12 +147,40 @@ class Train(Block):
     bootstrap: Positive
 
 
-class AttackSpace(Block):
+Caps = tuple[Annotated[float, Field(gt=0, le=1)], ...]
+
+
+class L1Space(Block):
+    cap: Caps
+    radius: Range
+    patience: IntRange
+
+
+class L0Space(Block):
+    cap: Caps
+    share: Range
+    candidates: IntRange
+    patience: IntRange
+
+
+class PriorSpace(Block):
     kappa: Range
     penalty: Range
     learning_rate: Range
-    log2_batch_size: IntRange
     optimizer: tuple[OptimizerName, ...]
+
+
+class SunSpace(Block):
+    """Nothing to search: its penalties are part of it."""
+
+
+class AttackSpaces(Block):
+    """One for each method."""
+
+    l1: L1Space
+    l0: L0Space
+    prior: PriorSpace
+    sun: SunSpace
 
 
 class TuneAttack(Block):
@@ -150,10 +190,11 @@ class TuneAttack(Block):
     max_perts: Positive
     seed: Seed
     pruner_startup_trials: Annotated[int, Field(ge=0)]
-    space: AttackSpace
+    space: AttackSpaces
 
 
 class Attack(Block):
+    method: Method
     iterations: Positive
     max_stays: Positive | None
     attack_misclassified: bool
@@ -177,6 +218,7 @@ class Params(Block):
     """The whole of params.yaml."""
 
     window_hours: Annotated[int, Field(ge=2, le=127)]
+    bin_hours: Positive
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1)]
     split: Split
     synthesize: Synthesize
@@ -188,6 +230,17 @@ class Params(Block):
     tune_attack: TuneAttack
     attack: Attack
     analyze: Analyze
+
+    @model_validator(mode="after")
+    def _whole_bins(self) -> Self:
+        if self.window_hours % self.bin_hours:
+            raise ValueError(f"bin_hours {self.bin_hours} does not divide window_hours {self.window_hours}: choose one that does")
+        return self
+
+    @property
+    def hours(self) -> range:
+        """The first hour of each bin of the window; T = len(hours)."""
+        return range(0, self.window_hours, self.bin_hours)
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:

@@ -1,6 +1,7 @@
 """The tables that cross a stage boundary: their columns, types and units. Reading and writing check them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,14 @@ MEASUREMENT = pa.dictionary(pa.int8(), pa.string())
 FLAG, HOURS, TEXT = pa.bool_(), pa.float32(), pa.string()
 
 # One row per ICU stay, sorted by stay_id. Hours count from ICU admission; null where unknown. age in years, 90 stands for 90+.
+# subject_order: 1, 2, … by ICU admission among all ICU stays of the subject.
+# died: in the hospital; null where the source does not tell.
 STAYS = pa.schema(
     [
         pa.field("stay_id", pa.int64(), nullable=False),
         pa.field("subject_id", pa.int64(), nullable=False),
         ("hadm_id", pa.int64()),
+        pa.field("subject_order", pa.int16(), nullable=False),
         pa.field("source_group", TEXT, nullable=False),
         ("age", pa.float32()),
         ("sex", TEXT),
@@ -29,7 +33,7 @@ STAYS = pa.schema(
         ("discharge_hour", HOURS),
         ("out_hour", HOURS),
         ("death_hour", HOURS),
-        pa.field("died", FLAG, nullable=False),
+        ("died", FLAG),
     ]
 )
 # One row per charted value in the window, in the unit of measurements.py; sorted by stay_id, hour, measurement (by name), value.
@@ -144,14 +148,26 @@ def write_batches(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Sche
 
 def read_table(path: Path, schema: pa.Schema) -> pd.DataFrame:
     """Read Parquet that must have `schema`. Raises InputError if it is missing, unreadable or has other columns or types."""
+    with _reading(path, schema) as file:
+        return file.read().to_pandas()
+
+
+def read_batches(path: Path, schema: pa.Schema, rows: int = 1 << 16) -> Iterator[pa.RecordBatch]:
+    """The same in batches of at most `rows`, for a table that need not fit into memory."""
+    with _reading(path, schema) as file:
+        yield from file.iter_batches(rows)
+
+
+@contextmanager
+def _reading(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetFile]:
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            _check(file.schema_arrow, schema, path)
+            yield file
     except FileNotFoundError:
         raise InputError(f"{path} is missing: run `dvc repro`") from None
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{path} is not Parquet ({error}): run `dvc repro`") from None
-    _check(table.schema, schema, path)
-    return table.to_pandas()
 
 
 def _check(found: pa.Schema, expected: pa.Schema, path: Path) -> None:

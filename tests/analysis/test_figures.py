@@ -1,5 +1,7 @@
 """The tables behind the figures, against counts by hand."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -73,7 +75,7 @@ def test_patients_in_clinical_units(attack: Attack) -> None:
     assert chosen.stay_id.tolist() == [3, 5]
     grids = np.full((2, 2, M), np.nan, np.float32)
     grids[0, 0, 0] = 4
-    table = patients(chosen, attack.perturbations, grids, dict.fromkeys((0, 1), SCALER))
+    table = patients(chosen, attack.perturbations, grids, range(2), dict.fromkeys((0, 1), SCALER))
     potassium = table[(table.direction == "0→1") & (table.measurement == "potassium")]
     assert potassium.original.tolist() == [4, 4]
     assert potassium.perturbed.tolist() == pytest.approx([4, 8])
@@ -86,9 +88,28 @@ def test_patients_in_clinical_units(attack: Attack) -> None:
     assert saturation.unit.tolist() == ["%", "%"]
 
 
+def test_patients_in_bins_of_two_hours() -> None:
+    attack = build([(1, 1, "0→1", "best", [(2, 0, 0.25)])])
+    table = patients(attack.examples, attack.perturbations, np.full((1, 3, M), 4, np.float32), range(0, 6, 2), {1: SCALER})
+    chosen = table[table.direction == "0→1"]
+    assert chosen.hour.tolist() == [0, 2, 4]
+    assert chosen.changed.tolist() == [0, 1, 0]
+    assert chosen.perturbed.tolist() == pytest.approx([4, 6.5, 4])
+
+
+def test_what_a_model_is_not_given_is_empty_in_the_figure_too() -> None:
+    attack = build([(1, 1, "0→1", "best", [(0, 0, 0.25)])])
+    grid = np.full((1, 2, M), np.nan, np.float32)
+    grid[0, 0, 0] = 4
+    unfilled = dataclasses.replace(SCALER, interpolation="none", extra_channels=("observed",))
+    table = patients(attack.examples, attack.perturbations, grid, range(2), {1: unfilled})
+    assert table.original.tolist()[0] == 4
+    assert table.original.isna().tolist()[:2] == [False, True]
+
+
 def test_patients_rank_their_measurements_and_tell_no_identifier() -> None:
     attack = build([(77, 4242, "0→1", "best", [(0, 18, 0.1), (1, 4, 0.2), (1, 18, 0.25), (0, 0, 0.3)])])
-    table = patients(attack.examples, attack.perturbations, np.ones((1, 2, M), np.float32), {0: SCALER})
+    table = patients(attack.examples, attack.perturbations, np.ones((1, 2, M), np.float32), range(2), {0: SCALER})
     ranks = table.dropna(subset="measurement").drop_duplicates("measurement").set_index("measurement")["rank"]
     assert ranks.to_dict() == {"spo2": 1, "potassium": 2, "lactate": 3}
     assert not {"stay_id", "subject_id"} & set(table.columns)
@@ -96,7 +117,7 @@ def test_patients_rank_their_measurements_and_tell_no_identifier() -> None:
 
 
 def test_a_direction_without_a_patient_keeps_a_row(attack: Attack) -> None:
-    table = patients(attack.examples[:0], attack.perturbations, np.empty((0, 2, M), np.float32), {})
+    table = patients(attack.examples[:0], attack.perturbations, np.empty((0, 2, M), np.float32), range(2), {})
     assert table.direction.tolist() == list(DIRECTIONS)
     assert table.patient.eq(0).all()
     assert table.drop(columns=["direction", "patient"]).isna().all(axis=None)

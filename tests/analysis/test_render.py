@@ -78,7 +78,7 @@ MARKS = {  # of the workspace's figures; T = 2
     "histograms": ("bar", 4 * (3 + 20 + 20)),
     "patients": ("point", 4),
     "coverage": ("bar", 19),
-    "cohort": ("bar", 2),
+    "cohort": ("bar", 4),  # all ICU stays, and what is left of them
     "history": ("point", 3),
     "importance": ("bar", 8),
     "slice": ("point", 2),
@@ -90,6 +90,13 @@ MARKS = {  # of the workspace's figures; T = 2
     "decision": ("line mark", 4),
     "subgroups": ("point", 4),
 }
+
+
+def test_the_cohort_flow_tells_every_count(repository: Any) -> None:
+    found = texts(repository.specs["cohort"])
+    for text in ("all ICU stays", "9 stays", "7 subjects · 2 deaths (22.2%)", "age at least 18", "8 stays", "6 subjects · 1 death (12.5%)"):
+        assert text in found
+    assert [text for text in found if text.endswith("excluded")] == ["1 excluded"]
 
 
 @pytest.mark.parametrize("name", MARKS)

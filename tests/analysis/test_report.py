@@ -12,7 +12,7 @@ SOURCE = "synthetic hospital (not real patients)"
 
 
 def page(attack: Attack) -> str:
-    by_cell, by_measurement = susceptibility(attack.examples, attack.perturbations, attack.cohort, hours=2, min_l0=1, max_l0=912, resamples=20)
+    by_cell, by_measurement = susceptibility(attack.examples, attack.perturbations, attack.cohort, hours=range(2), min_l0=1, max_l0=912, resamples=20)
     numbers = summary(attack.examples, by_measurement, 1, 912)
     return report(SOURCE, "sparse_small", attack.cohort, model_metrics(), numbers, by_cell, by_measurement)
 
@@ -31,7 +31,7 @@ def test_small_or_deadly_cohorts_are_warned_about(stays: int, deaths: int, concl
 
 
 def test_summary_by_hand(attack: Attack) -> None:
-    _, by_measurement = susceptibility(attack.examples, attack.perturbations, attack.cohort, hours=2, min_l0=1, max_l0=912, resamples=5)
+    _, by_measurement = susceptibility(attack.examples, attack.perturbations, attack.cohort, hours=range(2), min_l0=1, max_l0=912, resamples=5)
     found = summary(attack.examples, by_measurement, 1, 912)
     first = found["0_to_1"]["first"]
     assert found["0_to_1"]["attacked"] == 4
@@ -49,7 +49,7 @@ def test_summary_by_hand(attack: Attack) -> None:
 
 def test_nothing_attacked_has_no_success_rate(attack: Attack) -> None:
     nobody = Attack(attack.examples[:0], attack.perturbations[:0], attack.cohort)
-    _, by_measurement = susceptibility(nobody.examples, nobody.perturbations, nobody.cohort, hours=2, min_l0=1, max_l0=912, resamples=5)
+    _, by_measurement = susceptibility(nobody.examples, nobody.perturbations, nobody.cohort, hours=range(2), min_l0=1, max_l0=912, resamples=5)
     assert summary(nobody.examples, by_measurement, 1, 912)["0_to_1"]["best"]["success_rate"] is None
 
 

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from icu_adversarial.analysis.susceptibility import DIRECTIONS, KINDS, group, measure, resample, susceptibility
 from icu_adversarial.measurements import NAMES, M
 
-HOURS = 2
+HOURS = range(2)
+CELLS = len(HOURS) * M
 
 
-def run(attack: Attack, min_l0: int = 1, max_l0: int = 912, resamples: int = 20) -> tuple[pd.DataFrame, pd.DataFrame]:
-    return susceptibility(attack.examples, attack.perturbations, attack.cohort, hours=HOURS, min_l0=min_l0, max_l0=max_l0, resamples=resamples)
+def run(attack: Attack, min_l0: int = 1, max_l0: int = 912, resamples: int = 20, hours: range = HOURS) -> tuple[pd.DataFrame, pd.DataFrame]:
+    return susceptibility(attack.examples, attack.perturbations, attack.cohort, hours=hours, min_l0=min_l0, max_l0=max_l0, resamples=resamples)
 
 
 def cell(table: pd.DataFrame, direction: str, kind: str, hour: int, measurement: str) -> pd.Series:
@@ -37,14 +38,25 @@ def test_formulas_by_hand(attack: Attack) -> None:
 def test_gap_is_one_number_per_cell(attack: Attack) -> None:
     table = run(attack)[0]
     gap = table[(table.direction == "0→1") & (table.kind == "first")].gap
-    assert len(gap) == HOURS * M
+    assert len(gap) == CELLS
     assert set(gap.mul(3).round(6)) == {0, 0.8, 0.6, 0.1}
 
 
 def test_every_cell_is_there_in_the_order_of_the_grid(attack: Attack) -> None:
     table = run(attack)[0]
-    rows = [(d, k, hour, name) for d in DIRECTIONS for k in KINDS for hour in range(HOURS) for name in NAMES]
+    rows = [(d, k, hour, name) for d in DIRECTIONS for k in KINDS for hour in HOURS for name in NAMES]
     assert list(table[["direction", "kind", "hour", "measurement"]].itertuples(index=False, name=None)) == rows
+
+
+def test_bins_of_two_hours_hold_what_bins_of_one_hour_held(attack: Attack) -> None:
+    """The same perturbations in bins [0, 2) and [2, 4): only the hours of the rows change."""
+    wide = Attack(attack.examples, attack.perturbations.assign(hour=2 * attack.perturbations.hour), attack.cohort)
+    narrow_tables, wide_tables = run(attack), run(wide, hours=range(0, 4, 2))
+    cells = wide_tables[0]
+    assert cells[["hour", "end_hour"]].drop_duplicates().to_numpy().tolist() == [[0, 2], [2, 4]]
+    assert narrow_tables[0][["hour", "end_hour"]].drop_duplicates().to_numpy().tolist() == [[0, 1], [1, 2]]
+    pd.testing.assert_frame_equal(cells.drop(columns=["hour", "end_hour"]), narrow_tables[0].drop(columns=["hour", "end_hour"]))
+    pd.testing.assert_frame_equal(wide_tables[1], narrow_tables[1])
 
 
 def test_a_cell_never_perturbed_has_no_ganzp_and_no_sensitivity(attack: Attack) -> None:
@@ -75,7 +87,7 @@ def test_filters_by_l0_keep_the_second_denominator(attack: Attack) -> None:
 def test_an_empty_group_gives_zeros_and_no_interval(attack: Attack) -> None:
     by_cell, by_measurement = run(attack)
     nothing = by_cell[(by_cell.direction == "1→0") & (by_cell.kind == "first")]
-    assert len(nothing) == HOURS * M
+    assert len(nothing) == CELLS
     assert nothing[["gmp", "gap", "gpp", "s", "sensitivity", "gap_all", "gpp_all", "s_all", "examples"]].eq(0).all(axis=None)
     assert nothing[["ganzp", "s_low", "s_high", "gpp_low", "gpp_high"]].isna().all(axis=None)
     assert (nothing.attacked == 1).all()
@@ -93,9 +105,7 @@ def test_no_attacked_stay_at_all(attack: Attack) -> None:
 
 
 sizes = st.integers(1, 1000).map(lambda n: n / 1024)  # exact in float32
-cells = st.dictionaries(
-    st.tuples(st.integers(0, HOURS - 1), st.integers(0, M - 1)), st.tuples(sizes, st.sampled_from([-1, 1])), min_size=1, max_size=6
-)
+cells = st.dictionaries(st.tuples(st.sampled_from(HOURS), st.integers(0, M - 1)), st.tuples(sizes, st.sampled_from([-1, 1])), min_size=1, max_size=6)
 
 
 @st.composite
@@ -117,7 +127,7 @@ def test_agrees_with_a_slow_reference(rows: list[Example], min_l0: int, max_l0: 
         for kind in KINDS:
             attacked = [{(h, j): abs(d) for h, j, d in r[4] or []} for r in rows if r[2:4] == (direction, kind)]
             examples = [e for e in attacked if min_l0 <= len(e) <= max_l0]
-            for hour in range(HOURS):
+            for hour in HOURS:
                 for j, name in enumerate(NAMES):
                     sizes = [e[hour, j] for e in examples if (hour, j) in e]
                     gpp = len(sizes) / len(examples) if examples else 0
@@ -137,8 +147,8 @@ def many(subjects: int) -> list[Example]:
 
 def test_resamples_agree_with_a_slow_reference() -> None:
     """The same draws of subjects, with repetition, and the maximum over the drawn subjects alone."""
-    g = group(*vars(build(many(9))).values(), "0→1", "best", 1, 912)
-    gpp, s = resample(g, HOURS * M, 30)
+    g = group(*vars(build(many(9))).values(), "0→1", "best", HOURS, 1, 912)
+    gpp, s = resample(g, CELLS, 30)
     rng = np.random.default_rng(0)
     for b in range(30):
         drawn = [int(n) + 1 for n in rng.integers(9, size=9)]  # subjects 1..9
@@ -155,8 +165,8 @@ def test_stays_of_one_subject_are_drawn_together() -> None:
 
 
 def test_weights_count_a_subject_as_often_as_it_is_drawn() -> None:
-    g = group(*vars(build(many(3))).values(), "0→1", "best", 1, 912)
-    gmp, count, total = measure(g, np.array([2, 1, 0]), HOURS * M)
+    g = group(*vars(build(many(3))).values(), "0→1", "best", HOURS, 1, 912)
+    gmp, count, total = measure(g, np.array([2, 1, 0]), CELLS)
     assert (gmp[4] * 1024, count[4], total[4] * 1024) == (2, 3, 2 * 1 + 2)
     assert (gmp[M + 6], count[M + 6]) == (0.5, 2)
 

@@ -1,4 +1,5 @@
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -7,17 +8,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch import Tensor, nn
+from attack_models import Recurrent
+from torch import Tensor
 
-from icu_adversarial.attack.loop import Found, Task, Victim, choose_stays, make_tasks, run_task, run_tasks, to_tables
-from icu_adversarial.attack.proximal import Example, Result, proximal
+from icu_adversarial.attack import loop, problem
+from icu_adversarial.attack.l1 import l1
+from icu_adversarial.attack.loop import Found, Task, Victim, attack_cohort, choose_stays, make_tasks, run_task, run_tasks, to_tables
+from icu_adversarial.attack.methods import METHODS
+from icu_adversarial.attack.problem import Example, Result
 from icu_adversarial.errors import InputError
 from icu_adversarial.measurements import NAMES, M
 from icu_adversarial.tables import EXAMPLES, PERTURBATIONS, read_table, write_table
 
 T = 12
 SPAN = np.arange(1, M + 1, dtype=np.float32)
-ATTACK = partial(proximal, optimizer="sgd", learning_rate=0.1, kappa=0.05, penalty=0.05, iterations=30)
+ATTACK = partial(l1, iterations=30)
 
 
 class Scaling:
@@ -31,27 +36,6 @@ class Scaling:
     def apply(self, grid: np.ndarray) -> np.ndarray:
         observed = np.isfinite(grid)
         return np.concatenate([np.where(observed, grid, 0.5), observed, np.full_like(grid, 0.7)], axis=2, dtype=np.float32)
-
-
-class Recurrent(nn.Module):
-    def __init__(self, width: int, seed: int = 0) -> None:
-        super().__init__()
-        torch.manual_seed(seed)
-        self.lstm = nn.LSTM(3 * M, width, batch_first=True, bidirectional=True)
-        self.head = nn.Linear(2 * width, 2)
-        self.scale, self.centre = 1.0, torch.zeros(2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        _, (last, _) = self.lstm(x)
-        logits: Tensor = self.scale * (self.head(torch.cat([last[0], last[1]], 1)) - self.centre)
-        return logits
-
-    @torch.no_grad()
-    def calibrate(self, x: Tensor) -> Tensor:
-        """Centre and scale the logits so that about half of x is of each class, with margins of about 1. Returns the classes."""
-        raw = self(x)
-        self.centre, self.scale = raw.mean(0), 1 / float((raw[:, 1] - raw[:, 0]).std())
-        return self(x).argmax(1)
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +55,9 @@ def make_task(n: int, model: Recurrent, fixed: tuple[int, ...] = ()) -> Task:
     grid, scaler = make_grid(n), Scaling(fixed)
     y = model.calibrate(torch.from_numpy(scaler.apply(grid))).numpy()
     return Task(0, Victim(model.eval(), scaler), np.arange(100, 100 + n), grid, y)
+
+
+tables = partial(to_tables, bin_hours=1)
 
 
 def pick(task: Task, rows: list[int]) -> Task:
@@ -142,7 +129,7 @@ def test_an_empty_direction_and_no_stay_at_all() -> None:
     nothing = choose_stays(predictions[predictions["split"] == "test"], max_stays=8, attack_misclassified=False, seed=0)
     assert len(nothing) == 0
     assert list(make_tasks(nothing, np.arange(60), make_grid(60), {}, 16)) == []
-    examples, perturbations = to_tables(run_tasks([], ATTACK, 32))
+    examples, perturbations = tables(run_tasks([], ATTACK))
     assert (examples.num_rows, perturbations.num_rows) == (0, 0)
     assert examples.schema.equals(EXAMPLES)
     assert perturbations.schema.equals(PERTURBATIONS)
@@ -154,7 +141,7 @@ def test_an_empty_direction_and_no_stay_at_all() -> None:
 def test_tasks_hold_the_rows_of_their_stays_and_their_fold() -> None:
     order = np.random.default_rng(0).permutation(60)
     grid = make_grid(60)
-    victims = {fold: Victim(Recurrent(2), Scaling()) for fold in range(4)}
+    victims = {fold: Victim(Recurrent(3 * M, 2), Scaling()) for fold in range(4)}
     chosen = choose_stays(make_predictions(), max_stays=None, attack_misclassified=False, seed=0)
     tasks = list(make_tasks(chosen, order, grid, victims, size=6))
     assert sorted(stay for task in tasks for stay in task.stay_id) == chosen["stay_id"].tolist()
@@ -179,61 +166,53 @@ def test_a_missing_stay_or_model_is_told_in_one_line() -> None:
 
 
 @pytest.mark.parametrize("width", [32, 64, 128])
-def test_a_result_is_the_same_alone_in_any_batch_and_in_any_order(width: int) -> None:
-    n = 97
-    task = make_task(n, Recurrent(width))
-    whole = to_tables([run_task(task, ATTACK, 128)])
+@pytest.mark.parametrize("method", ["l1", "l0"])
+def test_a_result_is_the_same_alone_in_any_batch_and_in_any_order(width: int, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    attack = partial(METHODS[method], iterations=30)
+    task = make_task(97, Recurrent(3 * M, width))
+    whole = tables([run_task(task, attack)])
     assert whole[0].to_pandas()["success"].mean() > 0.9
-    for batch_size in (1, 32, 33, 50):
-        some = task if batch_size > 1 else pick(task, [0, 50, 96])
-        examples, cells = to_tables([run_task(some, ATTACK, batch_size)])
-        assert examples.equals(whole[0].filter(np.isin(whole[0]["stay_id"], some.stay_id)))
-        assert cells.equals(whole[1].filter(np.isin(whole[1]["stay_id"], some.stay_id)))
-    shuffled = pick(task, np.random.default_rng(1).permutation(n).tolist())
-    assert [a.equals(b) for a, b in zip(to_tables([run_task(shuffled, ATTACK, 64)]), whole, strict=True)] == [True, True]
-
-
-@pytest.mark.parametrize(("optimizer", "learning_rate"), [("adam", 0.02), ("rmsprop", 0.005)])
-def test_no_optimizer_carries_anything_from_one_sample_to_another(optimizer: str, learning_rate: float) -> None:
-    task = make_task(70, Recurrent(32))
-    attack = partial(ATTACK, optimizer=optimizer, learning_rate=learning_rate)
-    whole = to_tables([run_task(task, attack, 70)])
-    parts = [run_task(pick(task, rows), attack, 64) for rows in ([69, 3], list(range(68, 3, -1)), [0, 2, 1])]
-    assert [a.equals(b) for a, b in zip(to_tables(parts), whole, strict=True)] == [True, True]
+    for rows in ([0, 50, 96], list(range(33)), np.random.default_rng(1).permutation(97).tolist()):
+        examples, cells = tables([run_task(pick(task, rows), attack)])
+        assert examples.equals(whole[0].filter(np.isin(whole[0]["stay_id"], task.stay_id[rows])))
+        assert cells.equals(whole[1].filter(np.isin(whole[1]["stay_id"], task.stay_id[rows])))
+    for module in (sys.modules[METHODS[method].__module__], problem):
+        monkeypatch.setattr(module, "ROWS", 40)
+    assert [a.equals(b) for a, b in zip(tables([run_task(task, attack)]), whole, strict=True)] == [True, True]
 
 
 def test_another_neighbour_changes_nothing() -> None:
-    task = make_task(40, Recurrent(8))
+    task = make_task(40, Recurrent(3 * M, 8))
     other = task._replace(grid=task.grid.copy())
     other.grid[7] = make_grid(1, seed=9)[0]
-    one, two = (run_task(t, ATTACK, 64).examples for t in (task, other))
+    one, two = (run_task(t, ATTACK).examples for t in (task, other))
     rest = one["stay_id"] != 107
     pd.testing.assert_frame_equal(one[rest], two[rest])
     assert not one[~rest].equals(two[~rest])
 
 
 def test_parallel_processes_give_what_one_gives() -> None:
-    task = make_task(48, Recurrent(8))
+    task = make_task(48, Recurrent(3 * M, 8))
     tasks = [pick(task, list(range(start, start + 16))) for start in (0, 16, 32)]
-    one = to_tables(run_tasks(tasks, ATTACK, 16))
+    one = tables(run_tasks(tasks, ATTACK))
     with joblib.parallel_config("loky"):
-        several = list(run_tasks(tasks, ATTACK, 16))
+        several = list(run_tasks(tasks, ATTACK))
     assert [f.examples["stay_id"].min() for f in several] == [100, 116, 132]
-    assert [a.equals(b) for a, b in zip(to_tables(several), one, strict=True)] == [True, True]
+    assert [a.equals(b) for a, b in zip(tables(several), one, strict=True)] == [True, True]
 
 
 # what is stored
 
 
 def stored(task: Task, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    examples, cells = to_tables([run_task(task, ATTACK, 64)])
+    examples, cells = tables([run_task(task, ATTACK)])
     write_table(folder / "examples.parquet", examples, EXAMPLES)
     write_table(folder / "perturbations.parquet", cells, PERTURBATIONS)
     return read_table(folder / "examples.parquet", EXAMPLES), read_table(folder / "perturbations.parquet", PERTURBATIONS)
 
 
 def test_a_stored_flip_flips_again_from_disk(tmp_path: Path) -> None:
-    model = Recurrent(16)
+    model = Recurrent(3 * M, 16)
     task = make_task(40, model)
     examples, perturbations = stored(task, tmp_path)
     x = task.victim.scaler.apply(task.grid)
@@ -259,7 +238,7 @@ def test_a_stored_flip_flips_again_from_disk(tmp_path: Path) -> None:
 
 
 def test_both_tables_are_sorted_and_each_stay_has_a_first_and_a_best(tmp_path: Path) -> None:
-    task = make_task(9, Recurrent(16))
+    task = make_task(9, Recurrent(3 * M, 16))
     examples, perturbations = stored(pick(task, [8, 3, 5, 0]), tmp_path)
     assert examples[["stay_id", "kind"]].to_numpy().tolist() == [[stay, kind] for stay in (100, 103, 105, 108) for kind in ("first", "best")]
     place = perturbations.assign(kind=perturbations["kind"].map(["first", "best"].index), measurement=perturbations["measurement"].map(NAMES.index))
@@ -269,8 +248,8 @@ def test_both_tables_are_sorted_and_each_stay_has_a_first_and_a_best(tmp_path: P
 
 
 def test_only_perturbable_values_move() -> None:
-    task = make_task(20, Recurrent(16), fixed=(0, 4, 18))
-    cells = run_task(task, ATTACK, 32).cells
+    task = make_task(20, Recurrent(3 * M, 16), fixed=(0, 4, 18))
+    cells = run_task(task, ATTACK).cells
     assert len(cells) > 0
     assert not set(cells["measurement"]) & {0, 4, 18}
     assert cells["measurement"].between(0, M - 1).all()
@@ -280,12 +259,13 @@ def test_only_perturbable_values_move() -> None:
         return ATTACK(model, x, y, lower=lower, upper=upper)
 
     seen: list[tuple[Tensor, Tensor, Tensor]] = []
-    run_task(task, restless, 32)
+    run_task(task, restless)
     x, lower, upper = seen[0]
     moves = lower < upper
-    assert moves[..., [0, 4, 18]].sum() == moves[..., M:].sum() == 0
-    assert torch.equal(x[~moves], lower[~moves])
-    assert torch.equal(x[~moves], upper[~moves])
+    assert lower.shape == upper.shape == (20, T, M)  # the extra channels have no box
+    assert moves[..., [0, 4, 18]].sum() == 0
+    assert torch.equal(x[..., :M][~moves], lower[~moves])
+    assert torch.equal(x[..., :M][~moves], upper[~moves])
     assert (lower[moves] == 0).all()
     assert (upper[moves] == 1).all()
 
@@ -294,10 +274,10 @@ def test_a_flip_that_does_not_stand_a_second_look_is_a_failure() -> None:
     """An attack that claims success for what changes nothing."""
 
     def liar(model: object, x: Tensor, y: Tensor, *, lower: Tensor, upper: Tensor) -> Result:
-        claim = Example(torch.full_like(x, 2e-6), torch.ones_like(y, dtype=torch.int32))
+        claim = Example(torch.full_like(lower, 2e-6), torch.ones_like(y, dtype=torch.int32))
         return Result(claim, claim)
 
-    found = run_task(make_task(5, Recurrent(16)), liar, 32)
+    found = run_task(make_task(5, Recurrent(3 * M, 16)), liar)
     assert not found.examples["success"].any()
     assert (found.examples["iteration"] == -1).all()
     assert found.examples[["l0", "l1", "linf", "margin"]].isna().all(axis=None)
@@ -305,9 +285,92 @@ def test_a_flip_that_does_not_stand_a_second_look_is_a_failure() -> None:
 
 
 def test_failures_have_null_norms_in_the_table() -> None:
-    task = make_task(6, Recurrent(16))
-    found = run_task(task, partial(ATTACK, penalty=1e3), 32)
-    examples, cells = to_tables([found, Found(*(frame.iloc[:0] for frame in found))])
+    task = make_task(6, Recurrent(3 * M, 16))
+    found = run_task(task, partial(ATTACK, cap=1e-4))
+    examples, cells = tables([found, Found(*(frame.iloc[:0] for frame in found))])
     assert [examples[name].null_count for name in ("l0", "l1", "linf", "margin")] == [12] * 4
     assert examples["success"].to_pylist() == [False] * 12
     assert cells.num_rows == 0
+
+
+def test_an_unobserved_value_that_is_not_filled_in_never_moves() -> None:
+    """Interpolation none leaves NaN in the model input; the network reads 0 there."""
+
+    class Gaps(Scaling):
+        def apply(self, grid: np.ndarray) -> np.ndarray:
+            return np.concatenate([grid, np.isfinite(grid), np.full_like(grid, 0.7)], axis=2, dtype=np.float32)
+
+    task = make_task(30, Recurrent(3 * M, 16))
+    model, x = task.victim.model, torch.from_numpy(Gaps().apply(task.grid)).nan_to_num()
+    task = task._replace(victim=Victim(model, Gaps()), y=model.calibrate(x).numpy())
+    found = run_task(task, ATTACK)
+    assert found.examples["success"].mean() > 0.8
+    assert found.cells["observed"].all()
+    flipped = found.examples[found.examples["success"] & (found.examples["kind"] == "best")]
+    for row in flipped.itertuples():
+        cells = found.cells[(found.cells["stay_id"] == row.stay_id) & (found.cells["kind"] == "best")]
+        changed = x[row.stay_id - 100].clone()
+        changed[cells["bin"].tolist(), cells["measurement"].tolist()] += torch.tensor(cells["delta"].tolist())
+        assert int(model(changed[None]).argmax()) != task.y[row.stay_id - 100]
+
+
+def test_hour_is_the_first_hour_of_the_bin() -> None:
+    found = [run_task(make_task(20, Recurrent(3 * M, 16)), ATTACK)]
+    hourly, wider = (to_tables(found, hours)[1].to_pandas() for hours in (1, 6))
+    assert hourly["hour"].max() > 6
+    assert (wider["hour"] == 6 * hourly["hour"]).all()
+    pd.testing.assert_frame_equal(hourly.drop(columns="hour"), wider.drop(columns="hour"))
+
+
+# blocks and checkpoints
+
+
+def cohort(n: int) -> tuple[pd.DataFrame, Task]:
+    task = make_task(n, Recurrent(3 * M, 8))
+    return pd.DataFrame({"stay_id": task.stay_id, "fold": 0, "y": task.y}), task
+
+
+def read_blocks(blocks: list[tuple[Path, Path]]) -> list[bytes]:
+    return [file.read_bytes() for files in blocks for file in files]
+
+
+def test_a_run_that_is_cut_off_goes_on_with_the_block_it_was_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "BLOCK", 20)
+    chosen, task = cohort(70)
+    seen: list[list[int]] = []
+
+    def tasks(members: pd.DataFrame) -> Iterable[Task]:
+        if len(seen) == stop:
+            raise KeyboardInterrupt
+        seen.append(members["stay_id"].tolist())
+        return [pick(task, (members["stay_id"] - 100).tolist())]
+
+    stop = 99
+    undisturbed = read_blocks(attack_cohort(chosen, tasks, ATTACK, 1, tmp_path / "once"))
+    assert [len(block) for block in seen] == [20, 20, 20, 10]
+    seen, stop = [], 2
+    with pytest.raises(KeyboardInterrupt):
+        attack_cohort(chosen, tasks, ATTACK, 1, tmp_path / "twice")
+    stop = 99
+    blocks = attack_cohort(chosen, tasks, ATTACK, 1, tmp_path / "twice")
+    assert [block[0] for block in seen] == [100, 120, 140, 160]  # none twice
+    assert read_blocks(blocks) == undisturbed
+    whole = tables([run_task(task, ATTACK)])[0].to_pandas()
+    pd.testing.assert_frame_equal(pd.concat([pd.read_parquet(files[0]) for files in blocks], ignore_index=True), whole)
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_every_example_stands_a_second_look_on_the_cpu() -> None:
+    task = make_task(40, Recurrent(3 * M, 32))
+    model = task.victim.model
+    x = torch.from_numpy(task.victim.scaler.apply(task.grid))
+    model.centre = model.centre.cuda()
+    found = run_task(task._replace(victim=Victim(model.cuda(), task.victim.scaler)), ATTACK)
+    model.cpu()
+    model.centre = model.centre.cpu()
+    assert found.examples["success"].mean() > 0.9
+    for row in found.examples[found.examples["success"]].itertuples():
+        cells = found.cells[(found.cells["stay_id"] == row.stay_id) & (found.cells["kind"] == row.kind)]
+        changed = x[row.stay_id - 100].clone()
+        changed[cells["bin"].tolist(), cells["measurement"].tolist()] += torch.tensor(cells["delta"].tolist())
+        assert int(model(changed[None]).argmax()) != task.y[row.stay_id - 100]

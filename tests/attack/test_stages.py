@@ -1,6 +1,11 @@
 """tune_attack and attack on a tiny cohort whose models are untrained."""
 
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +20,7 @@ import torch
 from icu_adversarial import paths
 from icu_adversarial.errors import InputError
 from icu_adversarial.features.scaling import Scaler, fit_scaler
-from icu_adversarial.files import read_json, write_array
+from icu_adversarial.files import read_json, write_array, write_json
 from icu_adversarial.measurements import M
 from icu_adversarial.model.networks import build, save_model
 from icu_adversarial.params import Params, load_params
@@ -23,21 +28,15 @@ from icu_adversarial.stages import attack, tune_attack
 from icu_adversarial.tables import COHORT, EXAMPLES, PERTURBATIONS, PREDICTIONS, read_table, write_table
 
 N, T, FOLDS = 90, 8, 3
-OBJECTIVE = "sparse_small"
+OBJECTIVE = "robust_l0"
 ARCHITECTURE = {"n_lstm": 8, "lstm_activation": "tanh", "dropout": 0.1, "n_fc": 8, "fc_activation": "tanh"}
-SPACE = {
-    "kappa": {"low": 0.05, "high": 0.2},
-    "penalty": {"low": 1e-3, "high": 1.0, "log": True},
-    "learning_rate": {"low": 0.01, "high": 0.5, "log": True},
-    "log2_batch_size": {"low": 4, "high": 5},
-    "optimizer": ["sgd", "adam"],
-}
 
 
 def make_params(**attack_changes: Any) -> Params:
     content = load_params(Path(__file__).parents[2] / "params.yaml").model_dump()
     content["window_hours"] = T
-    content["tune_attack"] |= {"trials": 6, "max_stays": 40, "iterations": 12, "pruner_startup_trials": 2, "seed": 5, "space": SPACE}
+    content["tune_attack"] |= {"trials": 6, "max_stays": 40, "iterations": 12, "pruner_startup_trials": 2, "seed": 5}
+    content["tune_attack"]["space"]["l0"] |= {"cap": [0.02, 0.2, 1.0]}  # the first two often fail
     content["attack"] |= {"iterations": 30, "max_stays": None} | attack_changes
     return Params.model_validate(content)
 
@@ -96,10 +95,17 @@ def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def run_both(params: Params) -> dict[str, bytes]:
+def run_attack(params: Params, objective: str = OBJECTIVE) -> pd.DataFrame:
+    """Run the attack alone, with hyperparameters as tune_attack writes them; the examples."""
+    write_json(paths.TUNE_ATTACK / objective / "best.json", {"trial": 0, "value": 1.0, "hyperparameters": {"cap": 1.0, "patience": 2}})
+    attack.run(params, objective)
+    return read_table(paths.ATTACK / objective / "examples.parquet", EXAMPLES)
+
+
+def run_both(params: Params, objective: str = OBJECTIVE) -> dict[str, bytes]:
     """Run both stages; the bytes of all their outputs."""
-    tune_attack.run(params, OBJECTIVE)
-    attack.run(params, OBJECTIVE)
+    tune_attack.run(params, objective)
+    attack.run(params, objective)
     folders = (paths.TUNE_ATTACK, paths.ATTACK, paths.METRICS)
     return {str(file): file.read_bytes() for folder in folders for file in sorted(folder.rglob("*")) if file.is_file()}
 
@@ -114,7 +120,7 @@ def test_every_eligible_stay_is_attacked_by_its_fold_and_the_outputs_repeat(tmp_
         f"data/tune_attack/{OBJECTIVE}/trials.parquet",
         f"metrics/attack/{OBJECTIVE}/metrics.json",
         f"metrics/tune_attack/{OBJECTIVE}/metrics.json",
-        f"metrics/tune_attack/{OBJECTIVE}/plots/history.csv",
+        *(f"metrics/tune_attack/{OBJECTIVE}/plots/{name}.csv" for name in ("history", "importance", "slice", "slice_choice")),
     ]
     examples = read_table(paths.ATTACK / OBJECTIVE / "examples.parquet", EXAMPLES)
     perturbations = read_table(paths.ATTACK / OBJECTIVE / "perturbations.parquet", PERTURBATIONS)
@@ -152,7 +158,7 @@ def test_metrics_agree_with_the_tables() -> None:
         flipped = rows[rows["success"]]
         assert block["success_rate"] == pytest.approx(len(flipped) / len(rows))
         assert block["median_l1"] == pytest.approx(flipped["l1"].median())
-        assert block["score"] == pytest.approx(((1 - flipped["l0"] / (T * M)) / flipped["l1"]).sum(), rel=1e-5)
+        assert block["score"] == pytest.approx((len(flipped) + 1 - flipped["l0"].median() / (T * M)) / len(rows))
     first = examples[(examples["kind"] == "first") & examples["success"]]
     assert metrics["median_first_iteration"] == first["iteration"].median()
 
@@ -164,8 +170,8 @@ def test_the_best_trial_is_reported_and_poor_ones_are_pruned() -> None:
     metrics = read_json(paths.METRICS / "tune_attack" / OBJECTIVE / "metrics.json")
     trials = pq.read_table(paths.TUNE_ATTACK / OBJECTIVE / "trials.parquet").to_pandas()
     complete, pruned = trials[trials["state"] == "complete"], trials[trials["state"] == "pruned"]
-    assert set(best["hyperparameters"]) == {"kappa", "penalty", "learning_rate", "batch_size", "optimizer"}
-    assert best["hyperparameters"]["batch_size"] in (16, 32)
+    assert set(best["hyperparameters"]) == {"cap", "share", "candidates", "patience"}
+    assert metrics["method"] == "l0"
     assert best["value"] == metrics["best_value"] == complete["value"].max() > 0
     assert (metrics["trials"], metrics["trials_pruned"]) == (6, len(pruned))
     assert len(pruned) > 0
@@ -194,13 +200,105 @@ def test_a_cohort_of_one_direction_and_one_without_an_eligible_stay() -> None:
 
 def test_misclassified_stays_leave_the_predicted_class() -> None:
     write_world()
-    tune_attack.run(make_params(), OBJECTIVE)
-    attack.run(make_params(attack_misclassified=True), OBJECTIVE)
-    examples = read_table(paths.ATTACK / OBJECTIVE / "examples.parquet", EXAMPLES)
+    examples = run_attack(make_params(attack_misclassified=True))
     predictions = read_table(paths.PREDICTIONS, PREDICTIONS).set_index("stay_id")
     assert examples["stay_id"].nunique() == (predictions["split"] == "oof").sum()
     assert ((examples["direction"] == "1→0") == predictions["predicted"].loc[examples["stay_id"]].to_numpy()).all()
     assert (examples.loc[examples["success"], "l0"] > 0).all()
+
+
+@pytest.mark.parametrize("objective", ["robust_l1", "sparse_small", "sparse_small_max", "sparsity", "max_num_nonzero_perts"])
+def test_every_objective_is_searched_and_attacked_by_its_method(objective: str) -> None:
+    write_world()
+    content = make_params(max_stays=20).model_dump()
+    content["tune_attack"]["trials"] = 2
+    params = Params.model_validate(content)
+    tune_attack.run(params, objective)
+    attack.run(params, objective)
+    found = read_json(paths.METRICS / "attack" / objective / "metrics.json")
+    assert found["method"] == ("l1" if objective in ("robust_l1", "sparse_small", "sparse_small_max") else "l0")
+    assert (found["attacked"], found["success_rate"] > 0.5, found["score"] > 0) == (20, True, True)
+
+
+@pytest.mark.parametrize("method", ["prior", "sun", "l1", "l0"])
+def test_a_named_method_is_used_for_every_objective_with_its_own_space(method: str) -> None:
+    write_world()
+    content = make_params(method=method, max_stays=10, iterations=4).model_dump()
+    content["tune_attack"] |= {"max_stays": 10, "iterations": 4, "trials": 2}
+    params = Params.model_validate(content)
+    tune_attack.run(params, OBJECTIVE)
+    attack.run(params, OBJECTIVE)
+    best = read_json(paths.TUNE_ATTACK / OBJECTIVE / "best.json")["hyperparameters"]
+    assert set(best) == set(params.tune_attack.space.model_dump()[method])
+    trials = pq.read_table(paths.TUNE_ATTACK / OBJECTIVE / "trials.parquet").num_rows
+    assert trials == (1 if method == "sun" else 2)  # one trial is enough where there is nothing to search
+    assert read_json(paths.METRICS / "attack" / OBJECTIVE / "metrics.json")["method"] == method
+
+
+def test_max_perts_rules_its_objective_and_no_other() -> None:
+    write_world()
+    scores = {}
+    for max_perts in (1, 3):
+        content = make_params(max_stays=20).model_dump()
+        content["tune_attack"]["max_perts"] = max_perts
+        for objective in ("max_num_nonzero_perts", "sparsity"):
+            examples = run_attack(Params.model_validate(content), objective).query("kind == 'best' and success")
+            scores[objective, max_perts] = read_json(paths.METRICS / "attack" / objective / "metrics.json")["score"]
+            if objective == "max_num_nonzero_perts":
+                assert scores[objective, max_perts] == (examples["l0"] <= max_perts).sum()
+    assert scores["max_num_nonzero_perts", 1] < scores["max_num_nonzero_perts", 3]
+    assert scores["sparsity", 1] == scores["sparsity", 3]
+
+
+def test_the_limits_and_seeds_do_what_they_say() -> None:
+    write_world()
+    chosen = {}
+    for changes in ({"max_stays": 12}, {"max_stays": 12, "seed": 7}, {"max_stays": 30}):
+        examples = run_attack(make_params(**changes)).query("kind == 'best'")
+        assert len(examples) == changes["max_stays"]
+        assert (examples["direction"] == "0→1").sum() == changes["max_stays"] / 2
+        chosen[tuple(changes.items())] = set(examples["stay_id"])
+    small, reseeded, large = chosen.values()
+    assert small != reseeded
+    assert small < large
+    assert run_attack(make_params(iterations=1, max_stays=12))["iteration"].max() <= 3  # each of the three parts of l0 is limited
+
+
+def test_a_killed_attack_loses_one_block_and_ends_with_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGKILL in the second block of 16 stays; the next run reads the first one from its checkpoint."""
+    write_world()
+    run_attack(make_params())
+    undisturbed = {file.name: file.read_bytes() for file in (paths.ATTACK / OBJECTIVE).iterdir()}
+    shutil.rmtree(paths.ATTACK)
+    (tmp_path / "params.json").write_text(make_params().model_dump_json())
+    code = """
+import os, signal, sys
+from pathlib import Path
+from icu_adversarial.attack import loop
+from icu_adversarial.params import Params
+from icu_adversarial.stages import attack
+import joblib
+loop.BLOCK = 16
+blocks = []
+def tasks(chosen, size=16, read=attack.read_tasks):
+    blocks.append(chosen)
+    print(len(blocks), flush=True)
+    if len(blocks) == int(sys.argv[1]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return read(chosen, size)
+attack.read_tasks = tasks
+with joblib.parallel_config("sequential"):
+    attack.run(Params.model_validate_json(Path("params.json").read_text()), "robust_l0")
+"""
+    command = [sys.executable, "-c", code]
+    environment = os.environ | {"PYTHONPATH": str(Path(attack.__file__).parents[2]), "DVC_ROOT": str(tmp_path)}
+    killed = subprocess.run([*command, "2"], cwd=tmp_path, env=environment, check=False, capture_output=True, text=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert not (paths.ATTACK / OBJECTIVE / "examples.parquet").exists()
+    resumed = subprocess.run([*command, "99"], cwd=tmp_path, env=environment, check=True, capture_output=True, text=True)
+    assert resumed.stdout.split() == ["1", "2", "3", "4", "5"]  # four of five blocks, and the sanity checks
+    assert {file.name: file.read_bytes() for file in (paths.ATTACK / OBJECTIVE).iterdir()} == undisturbed
+    assert not list((tmp_path / ".state" / "attack").iterdir())
 
 
 def test_a_missing_input_is_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,56 +1,101 @@
 import numpy as np
 import pandas as pd
+import pytest
+from feature_tables import NAN, make_stays
 
-from icu_adversarial.features.cohort import select_cohort
+from icu_adversarial.features.cohort import cohort_flow, cohort_rules
 from icu_adversarial.params import Preprocess
 
-NAN = np.nan
-RULES = Preprocess(min_age=18, min_hospital_hours=24, min_icu_hours=24, gap_hours=0, min_observed_cells=1)
+RULES = Preprocess(stays="all", min_age=18, min_hospital_hours=24, min_icu_hours=24, gap_hours=0, min_observed_cells=1)
 
 
-def stays(**columns: list[float]) -> pd.DataFrame:
-    """Stays that every rule keeps, but for the columns given."""
-    n = len(next(iter(columns.values())))
-    usual = {"age": 60.0, "admit_hour": -5.0, "discharge_hour": 200.0, "out_hour": 100.0, "death_hour": NAN}
-    frame = pd.DataFrame({name: columns.get(name, [value] * n) for name, value in usual.items()})
-    return frame.assign(stay_id=range(n), subject_id=range(n), died=frame["death_hour"].notna())
-
-
-def kept(frame: pd.DataFrame, rules: Preprocess = RULES, cells: int = 10) -> list[bool]:
-    return select_cohort(frame, np.full(len(frame), cells), 48, rules)[0].tolist()
+def kept(frame: pd.DataFrame, window_hours: int = 48, **options: object) -> list[bool]:
+    rules = cohort_rules(frame, window_hours, RULES.model_copy(update=options))
+    return np.all([*rules.values()], axis=0).tolist()
 
 
 def test_deaths_or_discharges_inside_the_window_is_ruled_out() -> None:
-    assert kept(stays(death_hour=[47.9, 48.0, 48.1, NAN])) == [False, True, True, True]
-    assert kept(stays(discharge_hour=[47.9, 48.0])) == [False, True]
-    assert kept(stays(out_hour=[47.9, 48.0])) == [False, True]
+    assert kept(make_stays(death_hour=[47.9, 48.0, 48.1, NAN])) == [False, True, True, True]
+    assert kept(make_stays(discharge_hour=[47.9, 48.0])) == [False, True]
+    assert kept(make_stays(out_hour=[47.9, 48.0])) == [False, True]
+
+
+@pytest.mark.parametrize("window_hours", [24, 72])
+def test_the_window_decides_where_it_ends(window_hours: int) -> None:
+    assert kept(make_stays(out_hour=[window_hours - 0.1, window_hours]), window_hours) == [False, True]
 
 
 def test_gap_hours_move_the_end() -> None:
-    assert kept(stays(death_hour=[53.9, 54.0]), RULES.model_copy(update={"gap_hours": 6.0})) == [False, True]
+    """The outcome has to lie behind window and gap: until then the patient is alive, in hospital and in the ICU."""
+    for column in ("death_hour", "discharge_hour", "out_hour"):
+        assert kept(make_stays(**{column: [53.9, 54.0]}), gap_hours=6.0) == [False, True], column
 
 
 def test_stay_with_unknown_times_and_age_is_kept() -> None:
     unknown = [NAN]
-    assert kept(stays(age=unknown, admit_hour=unknown, discharge_hour=unknown, out_hour=unknown)) == [True]
+    assert kept(make_stays(age=unknown, admit_hour=unknown, discharge_hour=unknown, out_hour=unknown)) == [True]
 
 
 def test_age_and_length_of_stay() -> None:
-    assert kept(stays(age=[17.9, 18.0, 90.0])) == [False, True, True]
-    assert kept(stays(admit_hour=[-5.0, 30.0], discharge_hour=[50.0, 50.0])) == [True, False]
-    assert kept(stays(out_hour=[60.0, 80.0]), RULES.model_copy(update={"min_icu_hours": 72.0})) == [False, True]
+    assert kept(make_stays(age=[17.9, 18.0, 90.0])) == [False, True, True]
+    assert kept(make_stays(admit_hour=[-5.0, 30.0], discharge_hour=[50.0, 50.0])) == [True, False]
+    assert kept(make_stays(out_hour=[60.0, 80.0]), min_icu_hours=72.0) == [False, True]
 
 
-def test_stay_without_an_observation_is_left_out_unless_allowed() -> None:
-    assert kept(stays(age=[60.0]), cells=0) == [False]
-    assert kept(stays(age=[60.0]), RULES.model_copy(update={"min_observed_cells": 0}), cells=0) == [True]
+def test_a_stay_without_an_outcome_is_left_out() -> None:
+    assert kept(make_stays(died=[True, None, False])) == [True, False, True]
+
+
+def several_stays() -> pd.DataFrame:
+    """Subject 1: two stays of admission 10, one of admission 11; subject 2: its second of two stays comes first by stay_id, in one admission."""
+    return make_stays(stay_id=range(1, 6), subject_id=[1, 1, 1, 2, 2], hadm_id=[10, 10, 11, 20, 20], subject_order=[1, 2, 3, 2, 1])
+
+
+def test_one_stay_per_subject_or_admission() -> None:
+    assert kept(several_stays()) == [True] * 5
+    assert kept(several_stays(), stays="first_of_admission") == [True, False, True, False, True]
+    assert kept(several_stays(), stays="first_of_subject") == [True, False, False, False, True]
+
+
+def test_no_later_stay_takes_the_place_of_a_first_that_is_left_out() -> None:
+    frame = several_stays().assign(out_hour=[20.0, 100.0, 100.0, 100.0, 100.0])
+    assert kept(frame, stays="first_of_admission") == [False, False, True, False, True]
+    assert kept(frame, stays="first_of_subject") == [False, False, False, False, True]
+
+
+def test_a_stay_of_an_unknown_admission_is_the_first_of_its_own() -> None:
+    frame = make_stays(subject_id=[1, 1], hadm_id=pd.array([None, None], "Int64"), subject_order=[1, 2])
+    assert kept(frame, stays="first_of_admission") == [True, True]
+    assert kept(frame, stays="first_of_subject") == [True, False]
 
 
 def test_flow_counts_every_exclusion_once() -> None:
-    frame = stays(age=[10.0, 60.0, 60.0, 12.0], out_hour=[100.0, 20.0, 100.0, 20.0], death_hour=[NAN, NAN, 60.0, 61.0])
-    mask, flow = select_cohort(frame, np.full(4, 5), 48, RULES)
-    assert mask.tolist() == [False, False, True, False]
-    assert flow["stays"].tolist() == [4, 2, 1, 1, 1, 1, 1, 1]
-    assert flow["excluded"].tolist() == [0, 2, 1, 0, 0, 0, 0, 0]
-    assert flow["deaths"].tolist() == [2, 1, 1, 1, 1, 1, 1, 1]
-    assert flow["excluded"].sum() == (~mask).sum()
+    frame = several_stays().assign(age=[60.0, 60.0, 60.0, 60.0, 12.0], death_hour=[NAN, NAN, 20.0, NAN, 300.0])
+    frame["died"] = frame["death_hour"].notna()
+    rules = cohort_rules(frame, 48, RULES.model_copy(update={"stays": "first_of_admission"}))
+    flow = cohort_flow(frame, rules | {"observed cells ≥ 1": np.array([False, True, True, True, True])})
+    assert list(flow[["step", "stays", "subjects", "deaths", "excluded"]].itertuples(index=False, name=None)) == [
+        ("all ICU stays", 5, 2, 2, 0),
+        ("first ICU stay of the admission", 3, 2, 2, 2),
+        ("outcome known", 3, 2, 2, 0),
+        ("age ≥ 18 years", 2, 1, 1, 1),
+        ("in hospital for 24 h", 2, 1, 1, 0),
+        ("in the ICU for 24 h", 2, 1, 1, 0),
+        ("alive at hour 48", 1, 1, 0, 1),
+        ("in hospital at hour 48", 1, 1, 0, 0),
+        ("in the ICU at hour 48", 1, 1, 0, 0),
+        ("observed cells ≥ 1", 0, 0, 0, 1),
+    ]
+    assert flow["order"].tolist() == list(range(10))
+
+
+def test_the_rule_that_is_not_used_is_not_in_the_flow() -> None:
+    steps = list(cohort_rules(make_stays(age=[60.0]), 48, RULES))
+    assert not [step for step in steps if step.startswith("first")]
+
+
+def test_flow_with_unknown_outcomes_counts_the_known_deaths() -> None:
+    frame = make_stays(died=[True, None, False])
+    flow = cohort_flow(frame, cohort_rules(frame, 48, RULES))
+    assert flow["deaths"].tolist()[:2] == [1, 1]
+    assert flow["excluded"].tolist()[:2] == [0, 1]

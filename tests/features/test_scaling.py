@@ -1,12 +1,16 @@
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from feature_tables import event_batches
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from slow_reference import model_input
 
-from icu_adversarial.features.scaling import Scaler, fit_scaler
-from icu_adversarial.measurements import M
+from icu_adversarial.features.grid import grids
+from icu_adversarial.features.scaling import CHUNK, Scaler, fit_scaler
+from icu_adversarial.measurements import NAMES, M
 
 OPTIONS = {"interpolation": "linear", "limit_direction": "both", "lower_percentile": 5.0, "upper_percentile": 95.0}
 
@@ -73,6 +77,63 @@ def test_imputed_cells_indistinguishable_from_measured_ones_is_ruled_out() -> No
     assert (a[..., 2 * M :] == 1).all()  # never observed: the whole window
     assert (b[..., 2 * M :] == 0).all()
     assert a.shape[2] == scaler.channels == 3 * M
+
+
+def test_without_interpolation_an_unobserved_value_stays_unobserved() -> None:
+    """For models that take the mask; a network reads it as 0."""
+    grid = make_grid()
+    filled = fit(grid, "observed")
+    scaler = dataclasses.replace(filled, interpolation="none")
+    x, seen = scaler.apply(grid), np.isfinite(grid)
+    np.testing.assert_array_equal(np.isnan(x[..., :M]), ~seen)
+    np.testing.assert_array_equal(x[..., :M][seen], filled.apply(grid)[..., :M][seen])
+    np.testing.assert_array_equal(x[..., M:], seen)
+
+
+def test_forward_filling_takes_the_median_before_the_first_observation() -> None:
+    scaler = dataclasses.replace(fit(make_grid()), interpolation="previous", limit_direction="forward")
+    grid = np.full((1, 4, M), np.nan, np.float32)
+    grid[0, 1], grid[0, 3] = 90, 110
+    values = scaler.to_clinical(scaler.apply(grid))[0, :, 5]
+    np.testing.assert_allclose(values, [scaler.median[5], 90, 90, 110], rtol=1e-5)
+
+
+def test_more_stays_than_are_scaled_at_a_time() -> None:
+    grid = make_grid(3, stays=2 * CHUNK + 1)
+    scaler = fit(grid, "observed", "hours_since_observed")
+    one_by_one = np.concatenate([scaler.apply(grid[i : i + 1]) for i in range(len(grid))])
+    np.testing.assert_array_equal(scaler.apply(grid), one_by_one)
+
+
+events = st.tuples(st.sampled_from([0.0, 0.5, 1.0, 1.75, 2.0, 3.0, 5.25, 6.0, 11.5]), st.integers(0, M - 1), st.integers(1, 40))
+
+
+@given(
+    st.lists(st.lists(events, max_size=30, unique_by=lambda e: e[:2]), min_size=2, max_size=4),
+    st.sampled_from(["linear", "previous", "none"]),
+    st.sampled_from(["both", "forward", "backward"]),
+    st.sampled_from([1, 2, 3]),
+    st.sampled_from([(5.0, 95.0), (0.0, 100.0), (10.0, 60.0)]),
+    st.sampled_from([("observed",), ("hours_since_observed", "observed")]),
+)
+@settings(max_examples=150)
+def test_the_whole_way_from_events_agrees_with_a_slow_reference(
+    stays: list[list[tuple[float, int, int]]],
+    interpolation: str,
+    limit_direction: str,
+    bin_hours: int,
+    percentiles: tuple[float, float],
+    channels: tuple[str, ...],
+) -> None:
+    """Events → grid → scaler fitted on all stays but the last → model input of all stays."""
+    hours = range(0, 12, bin_hours)
+    options = {"interpolation": interpolation, "limit_direction": limit_direction, "extra_channels": channels}
+    options |= {"lower_percentile": percentiles[0], "upper_percentile": percentiles[1]}
+    batches = event_batches(*((i, h, NAMES[j], v) for i, stay in enumerate(stays) for h, j, v in stay))
+    grid = np.concatenate([part for _, part in grids(batches, np.arange(len(stays)), hours)])
+    x = fit_scaler(grid[:-1], **options).apply(grid)
+    expected = model_input(stays, list(range(len(stays) - 1)), hours, options)
+    np.testing.assert_allclose(x, np.array(expected, np.float64), rtol=0, atol=1e-3)  # float32, over a span that may be as small as 0.03
 
 
 @pytest.mark.parametrize("channels", [(), ("observed",), ("hours_since_observed", "observed")])

@@ -56,6 +56,18 @@ def test_reading_the_backward_lstm_at_the_last_hour_is_ruled_out(hour: int) -> N
     assert torch.autograd.grad(network(x).sum(), direction)[0].abs().max() > 0
 
 
+def test_an_unfilled_value_is_read_as_zero() -> None:
+    """And takes no gradient: what is not observed cannot be moved."""
+    network, x = make(), torch.rand(2, T, C)
+    missing = torch.rand(2, T, C) < 0.5
+    unfilled = x.masked_fill(missing, torch.nan).requires_grad_()
+    z = network(unfilled)
+    torch.testing.assert_close(z, network(x.masked_fill(missing, 0)), rtol=0, atol=0)
+    (gradient,) = torch.autograd.grad(z.sum(), unfilled)
+    assert (gradient[missing] == 0).all()
+    assert (gradient[~missing] != 0).any()
+
+
 def test_softmax_before_cross_entropy_is_ruled_out() -> None:
     """The network returns logits: their sum is not 1 and they are not confined to [0, 1]."""
     network = make()

@@ -175,7 +175,9 @@ def test_demo_agrees_with_the_slow_reference(mimic_demo: Path) -> None:
     assert (stays["out_hour"] >= 48).sum() == 73
     table = pa.Table.from_batches(events, EVENTS).to_pandas()
     row = np.searchsorted(stays["stay_id"], table["stay_id"])
-    grid = grid_from_events(row, table["hour"].to_numpy(), table["measurement"].cat.codes.to_numpy(), table["value"].to_numpy(), len(stays), 48)
+    grid = grid_from_events(
+        row, table["hour"].to_numpy(), table["measurement"].cat.codes.to_numpy(), table["value"].to_numpy(), len(stays), range(48)
+    )
     slow = slow_reference.grids(mimic_demo)
     expected = np.full(grid.shape, np.nan)
     for i, stay in enumerate(stays["stay_id"]):

@@ -72,12 +72,13 @@ def typical(examples: pd.DataFrame, patients: int, min_l0: int, max_l0: int) -> 
     return pd.concat(chosen, ignore_index=True)
 
 
-def patients(chosen: pd.DataFrame, perturbations: pd.DataFrame, grids: np.ndarray, scalers: dict[int, Scaler]) -> pd.DataFrame:
-    """The perturbed measurements of single patients, hour by hour in clinical units, without an identifier.
+def patients(chosen: pd.DataFrame, perturbations: pd.DataFrame, grids: np.ndarray, hours: range, scalers: dict[int, Scaler]) -> pd.DataFrame:
+    """The perturbed measurements of single patients, bin by bin in clinical units, without an identifier.
 
-    chosen: n rows of tables.EXAMPLES, kind best; grids: (n, T, 19), NaN = not observed; scalers: by fold.
-    Returns direction, patient (1, 2, …), cells (L0), rank of the measurement by sum |P|, measurement, unit, hour, original (the model's input),
-    perturbed, changed 0 | 1, observed 0 | 1 (a measured value). Without examples: one row per direction with patient 0 and the rest empty.
+    chosen: n rows of tables.EXAMPLES, kind best; grids: (n, T, 19), NaN = not observed; hours: the first hour of each bin; scalers: by fold.
+    Returns direction, patient (1, 2, …), cells (L0), rank of the measurement by sum |P|, measurement, unit, hour, original (the model's input; empty
+    where it has none), perturbed, changed 0 | 1, observed 0 | 1 (a measured value). Without examples: one row per direction with patient 0 and the
+    rest empty.
     """
     rows: list[tuple[object, ...]] = []
     number = dict.fromkeys(DIRECTIONS, 0)
@@ -87,13 +88,13 @@ def patients(chosen: pd.DataFrame, perturbations: pd.DataFrame, grids: np.ndarra
         cells = perturbations[(perturbations.stay_id == example.stay_id) & (perturbations.kind == "best")]
         columns = pd.Index(NAMES).get_indexer(pd.Index(cells.measurement))
         delta, size = np.zeros(grid.shape), np.bincount(columns, cells.delta.abs(), M)
-        delta[cells.hour, columns] = cells.delta_clinical
+        delta[cells.hour // hours.step, columns] = cells.delta_clinical
         scaler = scalers[int(example.fold)]
         original = scaler.to_clinical(scaler.apply(grid[None])[0, :, :M])
         for rank, j in enumerate(np.argsort(-size, kind="stable")[: np.count_nonzero(size)], start=1):
             head = (example.direction, number[example.direction], int(example.l0), rank, NAMES[j], UNITS[NAMES[j]])
             perturbed = original[:, j] + delta[:, j]
-            flags = zip((delta[:, j] != 0).astype(int), np.isfinite(grid[:, j]).astype(int), strict=True)
-            rows += [(*head, hour, original[hour, j], perturbed[hour], *flag) for hour, flag in enumerate(flags)]
+            flags = (delta[:, j] != 0).astype(int), np.isfinite(grid[:, j]).astype(int)
+            rows += [(*head, hour, *values) for hour, *values in zip(hours, original[:, j], perturbed, *flags, strict=True)]
     rows += [(direction, 0, *[np.nan] * (len(FIELDS) - 1)) for direction in DIRECTIONS if not number[direction]]
     return pd.DataFrame(rows, columns=["direction", *FIELDS]).astype(dict.fromkeys(("cells", "rank", "hour", "changed", "observed"), "Int64"))

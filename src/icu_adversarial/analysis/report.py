@@ -103,7 +103,7 @@ def _susceptible(by_cell: pd.DataFrame, by_measurement: pd.DataFrame, direction:
 
 def _cell(rank: int, row: Any) -> list[Any]:
     s, gpp = _interval(row.s, row.s_low, row.s_high), _interval(row.gpp, row.gpp_low, row.gpp_high)
-    return [rank, _named(row.measurement), f"{row.hour}–{row.hour + 1}", s, gpp, f"{row.ganzp:.3f}"]
+    return [rank, _named(row.measurement), f"{row.hour}–{row.end_hour}", s, gpp, f"{row.ganzp:.3f}"]
 
 
 def _measurement(row: Any) -> list[Any]:

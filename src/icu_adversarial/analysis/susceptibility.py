@@ -1,4 +1,4 @@
-"""Where a model can be fooled: how often, how far and how easily each (hour, measurement) cell is perturbed (Sun et al. 2018).
+"""Where a model can be fooled: how often, how far and how easily each (bin, measurement) cell is perturbed (Sun et al. 2018).
 
 Over the K successful examples of one direction and kind, |P| in model input units:
 GMP = max |P|; GAP = sum |P| / K; GPP = #{P != 0} / K; GANZP = mean of the non-zero |P|; S = GMP * GPP; sensitivity = GPP / GANZP.
@@ -21,7 +21,7 @@ SEED = 0  # of the resamples
 
 @dataclass(frozen=True)
 class Group:
-    """The examples of one direction and kind, summed per subject and cell. cell = hour * 19 + measurement.
+    """The examples of one direction and kind, summed per subject and cell. cell = bin * 19 + measurement.
 
     The entries (subject, cell, count, total, largest) are sorted by `largest`: int, int, examples that perturb it, sum and maximum of |P|.
     """
@@ -45,8 +45,10 @@ def select(examples: pd.DataFrame, direction: str, kind: str, min_l0: int, max_l
     return examples[(examples.direction == direction) & (examples.kind == kind) & examples.success & examples.l0.between(min_l0, max_l0)]
 
 
-def group(examples: pd.DataFrame, perturbations: pd.DataFrame, cohort: pd.DataFrame, direction: str, kind: str, min_l0: int, max_l0: int) -> Group:
-    """Tables of tables.EXAMPLES, PERTURBATIONS and COHORT → the sums of one direction and kind."""
+def group(
+    examples: pd.DataFrame, perturbations: pd.DataFrame, cohort: pd.DataFrame, direction: str, kind: str, hours: range, min_l0: int, max_l0: int
+) -> Group:
+    """Tables of tables.EXAMPLES, PERTURBATIONS and COHORT → the sums of one direction and kind. hours: the first hour of each bin."""
     chosen = select(examples, direction, kind, min_l0, max_l0)
     attacked = int(((examples.direction == direction) & (examples.kind == kind)).sum())
     subject_of = cohort.set_index("stay_id").subject_id
@@ -58,7 +60,7 @@ def group(examples: pd.DataFrame, perturbations: pd.DataFrame, cohort: pd.DataFr
         pd.DataFrame(
             {
                 "subject": number.reindex(cells.stay_id).to_numpy(np.int64),
-                "cell": cells.hour.to_numpy(np.int64) * M + columns,
+                "cell": cells.hour.to_numpy(np.int64) // hours.step * M + columns,
                 "size": cells.delta.abs().to_numpy(np.float64),
             }
         )
@@ -91,51 +93,54 @@ def resample(g: Group, cells: int, resamples: int) -> tuple[np.ndarray, np.ndarr
     return gpp, s
 
 
-def tables(g: Group, hours: int, resamples: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Every cell (hours * 19 rows) and every measurement (19 rows: S_j and sensitivity summed over the hours, rank 1 = most susceptible).
+def tables(g: Group, hours: range, resamples: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Every cell (T * 19 rows: hour <= time < end_hour) and every measurement (19 rows: S_j and sensitivity summed over the bins, rank 1 = most
+    susceptible). hours: the first hour of each bin.
 
     *_low and *_high: 95 % percentile bootstrap over subjects. GMP is a maximum, which a resample can only lower: intervals of S lean downwards.
     """
-    cells, k = hours * M, g.examples
+    t, k = len(hours), g.examples
+    cells = t * M
     gmp, count, total = measure(g, np.ones(len(g.subject_examples), np.int64), cells)
     gpp, gpp_all = count / max(k, 1), count / max(g.attacked, 1)
     ganzp = np.divide(total, count, out=np.full(cells, np.nan), where=count > 0)
     sensitivity = np.divide(gpp, ganzp, out=np.zeros(cells), where=count > 0)
     s = gmp * gpp
     gpp_b, s_b = resample(g, cells, resamples) if k else (np.full((1, cells), np.nan),) * 2
-    per_hour = s_b.reshape(-1, hours, M).sum(1)
+    s_j_b = s_b.reshape(-1, t, M).sum(1)
     gpp_low, gpp_high = np.quantile(gpp_b, INTERVAL, axis=0)
     s_low, s_high = np.quantile(s_b, INTERVAL, axis=0)
     by_cell = pd.DataFrame(
         {
-            "hour": np.repeat(np.arange(hours), M),
-            "measurement": np.tile(NAMES, hours),
+            "hour": np.repeat(hours, M),
+            "end_hour": np.repeat(hours, M) + hours.step,
+            "measurement": np.tile(NAMES, t),
             **{"gmp": gmp, "gap": total / max(k, 1), "gpp": gpp, "gpp_low": gpp_low, "gpp_high": gpp_high, "ganzp": ganzp},
             **{"s": s, "s_low": s_low, "s_high": s_high, "sensitivity": sensitivity},
             **{"gap_all": total / max(g.attacked, 1), "gpp_all": gpp_all, "s_all": gmp * gpp_all, "examples": k, "attacked": g.attacked},
         }
     )
-    s_j = s.reshape(hours, M).sum(0)
-    s_low, s_high = np.quantile(per_hour, INTERVAL, axis=0)
-    rank_low, rank_high = np.quantile(_ranks(per_hour), INTERVAL, axis=0, method="nearest")
+    s_j = s.reshape(t, M).sum(0)
+    s_low, s_high = np.quantile(s_j_b, INTERVAL, axis=0)
+    rank_low, rank_high = np.quantile(_ranks(s_j_b), INTERVAL, axis=0, method="nearest")
     by_measurement = pd.DataFrame(
         {
             **{"measurement": NAMES, "s": s_j, "s_low": s_low, "s_high": s_high},
             **{"rank": _ranks(s_j[None])[0], "rank_low": rank_low if k else np.nan, "rank_high": rank_high if k else np.nan},
-            **{"sensitivity": sensitivity.reshape(hours, M).sum(0), "examples": k, "attacked": g.attacked},
+            **{"sensitivity": sensitivity.reshape(t, M).sum(0), "examples": k, "attacked": g.attacked},
         }
     )
     return by_cell, by_measurement
 
 
 def susceptibility(
-    examples: pd.DataFrame, perturbations: pd.DataFrame, cohort: pd.DataFrame, *, hours: int, min_l0: int, max_l0: int, resamples: int
+    examples: pd.DataFrame, perturbations: pd.DataFrame, cohort: pd.DataFrame, *, hours: range, min_l0: int, max_l0: int, resamples: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The tables of both directions and kinds, with these as first columns: 4 * hours * 19 rows and 4 * 19 rows."""
+    """The tables of both directions and kinds, with these as first columns: 4 * T * 19 rows and 4 * 19 rows. hours: the first hour of each bin."""
     found = []
     for direction in DIRECTIONS:
         for kind in KINDS:
-            pair = tables(group(examples, perturbations, cohort, direction, kind, min_l0, max_l0), hours, resamples)
+            pair = tables(group(examples, perturbations, cohort, direction, kind, hours, min_l0, max_l0), hours, resamples)
             for table in pair:
                 table.insert(0, "direction", direction)
                 table.insert(1, "kind", kind)

@@ -1,6 +1,7 @@
-"""From chosen stays to the tables of examples: batches in parallel processes, and a second look at everything that is stored."""
+"""From chosen stays to the tables of examples: parallel processes, a second look at everything that is stored, and checkpoints."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import joblib
@@ -8,25 +9,26 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from tqdm import tqdm
 
-from icu_adversarial.attack.proximal import Result
-from icu_adversarial.attack.quality import NONZERO
+from icu_adversarial.attack.problem import Result, margins, without_dust
 from icu_adversarial.errors import InputError
 from icu_adversarial.measurements import M
 from icu_adversarial.processes import prepare_worker, workers
-from icu_adversarial.tables import EXAMPLES, PERTURBATIONS, measurement_column, to_table
+from icu_adversarial.tables import EXAMPLES, PERTURBATIONS, measurement_column, to_table, write_table
 
 DIRECTIONS = ("0→1", "1→0")  # by the class that the attack leaves
 KINDS = Result._fields
-SMALLEST_BATCH = 32  # rows; with 16 or more, a row of nn.LSTM has the same bits in any batch, below that other kernels are used
+TASK = 256  # stays of one fold, at most
+BLOCK = 4096  # stays between two checkpoints
 
-Attack = Callable[..., Result]  # (logits_fn, x, y, lower=, upper=): a function of this folder with its hyperparameters filled in
+Attack = Callable[..., Result]  # (logits_fn, x, y, lower=, upper=): one of methods.METHODS with its hyperparameters filled in
 
 
 @runtime_checkable
 class Scaling(Protocol):
-    """What features.scaling.Scaler offers: channels 0..18 of `apply`'s (N, T, C) are the values in [0, 1], all others stay as they are."""
+    """What features.scaling.Scaler offers: channels 0..18 of `apply`'s (N, T, C) are the values in [0, 1] or NaN, all others stay as they are."""
 
     @property
     def perturbable(self) -> np.ndarray: ...
@@ -53,7 +55,8 @@ class Task(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Of one task. examples: the columns of tables.EXAMPLES. cells: those of tables.PERTURBATIONS, the measurement as its column number."""
+    """Of one task. examples: the columns of tables.EXAMPLES. cells: those of tables.PERTURBATIONS, but the number of the bin for its first hour
+    and the measurement as its column number."""
 
     examples: pd.DataFrame
     cells: pd.DataFrame
@@ -77,7 +80,7 @@ def choose_stays(predictions: pd.DataFrame, *, max_stays: int | None, attack_mis
     return stays.iloc[np.sort(np.concatenate([rows[0][: max_stays - ones], rows[1][:ones]]))].reset_index(drop=True)
 
 
-def make_tasks(chosen: pd.DataFrame, stay_id: np.ndarray, grid: np.ndarray, victims: Mapping[int, Victim], size: int) -> Iterator[Task]:
+def make_tasks(chosen: pd.DataFrame, stay_id: np.ndarray, grid: np.ndarray, victims: Mapping[int, Victim], size: int = TASK) -> Iterator[Task]:
     """Split `chosen` (of `choose_stays`) into tasks of at most `size` stays of one fold, in the order of the folds.
 
     stay_id: (N,), the stays in the order of grid (N, T, 19), of which only a task's rows are read at a time. victims: by fold.
@@ -96,45 +99,48 @@ def make_tasks(chosen: pd.DataFrame, stay_id: np.ndarray, grid: np.ndarray, vict
             yield Task(fold, victims[fold], stays[some], np.array(grid[rows[some]]), y[some])
 
 
-def run_tasks(tasks: Iterable[Task], attack: Attack, batch_size: int) -> Iterator[Found]:
+def run_tasks(tasks: Iterable[Task], attack: Attack) -> Iterator[Found]:
     """Attack the tasks in parallel processes; results come in the order of the tasks and do not depend on the number of processes."""
-    yield from workers(return_as="generator")(joblib.delayed(run_task)(task, attack, batch_size) for task in tasks)
+    if torch.cuda.is_available():  # one process keeps it busy
+        yield from (run_task(task, attack) for task in tasks)
+    else:
+        yield from workers(return_as="generator")(joblib.delayed(run_task)(task, attack) for task in tasks)
 
 
-def run_task(task: Task, attack: Attack, batch_size: int) -> Found:
-    """Attack a task's stays, at most `batch_size` at a time, and check each example as it will be stored: again, in a fresh forward pass.
+def run_task(task: Task, attack: Attack) -> Found:
+    """Attack a task's stays, and check each example as it will be stored: again, in a fresh forward pass.
 
     An example counts when clamp(x + delta, 0, 1) is not classified as y, where delta holds the float32 cells to store and nothing else.
     """
     prepare_worker()
-    x = torch.from_numpy(task.victim.scaler.apply(task.grid))
-    y = torch.from_numpy(task.y)
-    movable = torch.zeros(x.shape[2], dtype=torch.bool)
-    movable[:M] = torch.from_numpy(task.victim.scaler.perturbable)
+    model = task.victim.model
+    x, y, lower, upper = model_input(task)
+    result = attack(model, x, y, lower=lower, upper=upper)
     found = []
-    for part in _split(len(y), batch_size):
-        rows = torch.from_numpy(np.resize(part, max(len(part), SMALLEST_BATCH)))  # a small batch is filled up with its own stays
-        x_part, y_part = x[rows], y[rows]
-        result = attack(task.victim.model, x_part, y_part, lower=torch.where(movable, 0, x_part), upper=torch.where(movable, 1, x_part))
-        for kind, (perturbation, iteration) in zip(KINDS, result, strict=True):
-            delta = torch.where(perturbation.abs() > NONZERO, perturbation, 0)[..., :M]
-            margin = _margin(task.victim.model, x_part, y_part, delta)
-            success = (iteration >= 0) & (margin < 0)
-            arrays = (a[: len(part)].numpy() for a in (delta, iteration, margin, success))
-            found.append(_describe(Task(task.fold, task.victim, task.stay_id[part], task.grid[part], task.y[part]), kind, *arrays))
+    for kind, (perturbation, iteration) in zip(KINDS, result, strict=True):
+        delta = without_dust(perturbation)
+        margin = margins(model, x, y, torch.clamp(x[..., :M] + delta, 0, 1))
+        success = (iteration >= 0) & (margin < 0)
+        found.append(_describe(task, kind, *(tensor.cpu().numpy() for tensor in (delta, iteration, margin, success))))
     return Found(*map(_concat, zip(*found, strict=True)))
 
 
-@torch.no_grad()
-def _margin(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, delta: Tensor) -> Tensor:
-    """Z_y - Z_t of the stored example, (B,). delta: (B, T, 19), to be added to the first 19 channels of x (B, T, C)."""
-    stored = torch.cat([torch.clamp(x[..., :M] + delta, 0, 1), x[..., M:]], 2)
-    difference = model(stored) @ torch.tensor([1.0, -1.0])  # Z_0 - Z_1
-    return torch.where(y == 0, difference, -difference)
+def model_input(task: Task) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """x (n, T, C), y (n,) and the box `lower`, `upper` (n, T, 19) of a task, where its model is.
+
+    Closed are the values of measurements that no training stay had, and those that the scaler leaves NaN (interpolation none, not observed): the
+    network reads 0 there.
+    """
+    device, scaler = device_of(task.victim.model), task.victim.scaler
+    x = torch.from_numpy(scaler.apply(task.grid)).to(device)
+    movable = torch.from_numpy(scaler.perturbable).to(device) & x[..., :M].isfinite()
+    x = x.nan_to_num()
+    values = x[..., :M]
+    return x, torch.from_numpy(task.y).to(device), torch.where(movable, 0, values), torch.where(movable, 1, values)
 
 
 def _describe(task: Task, kind: str, delta: np.ndarray, iteration: np.ndarray, margin: np.ndarray, success: np.ndarray) -> Found:
-    """Norms and non-zero cells of a batch's examples of one kind. delta: (n, T, 19); the other arrays: (n,)."""
+    """Norms and non-zero cells of a task's examples of one kind. delta: (n, T, 19); the other arrays: (n,)."""
     n = len(success)
     size = np.abs(delta).reshape(n, -1)
     failed = ~success
@@ -152,32 +158,67 @@ def _describe(task: Task, kind: str, delta: np.ndarray, iteration: np.ndarray, m
             "margin": np.where(success, margin, np.nan).astype(np.float32),
         }
     )
-    row, hour, column = np.nonzero(delta * success[:, None, None])
-    value = delta[row, hour, column]
+    row, bin_, column = np.nonzero(delta * success[:, None, None])
+    value = delta[row, bin_, column]
     cells = pd.DataFrame(
         {
             "stay_id": task.stay_id[row],
             "kind": kind,
-            "hour": hour.astype(np.int8),
+            "bin": bin_.astype(np.int8),
             "measurement": column.astype(np.int8),
             "delta": value,
             "delta_clinical": value * task.victim.scaler.clinical_span[column],
-            "observed": np.isfinite(task.grid[row, hour, column]),
+            "observed": np.isfinite(task.grid[row, bin_, column]),
         }
     )
     return Found(examples, cells)
 
 
-def to_tables(found: Iterable[Found]) -> tuple[pa.Table, pa.Table]:
+def to_tables(found: Iterable[Found], bin_hours: int) -> tuple[pa.Table, pa.Table]:
     """All results as (tables.EXAMPLES, tables.PERTURBATIONS), sorted by stay_id, kind (first, best), hour and measurement."""
     parts = list(found)
     if not parts:
         return EXAMPLES.empty_table(), PERTURBATIONS.empty_table()
     examples, cells = map(_concat, zip(*parts, strict=True))
     examples = examples.sort_values(["stay_id", "kind"], key=_rank, ignore_index=True)
-    cells = cells.sort_values(["stay_id", "kind", "hour", "measurement"], key=_rank, ignore_index=True)
+    cells = cells.sort_values(["stay_id", "kind", "bin", "measurement"], key=_rank, ignore_index=True)
+    cells["hour"] = (cells["bin"] * bin_hours).astype(np.int8)
     columns = {name: cells[name] for name in PERTURBATIONS.names} | {"measurement": measurement_column(cells["measurement"].to_numpy())}
     return to_table(examples, EXAMPLES), pa.table(columns, schema=PERTURBATIONS)
+
+
+def attack_cohort(
+    chosen: pd.DataFrame, tasks: Callable[[pd.DataFrame], Iterable[Task]], attack: Attack, bin_hours: int, state: Path
+) -> list[tuple[Path, Path]]:
+    """Attack `chosen` (of `choose_stays`) block by block; the two tables of each block are files in `state`, in the order of the stays.
+
+    tasks: makes the tasks of some rows of `chosen`. A block that `state` already holds, from a run that was killed, is not attacked again.
+    """
+    blocks = []
+    with tqdm(total=len(chosen), desc="attack", unit="stay") as bar:
+        for start in range(0, len(chosen), BLOCK):
+            members = chosen.iloc[start : start + BLOCK]
+            files = state / f"examples_{start:07}.parquet", state / f"perturbations_{start:07}.parquet"
+            if files[1].exists():
+                bar.update(len(members))
+            else:
+                tables = to_tables(_counted(run_tasks(tasks(members), attack), bar), bin_hours)
+                for file, table, schema in zip(files, tables, (EXAMPLES, PERTURBATIONS), strict=True):
+                    write_table(file, table, schema)
+            blocks.append(files)
+    return blocks
+
+
+def _counted(results: Iterable[Found], bar: tqdm) -> Iterator[Found]:
+    for found in results:
+        bar.update(found.examples["stay_id"].nunique())
+        yield found
+
+
+def device_of(model: Callable[[Tensor], Tensor]) -> torch.device:
+    """Where the weights of a model are."""
+    weight = next(model.parameters(), None) if isinstance(model, nn.Module) else None
+    return torch.device("cpu") if weight is None else weight.device
 
 
 def _rank(column: pd.Series) -> pd.Series:

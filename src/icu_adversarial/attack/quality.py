@@ -1,4 +1,4 @@
-"""What counts as a perturbed cell and as a flip, how good an example is (the objectives of tune_attack), and the summary of many."""
+"""What counts as a perturbed cell and as a flip, how good the examples of an attack are (the objectives of tune_attack), and their summary."""
 
 import numpy as np
 import pandas as pd
@@ -7,26 +7,32 @@ NONZERO = 1e-6  # a cell is perturbed when |P| lies above (model input units)
 FLIP_MARGIN = -5e-5  # an attack trusts a flip whose margin Z_y - Z_t lies below: it survives the rounding of other hardware
 
 
-def score(objective: str, l0: np.ndarray, l1: np.ndarray, linf: np.ndarray, *, cells: int, max_perts: int) -> np.ndarray:
-    """Quality of each example, larger is better; with n = L0 and f = n / cells:
+def score(objective: str, examples: pd.DataFrame, *, cells: int, max_perts: int) -> float:
+    """How good an attack's best examples are, larger is better.
 
+    `robust_l0`, `robust_l1`: the success rate; of equal ones, the smaller median L0 or L1 of the flipped stays (1 - median / cells, of the weight of
+    less than one stay). No single stay rules it. With n = L0 and f = n / cells, the others are sums over the flipped stays:
     `sparsity` 1 - f; `max_num_nonzero_perts` 1 if n <= max_perts else 0; `sparse_small` (1 - f) / L1; `sparse_small_max` (1 - f) / Linf.
-    The last two are as large as the norm is small: their sum over stays is ruled by the few stays next to the decision boundary.
+    The last two are as large as a norm is small: the few stays next to the decision boundary rule them, and a stay far from it may as well fail.
 
-    l0, l1, linf: (K,), norms of the perturbations in model input units. cells: those a perturbation could touch, T * 19.
-    Returns float64 (K,). Raises ValueError for an unknown objective.
+    examples: rows of tables.EXAMPLES of one kind, one per attacked stay. cells: those a perturbation could touch, T * 19.
+    Raises ValueError for an unknown objective.
     """
-    l0, l1, linf = (np.asarray(norm, np.float64) for norm in (l0, l1, linf))
+    flipped = examples[examples["success"]]
+    l0, l1, linf = (flipped[name].to_numpy(np.float64) for name in ("l0", "l1", "linf"))
     untouched = 1 - l0 / cells
     match objective:
+        case "robust_l0" | "robust_l1":
+            norm = l0 if objective == "robust_l0" else l1
+            return float((len(norm) + 1 - np.median(norm) / cells) / len(examples)) if len(norm) else 0.0
         case "sparsity":
-            return untouched
+            return float(untouched.sum())
         case "max_num_nonzero_perts":
-            return (l0 <= max_perts).astype(np.float64)
+            return float((l0 <= max_perts).sum())
         case "sparse_small":
-            return untouched / np.maximum(l1, NONZERO)  # every example has a cell above NONZERO: the bound only keeps 1/0 away
+            return float((untouched / np.maximum(l1, NONZERO)).sum())  # every example has a cell above NONZERO: the bound only keeps 1/0 away
         case "sparse_small_max":
-            return untouched / np.maximum(linf, NONZERO)
+            return float((untouched / np.maximum(linf, NONZERO)).sum())
     raise ValueError(f"unknown objective {objective!r}")
 
 

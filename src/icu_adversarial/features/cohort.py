@@ -6,30 +6,40 @@ import pandas as pd
 from icu_adversarial.params import Preprocess
 
 
-def select_cohort(stays: pd.DataFrame, observed_cells: np.ndarray, window_hours: int, rules: Preprocess) -> tuple[np.ndarray, pd.DataFrame]:
-    """Apply the rules in order; a stay whose times are unknown is not excluded by them.
+def cohort_rules(stays: pd.DataFrame, window_hours: int, options: Preprocess) -> dict[str, np.ndarray]:
+    """The stays that each rule keeps, bool (N,), by its name in the cohort flow and in its order. Unknown times and ages exclude no stay.
 
-    stays: the STAYS table; observed_cells: (N,) cells with an event in the window. Returns the kept stays, bool (N,), and the cohort flow:
-    one row per step with order, step, stays, subjects, deaths (what is left after it) and excluded (what it took).
+    stays: tables.STAYS. The first ICU stay of a subject or an admission is the first that there is, not the first that the other rules keep: no later
+    stay takes its place. A stay whose admission is unknown is the first of its own.
     """
-    end = window_hours + rules.gap_hours
-    in_hospital = stays["discharge_hour"] - stays["admit_hour"].fillna(0)
-    rows = [
-        ("ICU stays", np.ones(len(stays), bool)),
-        (f"in the ICU until hour {end:g}", ~(stays["out_hour"] < end)),
-        (f"age ≥ {rules.min_age:g} years", ~(stays["age"] < rules.min_age)),
-        (f"in hospital for {rules.min_hospital_hours:g} h", ~(in_hospital < rules.min_hospital_hours)),
-        (f"in the ICU for {rules.min_icu_hours:g} h", ~(stays["out_hour"] < rules.min_icu_hours)),
-        (f"in hospital at hour {end:g}", ~(stays["discharge_hour"] < end)),
-        (f"alive at hour {end:g}", ~(stays["death_hour"] < end)),
-        (f"observed cells ≥ {rules.min_observed_cells}", observed_cells >= rules.min_observed_cells),
-    ]
+    end = window_hours + options.gap_hours
+    order, in_hospital = stays["subject_order"], stays["discharge_hour"] - stays["admit_hour"].fillna(0)
+    first_of_admission = order.groupby(stays["hadm_id"]).transform("min")
+    chosen = {
+        "all": {},
+        "first_of_admission": {"first ICU stay of the admission": ~(order > first_of_admission)},
+        "first_of_subject": {"first ICU stay of the subject": order == 1},
+    }
+    rules = {
+        **chosen[options.stays],
+        "outcome known": stays["died"].notna(),
+        f"age ≥ {options.min_age:g} years": ~(stays["age"] < options.min_age),
+        f"in hospital for {options.min_hospital_hours:g} h": ~(in_hospital < options.min_hospital_hours),
+        f"in the ICU for {options.min_icu_hours:g} h": ~(stays["out_hour"] < options.min_icu_hours),
+        f"alive at hour {end:g}": ~(stays["death_hour"] < end),
+        f"in hospital at hour {end:g}": ~(stays["discharge_hour"] < end),
+        f"in the ICU at hour {end:g}": ~(stays["out_hour"] < end),
+    }
+    return {step: keep.to_numpy(bool) for step, keep in rules.items()}
+
+
+def cohort_flow(stays: pd.DataFrame, rules: dict[str, np.ndarray]) -> pd.DataFrame:
+    """One row per step, the first for all ICU stays: order, step, stays, subjects, deaths (what is left after it) and excluded (what it took)."""
     kept = np.ones(len(stays), bool)
     flow = []
-    for order, (step, keep) in enumerate(rows):
-        excluded = int((kept & ~np.asarray(keep)).sum())
-        kept &= np.asarray(keep)
+    for order, (step, keep) in enumerate({"all ICU stays": kept, **rules}.items()):
+        excluded = int((kept & ~keep).sum())
+        kept = kept & keep
         left = stays[kept]
-        flow.append((order, step, len(left), left["subject_id"].nunique(), int(left["died"].sum()), excluded))
-    columns = ["order", "step", "stays", "subjects", "deaths", "excluded"]
-    return kept, pd.DataFrame(flow, columns=columns)
+        flow.append((order, step, len(left), left["subject_id"].nunique(), int(left["died"].eq(True).sum()), excluded))
+    return pd.DataFrame(flow, columns=["order", "step", "stays", "subjects", "deaths", "excluded"])

@@ -6,16 +6,18 @@ from typing import Any, Self
 
 import numpy as np
 
-from icu_adversarial.features.grid import fill_gaps, hours_since_observed
+from icu_adversarial.features.grid import fill_gaps, since_observed
 from icu_adversarial.files import read_json, write_json
 from icu_adversarial.measurements import NAMES, M
+
+CHUNK = 128  # stays at a time: what is computed in between stays in the cache
 
 
 @dataclass(frozen=True)
 class Scaler:
     """Gap filling, median imputation, winsorising and scaling to [0, 1], with the numbers fitted by `fit_scaler`.
 
-    lower, upper, median: (19,) in clinical units. A measurement without a spread in the training stays (lower = upper, or never observed)
+    lower, upper, median: float32 (19,) in clinical units. A measurement without a spread in the training stays (lower = upper, or never observed)
     becomes the constant 0 and is not `perturbable`: no model can have learned from it.
     """
 
@@ -43,14 +45,23 @@ class Scaler:
 
     def apply(self, grid: np.ndarray) -> np.ndarray:
         """grid: (N, T, 19) clinical units, NaN = not observed. Returns float32 (N, T, C): 19 values in [0, 1], then each extra channel's 19:
-        `observed` 0 | 1, `hours_since_observed` as a share of T."""
-        observed = np.isfinite(grid)
-        filled = fill_gaps(np.asarray(grid), self.interpolation, self.limit_direction)
-        filled = np.where(np.isfinite(filled), filled, self.median)
-        span = np.where(self.perturbable, self.clinical_span, 1)
-        values = np.where(self.perturbable, (np.clip(filled, self.lower, self.upper) - self.lower) / span, 0)
-        extra = {"observed": lambda: observed, "hours_since_observed": lambda: hours_since_observed(observed) / grid.shape[1]}
-        return np.concatenate([values, *(extra[name]() for name in self.extra_channels)], axis=2, dtype=np.float32, casting="unsafe")
+        `observed` 0 | 1, `hours_since_observed` as a share of the window. With interpolation `none`, unobserved values are NaN."""
+        x = np.empty((*grid.shape[:2], self.channels), np.float32)
+        for first in range(0, len(grid), CHUNK):
+            part = slice(first, first + CHUNK)
+            self._write(grid[part], x[part])
+        return x
+
+    def _write(self, grid: np.ndarray, x: np.ndarray) -> None:
+        observed, values = np.isfinite(grid), x[..., :M]
+        values[:] = fill_gaps(grid, self.interpolation, self.limit_direction)
+        if self.interpolation != "none":
+            np.copyto(values, self.median, where=np.isnan(values))
+        np.clip(values, self.lower, self.upper, out=values)
+        values -= self.lower
+        values /= np.where(self.perturbable, self.clinical_span, 1)
+        for i, name in enumerate(self.extra_channels, start=1):
+            x[..., i * M : (i + 1) * M] = observed if name == "observed" else since_observed(observed)
 
     def to_clinical(self, values: np.ndarray) -> np.ndarray:
         """Model input units (..., 19) back to clinical units; winsorised values stay at their limit."""
@@ -73,7 +84,7 @@ class Scaler:
 def fit_scaler(
     grid: np.ndarray, *, interpolation: str, limit_direction: str, lower_percentile: float, upper_percentile: float, extra_channels: tuple[str, ...]
 ) -> Scaler:
-    """Percentiles and medians of the observed cells (hourly means, clinical units) of the training stays.
+    """Percentiles and medians of the observed cells (means per bin, clinical units) of the training stays.
 
     grid: (N, T, 19), NaN = not observed, training stays alone. The arguments are those of `features` in params.yaml.
     """

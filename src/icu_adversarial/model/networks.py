@@ -16,8 +16,8 @@ ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 class MortalityLSTM(nn.Module):
     """Bidirectional LSTM(n_lstm) → activation → dropout → Linear(n_fc) → activation → Linear(2).
 
-    Input (B, T, C); output logits (B, 2), column 1 for death. The read-out takes the last hidden state of each direction: the forward one has
-    read the hours up to T - 1, the backward one down to hour 0.
+    Input (B, T, C), where NaN (a value not observed and not filled) is read as 0; output logits (B, 2), column 1 for death. The read-out takes the
+    last hidden state of each direction: the forward one has read the bins up to T - 1, the backward one down to bin 0.
     """
 
     def __init__(self, channels: int, *, n_lstm: int, lstm_activation: str, dropout: float, n_fc: int, fc_activation: str) -> None:
@@ -27,7 +27,7 @@ class MortalityLSTM(nn.Module):
         self.output = nn.Linear(n_fc, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        _, (last, _) = self.lstm(x)  # (2, B, n_lstm)
+        _, (last, _) = self.lstm(x.nan_to_num())  # (2, B, n_lstm)
         logits: Tensor = self.output(self.hidden(torch.cat([last[0], last[1]], dim=1)))
         return logits
 

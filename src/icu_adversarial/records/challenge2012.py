@@ -106,6 +106,7 @@ def _stays(rows: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
             "stay_id": o.index,
             "subject_id": o.index,
             "hadm_id": pd.array([None] * len(o), dtype="Int64"),
+            "subject_order": np.int16(1),
             "source_group": o["source_group"],
             "age": described["Age"].where(described["Age"] >= 0).clip(upper=90).astype("float32"),
             "sex": described["Gender"].map(SEXES),

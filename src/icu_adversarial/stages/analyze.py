@@ -22,16 +22,16 @@ def run(params: Params, objective: str) -> None:
     examples = read_table(ATTACK / objective / "examples.parquet", EXAMPLES)
     perturbations = read_table(ATTACK / objective / "perturbations.parquet", PERTURBATIONS)
     cohort = read_table(COHORT, COHORT_SCHEMA)
-    l0 = {"min_l0": options.min_l0, "max_l0": options.max_l0 or params.window_hours * M}
+    l0 = {"min_l0": options.min_l0, "max_l0": options.max_l0 or len(params.hours) * M}
 
-    by_cell, by_measurement = susceptibility(examples, perturbations, cohort, hours=params.window_hours, resamples=options.bootstrap, **l0)
+    by_cell, by_measurement = susceptibility(examples, perturbations, cohort, hours=params.hours, resamples=options.bootstrap, **l0)
     plots = {"histograms": figures.histograms(examples, **l0), "discovery": figures.discovery(examples), "ranking": by_measurement}
     for name in figures.HEATMAPS:
-        plots[f"heatmap_{name}"] = by_cell[["direction", "kind", "examples", "hour", "measurement", name]]
+        plots[f"heatmap_{name}"] = by_cell[["direction", "kind", "examples", "hour", "end_hour", "measurement", name]]
     tables = {METRICS / "analyze" / objective / "plots" / f"{name}.csv": table for name, table in plots.items()}
     tables[METRICS / "analyze" / objective / "susceptibility.csv"] = by_cell
     typical = figures.typical(examples, options.patients, **l0)
-    tables[ANALYZE / objective / "patients.csv"] = _patients(typical, perturbations, cohort)
+    tables[ANALYZE / objective / "patients.csv"] = _patients(typical, perturbations, cohort, params.hours)
     for path, table in tables.items():
         write_csv(path, figures.label(table, source, objective))
 
@@ -47,7 +47,7 @@ def run(params: Params, objective: str) -> None:
         print(f"warning: {told}", file=sys.stderr)
 
 
-def _patients(chosen: pd.DataFrame, perturbations: pd.DataFrame, cohort: pd.DataFrame) -> pd.DataFrame:
+def _patients(chosen: pd.DataFrame, perturbations: pd.DataFrame, cohort: pd.DataFrame, hours: range) -> pd.DataFrame:
     rows = pd.Index(cohort.stay_id).get_indexer(chosen.stay_id)
     scalers = {int(fold): Scaler.load(MODELS / f"fold_{fold}" / "scaler.json") for fold in chosen.fold.unique()}
-    return figures.patients(chosen, perturbations, read_array(GRID)[rows], scalers)
+    return figures.patients(chosen, perturbations, read_array(GRID)[rows], hours, scalers)

@@ -1,61 +1,71 @@
 """attack: every chosen stay by the model that never saw its subject, with the hyperparameters of tune_attack."""
 
+import json
+import shutil
+import sys
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import pandas as pd
-from tqdm import tqdm
 
 from icu_adversarial import paths
-from icu_adversarial.attack.loop import DIRECTIONS, Found, Task, Victim, choose_stays, make_tasks, run_tasks, to_tables
-from icu_adversarial.attack.proximal import proximal
+from icu_adversarial.attack import sanity
+from icu_adversarial.attack.loop import DIRECTIONS, TASK, Task, Victim, attack_cohort, choose_stays, make_tasks
+from icu_adversarial.attack.methods import METHODS, method_for
 from icu_adversarial.attack.quality import score, summarise
 from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.files import read_array, read_json, write_json
 from icu_adversarial.measurements import M
 from icu_adversarial.model.networks import load_model
 from icu_adversarial.params import Params
-from icu_adversarial.tables import COHORT, EXAMPLES, PERTURBATIONS, PREDICTIONS, read_table, write_table
+from icu_adversarial.search.study import study_key
+from icu_adversarial.tables import COHORT, EXAMPLES, PERTURBATIONS, PREDICTIONS, read_batches, read_table, write_batches
 
 
 def run(params: Params, objective: str) -> None:
     """Read data/tune_attack/OBJECTIVE/best.json, predictions, grid and models; write data/attack/OBJECTIVE and metrics/attack/OBJECTIVE."""
-    settings = params.attack
-    hyperparameters = read_json(paths.TUNE_ATTACK / objective / "best.json")["hyperparameters"]
-    batch_size = hyperparameters.pop("batch_size")
+    settings, method = params.attack, method_for(objective, params.attack.method)
+    best = paths.TUNE_ATTACK / objective / "best.json"
+    attack = partial(METHODS[method], **read_json(best)["hyperparameters"], iterations=settings.iterations)
     predictions = read_table(paths.PREDICTIONS, PREDICTIONS)
     chosen = choose_stays(predictions, max_stays=settings.max_stays, attack_misclassified=settings.attack_misclassified, seed=settings.seed)
-    method = partial(proximal, **hyperparameters, iterations=settings.iterations)
-    results = run_tasks(read_tasks(chosen, batch_size), method, batch_size)
-    examples, perturbations = to_tables(_progress(results, len(chosen), f"attack {objective}"))
-    write_table(paths.ATTACK / objective / "examples.parquet", examples, EXAMPLES)
-    write_table(paths.ATTACK / objective / "perturbations.parquet", perturbations, PERTURBATIONS)
-    numbers = metrics(examples.to_pandas(), objective, params.window_hours * M, params.tune_attack.max_perts)
-    write_json(paths.METRICS / "attack" / objective / "metrics.json", {"source": params.extract.label} | numbers)
+
+    choices = json.dumps([objective, settings.model_dump(), params.bin_hours])
+    state = paths.state("attack", study_key(choices, best, paths.PREDICTIONS, paths.COHORT, paths.GRID, *model_files(chosen)))
+    blocks = attack_cohort(chosen, read_tasks, attack, params.bin_hours, state)
+    folder = paths.ATTACK / objective
+    for name, schema, column in (("examples", EXAMPLES, 0), ("perturbations", PERTURBATIONS, 1)):
+        write_batches(folder / f"{name}.parquet", (batch for files in blocks for batch in read_batches(files[column], schema)), schema)
+
+    numbers = metrics(read_table(folder / "examples.parquet", EXAMPLES), objective, len(params.hours) * M, params.tune_attack.max_perts)
+    warnings = sanity.check(read_tasks(chosen.groupby("fold").head(sanity.STAYS)), attack, settings.seed)
+    for warning in warnings:
+        print(f"warning: {objective}: {warning}", file=sys.stderr)
+    about = {"source": params.extract.label, "method": method, "warnings": warnings}
+    write_json(paths.METRICS / "attack" / objective / "metrics.json", about | numbers)
+    shutil.rmtree(state, ignore_errors=True)
 
 
-def read_tasks(chosen: pd.DataFrame, size: int) -> Iterator[Task]:
+def read_tasks(chosen: pd.DataFrame, size: int = TASK) -> Iterator[Task]:
     """The chosen stays with the models and scalers of their folds, in tasks of at most `size` stays of one fold."""
     folders = {fold: paths.MODELS / f"fold_{fold}" for fold in sorted(set(chosen["fold"]))}
     victims = {fold: Victim(load_model(folder), Scaler.load(folder / "scaler.json")) for fold, folder in folders.items()}
     return make_tasks(chosen, read_table(paths.COHORT, COHORT)["stay_id"].to_numpy(), read_array(paths.GRID), victims, size)
 
 
+def model_files(chosen: pd.DataFrame) -> list[Path]:
+    """All files of the models that attack these stays."""
+    return sorted(file for fold in sorted(set(chosen["fold"])) for file in (paths.MODELS / f"fold_{fold}").iterdir())
+
+
 def metrics(examples: pd.DataFrame, objective: str, cells: int, max_perts: int) -> dict[str, object]:
-    """Over the best examples, in all and by direction: `score` (the objective's sum, as in tune_attack), attacked, success_rate, medians; the
-    median iteration of the first examples beside that of the best."""
+    """Over the best examples, in all and by direction: `score` (as in tune_attack), attacked, success_rate, medians; the median iteration of the
+    first examples beside that of the best."""
 
     def group(members: pd.DataFrame) -> dict[str, float | int | None]:
         first, best = (members[members["kind"] == kind] for kind in ("first", "best"))
-        norms = (best.loc[best["success"], name].to_numpy(float) for name in ("l0", "l1", "linf"))
-        total = float(score(objective, *norms, cells=cells, max_perts=max_perts).sum())
-        return {"score": total, **summarise(best), "median_first_iteration": summarise(first)["median_iteration"]}
+        value = score(objective, best, cells=cells, max_perts=max_perts)
+        return {"score": value, **summarise(best), "median_first_iteration": summarise(first)["median_iteration"]}
 
     return group(examples) | {d.replace("→", "_to_"): group(examples[examples["direction"] == d]) for d in DIRECTIONS}
-
-
-def _progress(results: Iterator[Found], stays: int, label: str) -> Iterator[Found]:
-    with tqdm(total=stays, desc=label, unit="stay") as bar:
-        for found in results:
-            bar.update(found.examples["stay_id"].nunique())
-            yield found

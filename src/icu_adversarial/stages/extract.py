@@ -12,7 +12,7 @@ from icu_adversarial.files import write_csv, write_json
 from icu_adversarial.measurements import NAMES, M, choose
 from icu_adversarial.params import Params
 from icu_adversarial.records.sources import read
-from icu_adversarial.tables import EVENTS, STAYS, write_batches, write_table
+from icu_adversarial.tables import EVENTS, STAYS, to_table, write_batches, write_table
 
 
 class Coverage:
@@ -46,10 +46,11 @@ class Coverage:
 
 def run(params: Params) -> None:
     options = params.extract
-    stays, events = read(options.source, options.raw, params.window_hours, choose(options.potassium))
+    stays, events = read(options.source, options.raw, params.window_hours, choose(options.potassium), options.code_map)
+    checked = to_table(stays, STAYS)  # before the long part
     coverage = Coverage(stays["stay_id"].to_numpy())
     write_batches(paths.EVENTS, coverage.watch(events), EVENTS)
-    write_table(paths.STAYS, stays, STAYS)
+    write_table(paths.STAYS, checked, STAYS)
 
     label = options.label
     table = coverage.table(label)

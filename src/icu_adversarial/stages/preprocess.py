@@ -1,42 +1,59 @@
-"""Stays and events → cohort, hourly grid, folds and held-out test set. Nothing here is fitted to data."""
+"""Stays and events → cohort, grid, folds and held-out test set. Nothing here is fitted to data."""
+
+from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 
 from icu_adversarial import paths
 from icu_adversarial.errors import InputError
-from icu_adversarial.features.cohort import select_cohort
-from icu_adversarial.features.grid import grid_from_events
+from icu_adversarial.features.cohort import cohort_flow, cohort_rules
+from icu_adversarial.features.grid import grids
 from icu_adversarial.features.splits import assign_folds, choose_test
-from icu_adversarial.files import write_array, write_csv, write_json
-from icu_adversarial.params import Params
-from icu_adversarial.tables import COHORT, EVENTS, STAYS, read_table, write_table
+from icu_adversarial.files import atomic, write_csv, write_json, write_parts
+from icu_adversarial.measurements import M
+from icu_adversarial.params import Params, Split
+from icu_adversarial.tables import COHORT, EVENTS, STAYS, read_batches, read_table, write_table
 
 
 def run(params: Params) -> None:
+    options, hours = params.preprocess, params.hours
     stays = read_table(paths.STAYS, STAYS)
-    events = read_table(paths.EVENTS, EVENTS)
-    row = np.searchsorted(stays["stay_id"], events["stay_id"])
-    codes = events["measurement"].cat.codes.to_numpy()
-    grid = grid_from_events(row, events["hour"].to_numpy(), codes, events["value"].to_numpy(), len(stays), params.window_hours)
+    rules = cohort_rules(stays, params.window_hours, options)
+    eligible = np.all([*rules.values()], axis=0)
+    observed = np.zeros(len(stays), np.int64)  # cells with an event
 
-    kept, flow = select_cohort(stays, np.isfinite(grid).sum(axis=(1, 2)), params.window_hours, params.preprocess)
-    cohort, grid = stays[kept].reset_index(drop=True), grid[kept]
-    deaths = int(cohort["died"].sum())
-    if not 0 < deaths < len(cohort):
+    def kept() -> Iterator[np.ndarray]:
+        for rows, grid in grids(read_batches(paths.EVENTS, EVENTS), stays["stay_id"].to_numpy(), hours):
+            observed[rows] = np.isfinite(grid).sum(axis=(1, 2))
+            yield grid[eligible[rows] & (observed[rows] >= options.min_observed_cells)]
+
+    with atomic(paths.GRID) as temporary:
+        write_parts(temporary, kept(), (len(hours), M))
+        enough = observed >= options.min_observed_cells
+        cohort = split_cohort(stays[eligible & enough].reset_index(drop=True).astype({"died": bool}), params.split)
+        write_table(paths.COHORT, cohort, COHORT)
+
+    flow = cohort_flow(stays, rules | {f"observed cells ≥ {options.min_observed_cells}": enough})
+    write_results(params.extract.label, flow, cohort, float(observed[eligible & enough].mean() / (len(hours) * M)))
+
+
+def split_cohort(cohort: pd.DataFrame, split: Split) -> pd.DataFrame:
+    """`cohort` with the columns is_test and fold. Raises InputError where it cannot be split, or has one outcome only."""
+    subject, died, group = cohort["subject_id"].to_numpy(), cohort["died"].to_numpy(), cohort["source_group"].to_numpy(str)
+    if not 0 < died.sum() < len(cohort):
         raise InputError(
-            f"preprocess: the cohort has {len(cohort)} stays, {deaths} of them deaths: both outcomes are needed; see the rules in params.yaml"
+            f"preprocess: the cohort has {len(cohort)} stays, {died.sum()} of them deaths: both outcomes are needed; see the rules in params.yaml"
         )
-
-    subject, died, split = cohort["subject_id"].to_numpy(), cohort["died"].to_numpy(), params.split
-    group = cohort["source_group"].to_numpy(str)
     is_test = choose_test(subject, died, group, fraction=split.test_fraction, groups=split.test_groups, seed=split.seed)
     fold = np.full(len(cohort), -1, np.int8)
     fold[~is_test] = assign_folds(subject[~is_test], died[~is_test], folds=split.folds, seed=split.seed)
-    write_array(paths.GRID, grid)
-    write_table(paths.COHORT, cohort.assign(is_test=is_test, fold=fold), COHORT)
+    return cohort.assign(is_test=is_test, fold=fold)
 
-    label = params.extract.label
-    folder = paths.METRICS / "preprocess"
+
+def write_results(label: str, flow: pd.DataFrame, cohort: pd.DataFrame, observed_share: float) -> None:
+    """metrics/preprocess: the cohort flow and what is left of it."""
+    folder, test = paths.METRICS / "preprocess", cohort[cohort["is_test"]]
     write_csv(folder / "plots" / "cohort.csv", flow.assign(source=label))
     write_json(
         folder / "metrics.json",
@@ -45,10 +62,10 @@ def run(params: Params) -> None:
             "flow": flow.set_index("step").drop(columns="order").to_dict("index"),
             "stays": len(cohort),
             "subjects": cohort["subject_id"].nunique(),
-            "deaths": deaths,
-            "prevalence": deaths / len(cohort),
-            "test_stays": int(is_test.sum()),
-            "test_deaths": int(died[is_test].sum()),
-            "observed_share": float(np.isfinite(grid).mean()),
+            "deaths": int(cohort["died"].sum()),
+            "prevalence": float(cohort["died"].mean()),
+            "test_stays": len(test),
+            "test_deaths": int(test["died"].sum()),
+            "observed_share": observed_share,
         },
     )

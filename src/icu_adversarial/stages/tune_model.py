@@ -12,7 +12,8 @@ from icu_adversarial.files import read_array, write_csv, write_json
 from icu_adversarial.model.training import advance, make_fold, seed_of, start
 from icu_adversarial.params import Params
 from icu_adversarial.processes import workers
-from icu_adversarial.search.study import history_table, run_study, study_key, trials_table, write_study
+from icu_adversarial.search.study import run_study, study_key, write_study
+from icu_adversarial.search.tables import figure_tables, trials_table
 from icu_adversarial.tables import COHORT, read_table
 
 
@@ -63,7 +64,8 @@ def run(params: Params) -> None:
 
     label = params.extract.label
     metrics = paths.METRICS / "tune_model"
-    write_csv(metrics / "plots" / "history.csv", history_table(trials, "minimize").assign(source=label))
+    for name, figure in figure_tables(trials, "minimize").items():
+        write_csv(metrics / "plots" / f"{name}.csv", figure.assign(source=label))
     table = trials_table(trials)
     write_json(
         metrics / "metrics.json",

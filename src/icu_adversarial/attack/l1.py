@@ -1,0 +1,138 @@
+"""The smallest L1 norm that flips a prediction: a sequence of linear programmes, each solved exactly, every sample for itself.
+
+Where a proximal or penalty method needs a weight of the norm, the linear programme finds it per sample and per step: it is the price of the last
+cell. The trust region is that of sequential linear programming (Fletcher and Sainz de la Maza 1989, Mathematical Programming 43:235-256).
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from icu_adversarial.attack.knapsack import step
+from icu_adversarial.attack.problem import ROWS, Logits, Result, flipping, keep, margin_and_gradient, no_example, without_dust
+from icu_adversarial.attack.quality import FLIP_MARGIN
+
+KAPPA = 1e-4  # how far behind the linearised boundary to aim, at least
+NEAR = 0.02  # share of the first margin below which the aim moves back by half of what is missing
+SMALLEST_RADIUS = 1e-4
+PENALTY = 2.5  # a margin above zero counts this many times its price, in the merit of a point
+IMPROVEMENT = 1e-3  # smallest relative decrease worth another pass
+
+
+class State(NamedTuple):
+    """Where the search of each sample stands; cells are flat, (B, cells), all else is (B,)."""
+
+    P: Tensor  # where the next pass looks
+    predicted: Tensor  # the margin that the linear programme expects there
+    before: Tensor  # the margin where it was set up
+    radius: Tensor  # of the trust region
+    kappa: Tensor
+    price: Tensor  # L1 norm per unit of margin
+    best_l1: Tensor
+    first_margin: Tensor
+    anchor: Tensor  # the point of lowest merit, to return to, with its margin and gradient
+    anchor_margin: Tensor
+    anchor_gradient: Tensor
+    stalled: Tensor  # passes without progress
+    iteration: Tensor
+
+
+def l1(
+    logits_fn: Logits,
+    x: Tensor,
+    y: Tensor,
+    *,
+    lower: Tensor,
+    upper: Tensor,
+    iterations: int,
+    cap: float = 1.0,
+    radius: float = 0.2,
+    patience: int = 6,
+    start: Tensor | None = None,
+) -> Result:
+    """Minimise sum|P| subject to Z_y - Z_t < FLIP_MARGIN at x + P; see attack/problem.py for the arguments that all attacks share.
+
+    cap: no cell moves further. radius: of the first trust region, in model input units. patience: passes without progress before a sample ends.
+    start: (B, T, M), where to begin instead of at P = 0. `best` has the smallest L1 norm.
+    """
+    M = lower.shape[2]
+    low, high = ((bound - x[..., :M]).flatten(1).clamp(-cap, cap) for bound in (lower, upper))
+    first, best = no_example(lower), no_example(lower)
+    state = _begin(torch.zeros_like(low) if start is None else start.flatten(1), radius)
+    alive = torch.ones_like(y, dtype=torch.bool)
+    while len(rows := alive.nonzero()[:ROWS, 0]):
+        s = State(*(tensor[rows] for tensor in state))
+        margin, gradient = margin_and_gradient(logits_fn, x[rows], y[rows], s.P.view(-1, *lower.shape[1:]))
+        gradient = gradient.flatten(1)
+
+        norm = s.P.abs().sum(1)
+        flips = flipping(margin, s.P)
+        better = flips & (norm < s.best_l1)
+        keep(first, s.P, s.iteration, rows, flips & (first.iteration[rows] < 0))
+        keep(best, s.P, s.iteration, rows, better)
+
+        s, progress = _judge(s, margin, gradient, norm, flips)
+        s = s._replace(best_l1=torch.where(better, norm, s.best_l1), stalled=torch.where(progress, 0, s.stalled + 1))
+        P, margin, gradient, s = _return_if_stalled(s, margin, gradient)
+        Q, predicted, price = step(P, margin, gradient, low[rows], high[rows], s.kappa, s.radius)
+        s = s._replace(P=without_dust(Q), predicted=predicted, before=margin, price=price, iteration=s.iteration + 1)
+
+        converged = better & (s.P.abs().sum(1) > norm * (1 - IMPROVEMENT))
+        wrong_from_start = (margin < FLIP_MARGIN) & ~P.any(1)
+        alive[rows] = (s.stalled < patience) & (s.iteration <= iterations) & ~converged & ~wrong_from_start & margin.isfinite()
+        for whole, part in zip(state, s, strict=True):
+            whole[rows] = part
+    return Result(first, best)
+
+
+def _begin(P: Tensor, radius: float) -> State:
+    number, count = P.new_zeros(len(P)), torch.zeros(len(P), dtype=torch.int32, device=P.device)
+    infinite = torch.full_like(number, torch.inf)
+    return State(
+        P.clone(),
+        predicted=number.clone(),
+        before=number.clone(),
+        radius=torch.full_like(number, radius),
+        kappa=torch.full_like(number, KAPPA),
+        price=number.clone(),
+        best_l1=infinite.clone(),
+        first_margin=number.clone(),
+        anchor=P.clone(),
+        anchor_margin=infinite.clone(),
+        anchor_gradient=torch.zeros_like(P),
+        stalled=count.clone(),
+        iteration=count.clone(),
+    )
+
+
+def _judge(s: State, margin: Tensor, gradient: Tensor, norm: Tensor, flips: Tensor) -> tuple[State, Tensor]:
+    """Adapt radius, kappa and anchor to what the last step brought; which samples made progress, bool (n,)."""
+    started = s.iteration > 0
+    error = (margin - s.predicted).abs() / (s.before - s.predicted).abs().clamp(min=1e-6)
+    factor = torch.where(error > 0.5, 0.5, torch.where(error < 0.2, 2.0, 1.0))
+    radius = torch.where(started, s.radius * factor, s.radius).clamp(SMALLEST_RADIUS, 1)
+    first_margin = torch.where(started, s.first_margin, margin)
+    missing = torch.where(margin < NEAR * first_margin, margin / 2, 0)
+    kappa = torch.where(margin < FLIP_MARGIN, s.kappa / 2, torch.where(started, torch.maximum(s.kappa * 2, missing), s.kappa)).clamp(KAPPA, 1)
+
+    penalty = PENALTY * s.price
+    merit, lowest = norm + penalty * margin.clamp(min=0), s.anchor.abs().sum(1) + penalty * s.anchor_margin.clamp(min=0)
+    lower = ~started | (merit < lowest * (1 - IMPROVEMENT))
+    s = s._replace(
+        radius=radius,
+        kappa=kappa,
+        first_margin=first_margin,
+        anchor=torch.where(lower[:, None], s.P, s.anchor),
+        anchor_margin=torch.where(lower, margin, s.anchor_margin),
+        anchor_gradient=torch.where(lower[:, None], gradient, s.anchor_gradient),
+    )
+    return s, lower | (flips & (norm < s.best_l1 * (1 - IMPROVEMENT)))
+
+
+def _return_if_stalled(s: State, margin: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, State]:
+    """After every third pass without progress, go on from the anchor with half the radius. Returns P, its margin and gradient, and the state."""
+    back = (s.stalled > 0) & (s.stalled % 3 == 0)
+    s = s._replace(radius=torch.where(back, s.radius / 2, s.radius))
+    P, gradient = (torch.where(back[:, None], old, new) for old, new in ((s.anchor, s.P), (s.anchor_gradient, gradient)))
+    return P, torch.where(back, s.anchor_margin, margin), gradient, s

@@ -1,0 +1,85 @@
+"""What all attacks of this folder share: the margin and its gradient, what an example is, and how many samples are worked on at once.
+
+An attack is a function f(logits_fn, x, y, *, lower, upper, iterations, ...) -> Result:
+logits_fn: (B, T, C) -> (B, 2), without randomness, each sample on its own. x: float (B, T, C). y: int64 (B,), the class to leave, 0 or 1.
+lower, upper: (B, T, M), the box of the first M <= C channels at x + P; the others never move, nor does a cell with lower = upper = x.
+iterations: at most, per sample; one is one pass for the margin and its gradient. No NaN in x.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from icu_adversarial.attack.quality import FLIP_MARGIN, NONZERO
+
+Logits = Callable[[Tensor], Tensor]
+SMALLEST_BATCH = 32  # rows; with 16 or more, a row of nn.LSTM has the same bits in any batch, below that other kernels are used
+ROWS = 128  # samples in one pass; a sample that is done makes room for the next one
+
+
+class Example(NamedTuple):
+    """perturbation: P, (B, T, M), zero where none was found. iteration: int32 (B,), steps taken from P = 0, so from 1; -1 where none was found."""
+
+    perturbation: Tensor
+    iteration: Tensor
+
+
+class Result(NamedTuple):
+    """Per sample the first example, and the best one in the sense of the attack."""
+
+    first: Example
+    best: Example
+
+
+def no_example(box: Tensor) -> Example:
+    """The example of samples that have none yet. box: (B, T, M), `lower` or `upper`."""
+    return Example(torch.zeros_like(box), torch.full_like(box[:, 0, 0], -1, dtype=torch.int32))
+
+
+def keep(example: Example, P: Tensor, iteration: Tensor | int, rows: Tensor, which: Tensor) -> None:
+    """Overwrite those of the samples `rows` (int64 (n,)) for which `which` (bool (n,)) holds. P: (n, T, M) or (n, T * M)."""
+    example.perturbation[rows[which]] = P[which].view(-1, *example.perturbation.shape[1:])
+    example.iteration[rows[which]] = iteration[which].int() if isinstance(iteration, Tensor) else iteration
+
+
+def flipping(margin: Tensor, P: Tensor) -> Tensor:
+    """Which samples are examples: bool (n,). A sample that is wrong from the start is none."""
+    return (margin < FLIP_MARGIN) & (P != 0).flatten(1).any(1)
+
+
+def without_dust(P: Tensor) -> Tensor:
+    """P with exact zeros where it does not count as perturbed."""
+    return torch.where(P.abs() > NONZERO, P, 0)
+
+
+def margin_and_gradient(logits_fn: Logits, x: Tensor, y: Tensor, P: Tensor) -> tuple[Tensor, Tensor]:
+    """Z_y - Z_t at x + P, (B,), and its gradient by P, (B, T, M). P: (B, T, M), added to the first M channels."""
+    rows = _at_least_smallest_batch(len(y))
+    values = (x[rows][..., : P.shape[2]] + P[rows]).requires_grad_()
+    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):  # cuDNN refuses the backward pass of a network in evaluation mode
+        margin = _margin(logits_fn, x[rows], y[rows], values)
+        (gradient,) = torch.autograd.grad(margin.sum(), values)
+    return margin.detach()[: len(y)], gradient[: len(y)]
+
+
+@torch.no_grad()
+def margins(logits_fn: Logits, x: Tensor, y: Tensor, values: Tensor) -> Tensor:
+    """Z_y - Z_t where `values`, (B, T, M), stand for the first M channels of x, (B,); ROWS samples at a time."""
+    found = []
+    for part in torch.split(torch.arange(len(y), device=y.device), ROWS):
+        rows = part[_at_least_smallest_batch(len(part))]
+        found.append(_margin(logits_fn, x[rows], y[rows], values[rows])[: len(part)])
+    return torch.cat(found) if found else x.new_zeros(0)
+
+
+def _margin(logits_fn: Logits, x: Tensor, y: Tensor, values: Tensor) -> Tensor:
+    Z = logits_fn(torch.cat([values, x[..., values.shape[2] :]], 2))
+    difference = Z[:, 0] - Z[:, 1]
+    return torch.where(y == 0, difference, -difference)
+
+
+def _at_least_smallest_batch(n: int) -> Tensor:
+    """0 .. n-1, repeated until they are SMALLEST_BATCH; nothing if n is 0."""
+    return torch.arange(max(n, SMALLEST_BATCH) if n else 0) % max(n, 1)

@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+import torch
+from attack_models import Counted, box, linear_case, margins, smallest_l1, two_layers
+
+from icu_adversarial.attack.knapsack import step
+from icu_adversarial.attack.l1 import l1
+
+
+@pytest.mark.parametrize(("batch", "hours", "channels"), [(1, 6, 5), (7, 6, 5), (64, 12, 4), (300, 48, 19)])
+@pytest.mark.parametrize("seed", range(4))
+def test_l1_is_that_of_the_optimum_of_a_linear_model(batch: int, hours: int, channels: int, seed: int) -> None:
+    x, y, weight, model = linear_case(batch, hours, channels, seed)
+    best = l1(model, x, y, **box(x), iterations=100).best
+    size = best.perturbation.abs().sum((1, 2)).numpy()
+    optimum = smallest_l1(x, y, weight, margins(model, x, y))
+    assert (margins(model, x + best.perturbation, y) < 0).all()
+    assert (size >= optimum * (1 - 1e-4) - 1e-6).all()
+    assert (size <= 1.01 * optimum + 2e-4 / float(weight.abs().max())).all()  # how far behind the boundary an example must lie
+
+
+def test_few_passes() -> None:
+    x, y, _, model = linear_case(400, 48, 19)
+    counted = Counted(model)
+    l1(counted, x, y, **box(x), iterations=100)
+    assert counted.gradients == counted.forward <= 12 * 400
+
+
+def test_of_a_small_network_l1_is_that_of_a_fine_grid() -> None:
+    """All changes of two cells in steps of 1/400."""
+    x, y, model = two_layers(40, 1, 2, seed=4)
+    best = l1(model, x, y, **box(x), iterations=100).best
+    line = torch.linspace(0, 1, 401)
+    values = torch.cartesian_prod(line, line)[:, None]
+    near = 0
+    for i in range(len(x)):
+        flips = margins(model, values, y[i].repeat(len(values))) < 0
+        smallest = float((values - x[i]).abs().sum((1, 2))[flips].min())
+        found = float(best.perturbation[i].abs().sum()) if best.iteration[i] > 0 else np.inf
+        assert found >= smallest - 1 / 200
+        near += found <= 1.01 * smallest + 1 / 200
+    assert near >= 38
+
+
+def test_the_step_solves_the_linear_programme() -> None:
+    """Against scipy's solver, in the variables Q = up - down >= 0."""
+    from scipy.optimize import linprog
+
+    generator = torch.Generator().manual_seed(0)
+    n, cells = 30, 15
+    low, high = -torch.rand(n, cells, generator=generator), torch.rand(n, cells, generator=generator)
+    P = (torch.rand(n, cells, generator=generator) * (high - low) + low) * (torch.rand(n, cells, generator=generator) < 0.5)
+    gradient, margin = torch.randn(n, cells, generator=generator), torch.rand(n, generator=generator) * 2 - 0.5
+    radius, kappa = torch.full((n,), 0.3), torch.full((n,), 1e-3)
+    found = step(P, margin, gradient, low, high, kappa, radius)
+    solved = 0
+    for i in range(n):
+        least, most, now, g = (tensor[i].double().numpy() for tensor in (low, high, P, gradient))
+        down, up = np.maximum(least, now - np.where(now > 0, 1.2, 0.3)), np.minimum(most, now + np.where(now < 0, 1.2, 0.3))
+        identity = np.eye(cells)
+        limits = np.concatenate([np.c_[identity, -identity], np.c_[-identity, identity], np.r_[g, -g][None]])
+        bounds = np.concatenate([up, -down, [g @ now - float(margin[i] + kappa[i])]])
+        reference = linprog(np.ones(2 * cells), A_ub=limits, b_ub=bounds)
+        if reference.success:
+            solved += 1
+            assert float(found.P[i].abs().sum()) == pytest.approx(reference.fun, abs=1e-4)
+            assert float(found.predicted[i]) <= -1e-3 + 1e-5
+        else:
+            assert float(found.predicted[i]) < float(margin[i])
+        assert (found.P[i].double().numpy() >= down - 1e-6).all()
+        assert (found.P[i].double().numpy() <= up + 1e-6).all()
+    assert solved > 15
+
+
+def test_a_cap_bounds_every_cell_and_costs_l1() -> None:
+    x, y, _, model = linear_case(40, 12, 4)
+    free, capped = (l1(model, x, y, **box(x), iterations=100, cap=cap).best for cap in (1.0, 0.3))
+    found = capped.iteration > 0
+    assert found.sum() > 30
+    assert capped.perturbation.abs().max() <= 0.3 + 1e-6
+    assert (capped.perturbation[found].abs().sum((1, 2)) >= free.perturbation[found].abs().sum((1, 2)) - 1e-4).all()
+    assert free.perturbation.abs().max() > 0.5
+
+
+def test_a_start_is_where_the_search_begins() -> None:
+    x, y, _, model = linear_case(8, 6, 5)
+    start = l1(model, x, y, **box(x), iterations=100).best.perturbation * 1.05
+    counted = Counted(model)
+    again = l1(counted, x, y, lower=(x + start.clamp(max=0)).clamp(min=0), upper=(x + start.clamp(min=0)).clamp(max=1), iterations=100, start=start)
+    assert (again.first.iteration == 0).all()
+    assert (again.best.perturbation.abs().sum((1, 2)) < start.abs().sum((1, 2))).all()
+
+
+def test_the_best_is_never_larger_than_the_first_and_iterations_are_a_limit() -> None:
+    x, y, model = two_layers(60, 6, 5, 3)
+    result = l1(model, x, y, **box(x), iterations=100)
+    found = result.first.iteration > 0
+    assert found.all()
+    first, best = (example.perturbation.abs().sum((1, 2)) for example in result)
+    assert (best <= first).all()
+    assert (best < 0.99 * first).any()
+    assert (result.best.iteration >= result.first.iteration).all()
+    last = int(result.best.iteration.max())
+    short = l1(model, x, y, **box(x), iterations=last - 1)
+    assert int(short.best.iteration.max()) < last
