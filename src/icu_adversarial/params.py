@@ -195,6 +195,7 @@ class TuneAttack(Block):
 
 class Attack(Block):
     method: Method
+    target: Literal["fold", "ensemble"]
     iterations: Positive
     max_stays: Positive | None
     attack_misclassified: bool

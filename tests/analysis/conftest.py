@@ -48,6 +48,16 @@ INVENTED: dict[str, tuple[str, dict[str, list[Any]]]] = {
         "setting, value",
         {"trial": [0, 1], "value": [0.5, 0.6], "state": ["complete"] * 2, "parameter": ["optimizer", "activation"], "setting": ["adam", "tanh"]},
     ),
+    "transfer": (
+        "scored, attacked",
+        {
+            "direction": ["0→1"] * 4,
+            "attacked": ["fold 0"] * 2 + ["fold 1"] * 2,
+            "scored": ["fold 0", "fold 1"] * 2,
+            "examples": [9, 8, 7, 0],
+            "flipped": [1, 0.25, 0.5, None],
+        },
+    ),
     "learning": ("epoch, value", {"fold": [0, 0, 1, 1], "epoch": [0, 2, 0, 2], "quantity": ["auroc"] * 4, "value": [0.5, 0.7, 0.6, 0.8]}),
     "roc": ("fpr, tpr", {"split": ["test"] * 9, "curve": [m for m in MODELS for _ in range(3)], "fpr": [0, 0.5, 1] * 3, "tpr": [0, 0.8, 1] * 3}),
     "precision_recall": ("recall, precision", {"split": ["test"] * 6, "curve": [*MODELS] * 2, "recall": [0.5] * 3 + [1] * 3, "precision": [0.4] * 6}),

@@ -83,6 +83,7 @@ MARKS = {  # of the workspace's figures; T = 2
     "importance": ("bar", 8),
     "slice": ("point", 2),
     "slice_choice": ("point", 2),
+    "transfer": ("rect mark", 4),
     "learning": ("line mark", 2),
     "roc": ("line mark", 3),
     "precision_recall": ("line mark", 3),

@@ -23,7 +23,7 @@ def test_few_passes() -> None:
     x, y, _, model = linear_case(400, 48, 19)
     counted = Counted(model)
     l1(counted, x, y, **box(x), iterations=100)
-    assert counted.gradients == counted.forward <= 12 * 400
+    assert counted.gradients <= counted.forward <= 6 * 400
 
 
 def test_of_a_small_network_l1_is_that_of_a_fine_grid() -> None:

@@ -126,6 +126,8 @@ def test_an_empty_direction_and_no_stay_at_all() -> None:
     survivors = predictions[~predictions["died"]]
     chosen = choose_stays(survivors, max_stays=8, attack_misclassified=False, seed=0)
     assert chosen["y"].tolist() == [0] * 8
+    held_out = choose_stays(predictions, max_stays=None, attack_misclassified=False, seed=0, split="test")
+    assert held_out["stay_id"].tolist() == [i for i in range(50, 60) if i % 5]
     nothing = choose_stays(predictions[predictions["split"] == "test"], max_stays=8, attack_misclassified=False, seed=0)
     assert len(nothing) == 0
     assert list(make_tasks(nothing, np.arange(60), make_grid(60), {}, 16)) == []

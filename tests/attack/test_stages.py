@@ -20,8 +20,8 @@ import torch
 from icu_adversarial import paths
 from icu_adversarial.errors import InputError
 from icu_adversarial.features.scaling import Scaler, fit_scaler
-from icu_adversarial.files import read_json, write_array, write_json
-from icu_adversarial.measurements import M
+from icu_adversarial.files import read_array, read_json, write_array, write_json
+from icu_adversarial.measurements import NAMES, M
 from icu_adversarial.model.networks import build, save_model
 from icu_adversarial.params import Params, load_params
 from icu_adversarial.stages import attack, tune_attack
@@ -61,6 +61,7 @@ def write_world(classes: tuple[int, ...] = (0, 1)) -> None:
             weight *= 20
             bias -= network(torch.from_numpy(scaler.apply(grid))).mean(0)
             z[fold == k] = network(torch.from_numpy(scaler.apply(grid[fold == k]))).numpy()
+            z[fold == -1] += network(torch.from_numpy(scaler.apply(grid[fold == -1]))).numpy() / FOLDS
         folder = paths.MODELS / f"fold_{k}"
         save_model(folder, network, scaler.channels, ARCHITECTURE, {})
         scaler.save(folder / "scaler.json")
@@ -119,6 +120,7 @@ def test_every_eligible_stay_is_attacked_by_its_fold_and_the_outputs_repeat(tmp_
         f"data/tune_attack/{OBJECTIVE}/best.json",
         f"data/tune_attack/{OBJECTIVE}/trials.parquet",
         f"metrics/attack/{OBJECTIVE}/metrics.json",
+        f"metrics/attack/{OBJECTIVE}/plots/transfer.csv",
         f"metrics/tune_attack/{OBJECTIVE}/metrics.json",
         *(f"metrics/tune_attack/{OBJECTIVE}/plots/{name}.csv" for name in ("history", "importance", "slice", "slice_choice")),
     ]
@@ -279,14 +281,16 @@ from icu_adversarial.params import Params
 from icu_adversarial.stages import attack
 import joblib
 loop.BLOCK = 16
-blocks = []
-def tasks(chosen, size=16, read=attack.read_tasks):
-    blocks.append(chosen)
-    print(len(blocks), flush=True)
-    if len(blocks) == int(sys.argv[1]):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return read(chosen, size)
-attack.read_tasks = tasks
+begun = []
+def attack_cohort(chosen, tasks, *rest, original=attack.attack_cohort):
+    def counted(members):
+        begun.append(members)
+        print(len(begun), flush=True)
+        if len(begun) == int(sys.argv[1]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return tasks(members)
+    return original(chosen, counted, *rest)
+attack.attack_cohort = attack_cohort
 with joblib.parallel_config("sequential"):
     attack.run(Params.model_validate_json(Path("params.json").read_text()), "robust_l0")
 """
@@ -296,9 +300,72 @@ with joblib.parallel_config("sequential"):
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (paths.ATTACK / OBJECTIVE / "examples.parquet").exists()
     resumed = subprocess.run([*command, "99"], cwd=tmp_path, env=environment, check=True, capture_output=True, text=True)
-    assert resumed.stdout.split() == ["1", "2", "3", "4", "5"]  # four of five blocks, and the sanity checks
+    assert resumed.stdout.split() == ["1", "2", "3", "4"]  # of five blocks
     assert {file.name: file.read_bytes() for file in (paths.ATTACK / OBJECTIVE).iterdir()} == undisturbed
     assert not list((tmp_path / ".state" / "attack").iterdir())
+
+
+def test_the_ensemble_attacks_test_stays_that_no_fold_has_seen() -> None:
+    write_world()
+    examples = run_attack(make_params(target="ensemble")).query("kind == 'best'")
+    predictions = read_table(paths.PREDICTIONS, PREDICTIONS).set_index("stay_id")
+    attacked = predictions.loc[examples["stay_id"]]
+    assert len(examples) >= 5
+    assert (attacked["split"] == "test").all()
+    assert (attacked["predicted"] == attacked["died"]).all()
+    assert (examples["fold"] == -1).all()
+    assert examples["success"].all()
+    victims = attack.read_victims([attack.ENSEMBLE, 0, 1, 2])
+    ensemble, grid = victims[attack.ENSEMBLE], read_array(paths.GRID)
+    stay_id = read_table(paths.COHORT, COHORT)["stay_id"]
+    cells = read_table(paths.ATTACK / OBJECTIVE / "perturbations.parquet", PERTURBATIONS)
+    for row in examples.itertuples():
+        clean = np.array(grid[stay_id == row.stay_id])
+        logits = ensemble.model(torch.from_numpy(ensemble.scaler.apply(clean)))
+        each = [victims[k].model(torch.from_numpy(victims[k].scaler.apply(clean))) for k in range(FOLDS)]
+        assert torch.allclose(logits, torch.stack(each).mean(0), atol=1e-5)  # as in predictions
+        own = cells[(cells["stay_id"] == row.stay_id) & (cells["kind"] == "best")]
+        moved = []
+        for k in range(FOLDS):  # by the same amount in clinical units, each member within its own limits
+            scaler = victims[k].scaler
+            x = scaler.apply(clean)
+            span = np.where(scaler.perturbable, scaler.clinical_span, np.inf)
+            for cell in own.itertuples():
+                j = NAMES.index(cell.measurement)
+                x[0, cell.hour, j] = np.clip(x[0, cell.hour, j] + cell.delta_clinical / span[j], 0, 1)
+            moved.append(victims[k].model(torch.from_numpy(x)))
+        assert torch.stack(moved).mean(0).argmax() != logits.argmax()
+
+
+def test_the_transfer_table_counts_what_flips_each_model() -> None:
+    write_world()
+    examples = run_attack(make_params()).query("kind == 'best' and success")
+    table = pd.read_csv(paths.METRICS / "attack" / OBJECTIVE / "plots" / "transfer.csv")
+    assert set(table["attacked"]) == {"fold 0", "fold 1", "fold 2"}
+    assert set(table["scored"]) == {"ensemble", "fold 0", "fold 1", "fold 2"}
+    own = table[table["attacked"] == table["scored"]]
+    assert (own["flipped"] == 1).all()
+    assert own["examples"].sum() == len(examples)
+    other = table[(table["attacked"] != table["scored"]) & (table["examples"] > 0)]
+    assert other["flipped"].between(0, 1).all()
+    assert other["flipped"].mean() < 1
+
+    attacked, scored, direction = "fold 0", "fold 1", "0→1"
+    victims, grid = attack.read_victims([1]), read_array(paths.GRID)
+    stay_id = read_table(paths.COHORT, COHORT)["stay_id"]
+    cells = read_table(paths.ATTACK / OBJECTIVE / "perturbations.parquet", PERTURBATIONS).query("kind == 'best'")
+    counts = []
+    for row in examples[(examples["fold"] == 0) & (examples["direction"] == direction)].itertuples():
+        scaler = victims[1].scaler
+        x = scaler.apply(np.array(grid[stay_id == row.stay_id]))
+        before = int(victims[1].model(torch.from_numpy(x)).argmax())
+        for cell in cells[cells["stay_id"] == row.stay_id].itertuples():
+            j = NAMES.index(cell.measurement)
+            x[0, cell.hour, j] = np.clip(x[0, cell.hour, j] + cell.delta_clinical / scaler.clinical_span[j], 0, 1)
+        if before == 0:
+            counts.append(int(victims[1].model(torch.from_numpy(x)).argmax()) == 1)
+    row = table[(table["attacked"] == attacked) & (table["scored"] == scored) & (table["direction"] == direction)].iloc[0]
+    assert (row["examples"], row["flipped"]) == (len(counts), pytest.approx(np.mean(counts)))
 
 
 def test_a_missing_input_is_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ from icu_adversarial.attack.quality import FLIP_MARGIN
 
 LONGEST = 64  # cells added or dropped at once
 NEIGHBOURS = 8  # cells that an exchange considers, of those to leave and of those to enter
+HOPELESS = 10  # a sample ends where this many exchanges like the most promising one would not flip it, linearly
 
 
 class Samples(NamedTuple):
@@ -109,11 +110,11 @@ def _exchange(samples: Samples, best: Example, iterations: int, candidates: int,
         _keep_sparser(best, P, rows, flips, steps[rows])
         base, dropped = _drop(P, margin, gradient.flatten(1), flips, most[rows])
         end, gain = _gain(gradient.flatten(1), low[rows], high[rows], base == 0)
-        tried, possible = _candidates(base, gradient.flatten(1), end, gain, flips, candidates)
+        tried, change = _candidates(base, gradient.flatten(1), end, gain, flips, candidates)
         again = rows.repeat_interleave(tried.shape[1])
         values = x[again][..., : shape[1]] + tried.view(-1, *shape)
         tried_margin = margins(logits_fn, x[again], y[again], values).view(tried.shape[:2])
-        lowest_margin, choice = torch.where(possible, tried_margin, torch.inf).min(1)
+        lowest_margin, choice = torch.where(change.isfinite(), tried_margin, torch.inf).min(1)
         Q = tried[torch.arange(len(rows), device=y.device), choice]
 
         hit = lowest_margin < FLIP_MARGIN
@@ -125,8 +126,9 @@ def _exchange(samples: Samples, best: Example, iterations: int, candidates: int,
         lowest[rows] = torch.where(hit, torch.inf, torch.where(down, lowest_margin, lowest[rows]))
         stalled[rows] = torch.where(hit | down | too_many, 0, stalled[rows] + 1)
         now[rows] = torch.where(too_many[:, None], P, Q)
+        hopeless = ~hit & ~flips & (margin + HOPELESS * change[:, 0] > 0)
         single = (best.perturbation[rows] != 0).flatten(1).sum(1) == 1
-        alive[rows] = (stalled[rows] < patience) & lowest_margin.isfinite() & ~single & (steps[rows] < iterations)
+        alive[rows] = (stalled[rows] < patience) & lowest_margin.isfinite() & ~hopeless & ~single & (steps[rows] < iterations)
 
 
 def _gain(gradient: Tensor, low: Tensor, high: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
@@ -145,9 +147,8 @@ def _drop(P: Tensor, margin: Tensor, gradient: Tensor, flips: Tensor, most: Tens
 
 
 def _candidates(base: Tensor, gradient: Tensor, end: Tensor, gain: Tensor, flips: Tensor, number: int) -> tuple[Tensor, Tensor]:
-    """The `number` most promising supports of the size of `base`, (n, number, cells), and which of them are possible, bool (n, number).
-
-    Either `base` itself, where it is new (`flips`), or with one cell exchanged for another.
+    """The `number` most promising supports of the size of `base`, (n, number, cells), and what they add to its margin linearly, (n, number), rising;
+    inf for what is none. Either `base` itself, where it is new (`flips`), or with one cell exchanged for another.
     """
     neighbours = min(NEIGHBOURS, base.shape[1])
     loss, leaving = torch.where(base != 0, -gradient * base, torch.inf).topk(neighbours, 1, largest=False)
@@ -160,7 +161,7 @@ def _candidates(base: Tensor, gradient: Tensor, end: Tensor, gain: Tensor, flips
     tried, exchanged = base[:, None].repeat(1, choice.shape[1], 1), (choice > 0)[..., None]
     tried.scatter_(2, leaving, torch.where(exchanged, 0, tried.gather(2, leaving)))
     tried.scatter_(2, entering, torch.where(exchanged, end[:, None].expand_as(tried).gather(2, entering), tried.gather(2, entering)))
-    return tried, change.isfinite()
+    return tried, change
 
 
 def _keep_sparser(best: Example, P: Tensor, rows: Tensor, flips: Tensor, steps: Tensor) -> None:

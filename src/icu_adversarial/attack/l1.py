@@ -10,21 +10,23 @@ import torch
 from torch import Tensor
 
 from icu_adversarial.attack.knapsack import step
-from icu_adversarial.attack.problem import ROWS, Logits, Result, flipping, keep, margin_and_gradient, no_example, without_dust
+from icu_adversarial.attack.problem import ROWS, Example, Logits, Result, flipping, keep, margin_and_gradient, margins, no_example, without_dust
 from icu_adversarial.attack.quality import FLIP_MARGIN
 
 KAPPA = 1e-4  # how far behind the linearised boundary to aim, at least
 NEAR = 0.02  # share of the first margin below which the aim moves back by half of what is missing
+LONG = 0.05  # share of the first margin that a long step promises to remove
 SMALLEST_RADIUS = 1e-4
 PENALTY = 2.5  # a margin above zero counts this many times its price, in the merit of a point
 IMPROVEMENT = 1e-3  # smallest relative decrease worth another pass
+VISIBLE = 1e-3  # a smaller change of a cell is dropped where the prediction stays flipped
 
 
 class State(NamedTuple):
     """Where the search of each sample stands; cells are flat, (B, cells), all else is (B,)."""
 
     P: Tensor  # where the next pass looks
-    predicted: Tensor  # the margin that the linear programme expects there
+    predicted: Tensor  # the margin that the linear programme expects there; inf at a start
     before: Tensor  # the margin where it was set up
     radius: Tensor  # of the trust region
     kappa: Tensor
@@ -35,6 +37,8 @@ class State(NamedTuple):
     anchor_margin: Tensor
     anchor_gradient: Tensor
     stalled: Tensor  # passes without progress
+    bent: Tensor  # bool: a long step was off by more than half, so there may be a better optimum elsewhere
+    restarted: Tensor  # bool
     iteration: Tensor
 
 
@@ -54,7 +58,8 @@ def l1(
     """Minimise sum|P| subject to Z_y - Z_t < FLIP_MARGIN at x + P; see attack/problem.py for the arguments that all attacks share.
 
     cap: no cell moves further. radius: of the first trust region, in model input units. patience: passes without progress before a sample ends.
-    start: (B, T, M), where to begin instead of at P = 0. `best` has the smallest L1 norm.
+    start: (B, T, M), where to begin instead of at P = 0, and where to stay near. `best` has the smallest L1 norm.
+    A sample whose margin is far from linear goes on once after it has converged, from half of its best P.
     """
     M = lower.shape[2]
     low, high = ((bound - x[..., :M]).flatten(1).clamp(-cap, cap) for bound in (lower, upper))
@@ -79,10 +84,16 @@ def l1(
         s = s._replace(P=without_dust(Q), predicted=predicted, before=margin, price=price, iteration=s.iteration + 1)
 
         converged = better & (s.P.abs().sum(1) > norm * (1 - IMPROVEMENT))
+        ended = converged | (s.stalled >= patience)
+        if start is None:
+            again = ended & s.bent & ~s.restarted & s.best_l1.isfinite()
+            s = _restart(s, again, best.perturbation[rows].flatten(1) / 2, radius)
+            ended &= ~again
         wrong_from_start = (margin < FLIP_MARGIN) & ~P.any(1)
-        alive[rows] = (s.stalled < patience) & (s.iteration <= iterations) & ~converged & ~wrong_from_start & margin.isfinite()
+        alive[rows] = ~ended & (s.iteration <= iterations) & ~wrong_from_start & margin.isfinite()
         for whole, part in zip(state, s, strict=True):
             whole[rows] = part
+    _drop_invisible(logits_fn, x, y, best)
     return Result(first, best)
 
 
@@ -91,17 +102,19 @@ def _begin(P: Tensor, radius: float) -> State:
     infinite = torch.full_like(number, torch.inf)
     return State(
         P.clone(),
-        predicted=number.clone(),
+        predicted=infinite.clone(),
         before=number.clone(),
         radius=torch.full_like(number, radius),
         kappa=torch.full_like(number, KAPPA),
-        price=number.clone(),
+        price=torch.ones_like(number),
         best_l1=infinite.clone(),
         first_margin=number.clone(),
         anchor=P.clone(),
         anchor_margin=infinite.clone(),
         anchor_gradient=torch.zeros_like(P),
         stalled=count.clone(),
+        bent=count.bool(),
+        restarted=count.bool(),
         iteration=count.clone(),
     )
 
@@ -109,20 +122,22 @@ def _begin(P: Tensor, radius: float) -> State:
 def _judge(s: State, margin: Tensor, gradient: Tensor, norm: Tensor, flips: Tensor) -> tuple[State, Tensor]:
     """Adapt radius, kappa and anchor to what the last step brought; which samples made progress, bool (n,)."""
     started = s.iteration > 0
-    error = (margin - s.predicted).abs() / (s.before - s.predicted).abs().clamp(min=1e-6)
+    promised = (s.before - s.predicted).abs()
+    error = (margin - s.predicted).abs() / promised.clamp(min=1e-6)  # NaN at a start: no comparison holds
     factor = torch.where(error > 0.5, 0.5, torch.where(error < 0.2, 2.0, 1.0))
-    radius = torch.where(started, s.radius * factor, s.radius).clamp(SMALLEST_RADIUS, 1)
+    radius = (s.radius * factor).clamp(SMALLEST_RADIUS, 1)
     first_margin = torch.where(started, s.first_margin, margin)
     missing = torch.where(margin < NEAR * first_margin, margin / 2, 0)
     kappa = torch.where(margin < FLIP_MARGIN, s.kappa / 2, torch.where(started, torch.maximum(s.kappa * 2, missing), s.kappa)).clamp(KAPPA, 1)
 
     penalty = PENALTY * s.price
     merit, lowest = norm + penalty * margin.clamp(min=0), s.anchor.abs().sum(1) + penalty * s.anchor_margin.clamp(min=0)
-    lower = ~started | (merit < lowest * (1 - IMPROVEMENT))
+    lower = merit < lowest * (1 - IMPROVEMENT)
     s = s._replace(
         radius=radius,
         kappa=kappa,
         first_margin=first_margin,
+        bent=s.bent | ((error > 0.5) & (promised > LONG * first_margin)),
         anchor=torch.where(lower[:, None], s.P, s.anchor),
         anchor_margin=torch.where(lower, margin, s.anchor_margin),
         anchor_gradient=torch.where(lower[:, None], gradient, s.anchor_gradient),
@@ -136,3 +151,24 @@ def _return_if_stalled(s: State, margin: Tensor, gradient: Tensor) -> tuple[Tens
     s = s._replace(radius=torch.where(back, s.radius / 2, s.radius))
     P, gradient = (torch.where(back[:, None], old, new) for old, new in ((s.anchor, s.P), (s.anchor_gradient, gradient)))
     return P, torch.where(back, s.anchor_margin, margin), gradient, s
+
+
+def _restart(s: State, again: Tensor, P: Tensor, radius: float) -> State:
+    """Those of `again` look at P next, with nothing expected there and no point to return to."""
+    return s._replace(
+        restarted=s.restarted | again,
+        P=torch.where(again[:, None], without_dust(P), s.P),
+        predicted=torch.where(again, torch.inf, s.predicted),
+        radius=torch.where(again, radius, s.radius),
+        kappa=torch.where(again, KAPPA, s.kappa),
+        anchor_margin=torch.where(again, torch.inf, s.anchor_margin),
+        stalled=torch.where(again, 0, s.stalled),
+    )
+
+
+def _drop_invisible(logits_fn: Logits, x: Tensor, y: Tensor, best: Example) -> None:
+    """Zero the cells below VISIBLE (the last one of a linear programme is filled in part), where an example remains."""
+    P = torch.where(best.perturbation.abs() < VISIBLE, 0, best.perturbation)
+    rows = (best.perturbation != P).flatten(1).any(1).nonzero()[:, 0]
+    values = x[rows][..., : P.shape[2]] + P[rows]
+    keep(best, P[rows], best.iteration[rows], rows, flipping(margins(logits_fn, x[rows], y[rows], values), P[rows]))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import joblib
 import numpy as np
@@ -62,15 +62,17 @@ class Found(NamedTuple):
     cells: pd.DataFrame
 
 
-def choose_stays(predictions: pd.DataFrame, *, max_stays: int | None, attack_misclassified: bool, seed: int) -> pd.DataFrame:
-    """The stays to attack: out-of-fold and correctly classified, unless `attack_misclassified`; sorted by stay_id.
+def choose_stays(
+    predictions: pd.DataFrame, *, max_stays: int | None, attack_misclassified: bool, seed: int, split: Literal["oof", "test"] = "oof"
+) -> pd.DataFrame:
+    """The stays of `split` to attack, correctly classified unless `attack_misclassified`; sorted by stay_id.
 
     y is the predicted class, which is the label of a correctly classified stay: a misclassified stay is flipped to its true class.
     Of more than `max_stays`, half of each direction where possible, filled up from the other one; drawn by `seed` and stay_id alone, so that
     neither the order of the rows nor the other direction matters. A larger max_stays keeps the stays of a smaller one, unless one direction runs out.
     predictions: tables.PREDICTIONS. Returns columns stay_id, fold, y; no row if no stay is eligible.
     """
-    eligible = (predictions["split"] == "oof") & (attack_misclassified | (predictions["predicted"] == predictions["died"]))
+    eligible = (predictions["split"] == split) & (attack_misclassified | (predictions["predicted"] == predictions["died"]))
     stays = predictions[eligible].sort_values("stay_id", ignore_index=True)
     stays = stays.assign(y=stays["predicted"].astype(np.int64))[["stay_id", "fold", "y"]]
     if max_stays is None or len(stays) <= max_stays:

@@ -1,6 +1,7 @@
 """From the grid to what a model sees: fitted on training subjects alone, stored with the model, applied anywhere."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -79,6 +80,15 @@ class Scaler:
         for name in ("lower", "upper", "median"):
             content[name] = np.array([content[name][m] for m in NAMES], np.float32)
         return cls(**content | {"extra_channels": tuple(content["extra_channels"])})
+
+
+def widest(scalers: Sequence[Scaler]) -> Scaler:
+    """The first of some scalers with the lowest lower and the highest upper limits of all; of a measurement that some know, among those that do."""
+    known = np.stack([scaler.perturbable for scaler in scalers])
+    lower = np.where(known, [scaler.lower for scaler in scalers], np.inf).min(0)
+    upper = np.where(known, [scaler.upper for scaler in scalers], -np.inf).max(0)
+    lower, upper = (np.where(known.any(0), limit, 0).astype(np.float32) for limit in (lower, upper))
+    return replace(scalers[0], lower=lower, upper=upper)
 
 
 def fit_scaler(

@@ -28,7 +28,7 @@ EXAMPLE = "postgresql+psycopg://USER@HOST/DATABASE"
 class Database:
     """The tables given to open_raw, under their names, as typed views. SQL in the dialect that DuckDB and PostgreSQL share.
 
-    Both methods raise InputError, in one line that quotes no row, for values of a wrong type, damaged files and servers that fail.
+    Every method raises InputError, in one line that quotes no row, for values of a wrong type, damaged files and servers that fail.
     """
 
     views: dict[str, str]
@@ -81,7 +81,8 @@ def open_raw(raw: Path, tables: dict[str, Table]) -> Iterator[Database]:
 def read_url(file: Path) -> URL:
     """The SQLAlchemy URL in `file`. Raises InputError without a word of the file, which may hold a password."""
     try:
-        url = make_url(file.read_text(encoding="utf-8").strip())
+        (text,) = file.read_text(encoding="utf-8").split()
+        url = make_url(text)
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}") from None
     except (ArgumentError, ValueError):
@@ -89,5 +90,5 @@ def read_url(file: Path) -> URL:
     if url.password or ":" in (url.username or "") or any("password" in key.lower() for key in url.query):
         raise InputError(f"{file}: the URL holds a password: take it out, and give it in PGPASSWORD or ~/.pgpass")
     if url.get_backend_name() not in ("postgresql", "duckdb"):
-        raise InputError(f"{file}: {url.get_backend_name()} is neither postgresql nor duckdb: give a URL such as {EXAMPLE}")
+        raise InputError(f"{file}: the URL is neither of PostgreSQL nor of DuckDB: give one such as {EXAMPLE}")
     return url

@@ -1,31 +1,28 @@
 """Raw tables in files, read by DuckDB: a folder of CSV, CSV.gz and Parquet, or a DuckDB file."""
 
-import csv
 import glob
-import gzip
 import tempfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
-import pyarrow.csv
+import pyarrow.parquet as pq
 
 from icu_adversarial.errors import InputError
-from icu_adversarial.records.views import Reader, Table, column_names, literal, locate, quoted, typed
+from icu_adversarial.records.raw_files import find_file, header, is_csv, readable, stream
+from icu_adversarial.records.views import Reader, Table, column_names, kept, literal, locate, quoted, typed
 
 MEMORY = "1GB"  # for sorting; what does not fit goes to the temporary folder
 THREADS = 8  # at most: they share MEMORY
 BATCH_ROWS = 1 << 18
-SUFFIXES = (".parquet", "", ".csv", ".csv.gz")  # the first found is read; without a suffix: a folder of Parquet files
-PLACES = ("", "hosp", "icu")  # MIMIC-IV keeps its tables in two folders
 
 
 class Source(NamedTuple):
-    """A table, how its columns are written, and what gives a relation to select them from: a CSV file is a new stream every time."""
+    """A table, how its columns are written, and what gives a relation to select them from: of a CSV file, a new stream every time."""
 
     table: Table
     names: dict[str, str]
@@ -40,14 +37,14 @@ def open_folder(raw: Path, tables: Mapping[str, Table]) -> Iterator[tuple[dict[s
     """
     if not raw.is_dir():
         raise InputError(f"{raw} is not a folder with the raw tables, nor a DuckDB file (.duckdb, .db), nor a .url file")
-    files = {name: _find(raw, name) for name in tables}
+    files = {name: find_file(raw, name) for name in tables}
     with tempfile.TemporaryDirectory(prefix="icu-") as folder, _connect(raw, Path(folder, "tables.duckdb"), folder) as connection:
         sources = {name: _source(connection, raw, name, tables[name], file) for name, file in files.items()}
         views = {}
         for name, (table, names, relation) in sources.items():
-            if _is_csv(files[name]):
+            if is_csv(files[name]):
                 with _explained(connection, raw, {name: sources[name]}):
-                    connection.execute(f"CREATE TABLE {name} AS {typed(table, relation(), names)}")
+                    connection.execute(f"CREATE TABLE {name} AS {typed(table, relation(), names)}{kept(table, names)}")
             else:
                 views[name] = typed(table, relation(), names)
         yield views, _reader(connection, raw, sources)
@@ -60,11 +57,9 @@ def open_database(raw: Path, file: Path, tables: Mapping[str, Table]) -> Iterato
         raise InputError(f"{raw}: there is no DuckDB file {file}")
     with tempfile.TemporaryDirectory(prefix="icu-") as folder, _connect(raw, file, folder, read_only=True) as connection:
         found = locate(raw, _reader(connection, raw, {}), tables)
-        sources = {}
-        for name, table in tables.items():
-            relation = found[name].relation
-            sources[name] = Source(table, column_names(raw, name, table, found[name].types), lambda relation=relation: relation)
-        views = {name: typed(table, relation(), names) for name, (table, names, relation) in sources.items()}
+        names = {name: column_names(raw, name, table, found[name].types) for name, table in tables.items()}
+        sources = {name: Source(table, names[name], partial(str, found[name].relation)) for name, table in tables.items()}
+        views = {name: typed(table, found[name].relation, names[name]) for name, table in tables.items()}
         yield views, _reader(connection, raw, sources)
 
 
@@ -83,51 +78,17 @@ def _connect(raw: Path, file: Path, temporary: str, read_only: bool = False) -> 
     return closing(connection)
 
 
-def _find(raw: Path, name: str) -> Path:
-    """The file or folder of the table."""
-    files = {(place, file.name.lower()): file for place in PLACES if (raw / place).is_dir() for file in sorted((raw / place).iterdir())}
-    for place in PLACES:
-        for suffix in SUFFIXES:
-            file = files.get((place, name + suffix))
-            if file and (file.is_file() or (suffix in (".parquet", "") and any(file.glob("*.parquet")))):
-                return file
-    raise InputError(f"{raw}: no {name.upper()} ({', '.join(SUFFIXES)}) among its {len(files)} files")
-
-
-def _is_csv(file: Path) -> bool:
-    return file.name.lower().endswith((".csv", ".csv.gz"))
-
-
 def _source(connection: duckdb.DuckDBPyConnection, raw: Path, name: str, table: Table, file: Path) -> Source:
-    pattern = literal(glob.escape(str(file)) + ("/*.parquet" if file.is_dir() else ""))
-    parquet = f"read_parquet({pattern})"
-    try:
-        found = _header(file) if _is_csv(file) else [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {parquet}").fetchall()]
-    except (duckdb.Error, OSError, EOFError, zlib.error, csv.Error, StopIteration):
-        raise InputError(f"{raw}: {name.upper()} cannot be read: it is damaged, or not what its name says") from None
-    names = column_names(raw, name, table, found)
+    parts = sorted(file.glob("*.parquet")) if file.is_dir() else [file]
+    with readable(raw, name):
+        names = column_names(raw, name, table, header(file) if is_csv(file) else pq.read_schema(parts[0]).names)
 
     def rows() -> str:
-        connection.register("csv_rows", _stream(file, list(names.values())))
+        connection.register("csv_rows", stream(file, list(names.values())))
         return "csv_rows"
 
-    return Source(table, names, rows if _is_csv(file) else lambda: parquet)
-
-
-def _header(file: Path) -> list[str]:
-    with gzip.open(file, "rb") if file.suffix.lower() == ".gz" else file.open("rb") as handle:
-        return next(csv.reader([handle.readline(1 << 16).decode("utf-8-sig", errors="replace")]))
-
-
-def _stream(file: Path, columns: list[str]) -> pa.RecordBatchReader:
-    """`columns` as text. Arrow inflates and checks gzip in a thread of its own, faster than DuckDB does, and in bounded memory."""
-    return pa.csv.open_csv(
-        pa.input_stream(str(file)),
-        parse_options=pa.csv.ParseOptions(newlines_in_values=True),
-        convert_options=pa.csv.ConvertOptions(
-            include_columns=columns, column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=True, null_values=[""]
-        ),
-    )
+    parquet = f"read_parquet([{', '.join(literal(glob.escape(str(part))) for part in parts)}])"
+    return Source(table, names, rows if is_csv(file) else partial(str, parquet))
 
 
 def _reader(connection: duckdb.DuckDBPyConnection, raw: Path, sources: Mapping[str, Source]) -> Reader:
@@ -163,4 +124,4 @@ def _explanation(connection: duckdb.DuckDBPyConnection, raw: Path, sources: Mapp
         for (column, kind), count in zip(table.columns.items(), wrong, strict=True):
             if count:
                 return InputError(f"{raw}: {name.upper()}.{column}: {count} values are no {kind}")
-    return InputError(f"{raw}: {', '.join(map(str.upper, sources))} cannot be joined: run with --debug")
+    return InputError(f"{raw}: {', '.join(map(str.upper, sources))} cannot be read together ({type(error).__name__})")

@@ -63,8 +63,14 @@ def with_events(stay_tables: dict[str, Table], chart: dict[str, str]) -> dict[st
 def events(
     raw: Path, window_hours: int, measurements: tuple[Measurement, ...], tables: dict[str, Table], *, stays: str, charts: str
 ) -> Iterator[pa.RecordBatch]:
-    """Batches of tables.EVENTS. tables: those of with_events; stays: a common table expression of that name with stay_id, subject_id, hadm_id and
-    intime; charts: SELECT of the columns of `charted` from CHARTEVENTS."""
+    """Batches of tables.EVENTS. tables: those of with_events; stays and charts as in events_query."""
+    with open_raw(raw, tables) as database:
+        yield from database.events(events_query(window_hours, measurements, stays, charts))
+
+
+def events_query(window_hours: int, measurements: tuple[Measurement, ...], stays: str, charts: str) -> str:
+    """For Database.events. stays: a common table expression of that name with stay_id, subject_id, hadm_id and intime; charts: SELECT of the
+    columns of `charted` from CHARTEVENTS."""
     # No item id stands for one thing in CHARTEVENTS and another in LABEVENTS: ids alone tell the items apart.
     rows = ", ".join(
         f"({itemid}, {RANKS[m.name]}, CAST({i.above} AS DOUBLE PRECISION), CAST({i.below} AS DOUBLE PRECISION), {i.below_counts}, {i.fahrenheit})"
@@ -72,5 +78,4 @@ def events(
         for i in m.items
         for itemid in i.itemids
     )
-    with open_raw(raw, tables) as database:
-        yield from database.events(EVENTS_QUERY.format(stays=stays, charts=charts, items=rows, window_hours=window_hours))
+    return EVENTS_QUERY.format(stays=stays, charts=charts, items=rows, window_hours=window_hours)

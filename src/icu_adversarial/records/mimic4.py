@@ -23,8 +23,9 @@ STAY_TABLES = {
 TABLES = with_events(STAY_TABLES, {"stay_id": "BIGINT"})
 REQUIRED = {"stay_id": "ICUSTAYS.stay_id", "source_group": "PATIENTS.anchor_year_group", "died": "ADMISSIONS.hospital_expire_flag"}
 
+# Materialised: the three small tables are joined once, not with every event.
 STAYS = """
-stays AS (
+stays AS MATERIALIZED (
   SELECT s.stay_id, s.subject_id, s.hadm_id, s.first_careunit, s.intime, s.outtime, p.gender, p.anchor_age, p.anchor_year, p.anchor_year_group,
          a.admittime, a.dischtime, a.deathtime, a.hospital_expire_flag
   FROM icustays s JOIN patients p ON p.subject_id = s.subject_id JOIN admissions a ON a.hadm_id = s.hadm_id

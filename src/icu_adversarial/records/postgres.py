@@ -43,7 +43,7 @@ def open_database(raw: Path, url: URL, tables: Mapping[str, Table]) -> Iterator[
 
 def _check_type(raw: Path, column: str, found: str, kind: str) -> None:
     if found not in FITTING.get(kind, (found,)):
-        raise InputError(f"{raw}: {column} is of type {found}, no {kind}: load the table with the column types of mimic-code")
+        raise InputError(f"{raw}: {column} is of type {found}, not {kind}: load the table with the column types of mimic-code")
 
 
 def _reader(connection: dbapi.Connection, raw: Path) -> Reader:

@@ -1,10 +1,8 @@
 """How large the raw tables are, and a small copy of them: what a few seconds can tell of a place that takes minutes to read."""
 
-import csv
 import gzip
 import json
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -15,8 +13,8 @@ import pyarrow.parquet as pq
 from adbc_driver_postgresql import dbapi
 
 from icu_adversarial.errors import InputError
-from icu_adversarial.records import duck
 from icu_adversarial.records.database import URL_SUFFIX, Database, open_raw, read_url
+from icu_adversarial.records.raw_files import find_file, header, is_csv, readable, stream
 from icu_adversarial.records.views import Table, column_names, with_views
 
 SNIFFED = 1 << 25  # bytes of a CSV file, from which the rows of a longer one are estimated
@@ -36,8 +34,8 @@ def missing(raw: Path, tables: Mapping[str, Table]) -> dict[str, str]:
     for name, table in tables.items():
         try:
             if file := _csv(raw, name):
-                with _readable(raw, name):
-                    column_names(raw, name, table, duck._header(file))
+                with readable(raw, name):
+                    column_names(raw, name, table, header(file))
             else:
                 with open_raw(raw, {name: table}):
                     pass
@@ -51,7 +49,7 @@ def sizes(raw: Path, tables: Mapping[str, Table]) -> dict[str, Size]:
     found, others = {}, {}
     for name, table in tables.items():
         if file := _csv(raw, name):
-            with _readable(raw, name):
+            with readable(raw, name):
                 found[name] = _lines(file)
         else:
             others[name] = Table(table.columns)
@@ -63,10 +61,8 @@ def sizes(raw: Path, tables: Mapping[str, Table]) -> dict[str, Size]:
 
 def meds_size(raw: Path) -> dict[str, Size]:
     """Rows of a MEDS data set, as one table. Raises InputError for a file that is not Parquet."""
-    try:
+    with readable(raw, "data"):
         return {"data": Size(sum(pq.read_metadata(file).num_rows for file in (raw / "data").rglob("*.parquet")), exact=True)}
-    except (pa.ArrowException, OSError):
-        raise InputError(f"{raw}: a file in data is damaged, or not the Parquet that its name says") from None
 
 
 def copy_sample(raw: Path, tables: Mapping[str, Table], rows_of: Mapping[str, Size], rows: int, folder: Path) -> int:
@@ -76,21 +72,21 @@ def copy_sample(raw: Path, tables: Mapping[str, Table], rows_of: Mapping[str, Si
     for name, table in tables.items():
         long = rows_of[name].rows > rows
         if raw.is_dir() and not long:
-            file = duck._find(raw, name)
+            file = find_file(raw, name)
             (folder / file.name).symlink_to(file.resolve())
         else:
-            with _opened(raw, name, table, rows_of[name].rows, rows) as batches:
-                copied += long * _write_head(folder / f"{name}.parquet", batches, rows)
+            with readable(raw, name), _opened(raw, name, table, rows_of[name].rows, rows) as batches:
+                written = _write_head(folder / f"{name}.parquet", batches, rows)
+            copied += written if long else 0
     return copied
 
 
 def copy_meds_sample(raw: Path, columns: list[str], rows: int, folder: Path) -> int:
     """Make `folder` a MEDS data set with the first `rows` rows of that in `raw`, which keeps the rows of a subject together. Return `rows`."""
     (folder / "data").mkdir()
-    data = pyarrow.dataset.dataset(sorted(map(str, (raw / "data").rglob("*.parquet"))))
     if (raw / "metadata").is_dir():
         (folder / "metadata").symlink_to((raw / "metadata").resolve())
-    with data.scanner(columns, batch_readahead=1, fragment_readahead=1).to_reader() as batches:
+    with readable(raw, "data"), _in_order(_parquet((raw / "data").rglob("*.parquet")), columns) as batches:
         return _write_head(folder / "data" / "0.parquet", batches, rows)
 
 
@@ -113,32 +109,42 @@ def is_server(raw: Path) -> bool:
 
 @contextmanager
 def _opened(raw: Path, name: str, table: Table, whole: int, rows: int) -> Iterator[pa.RecordBatchReader]:
+    """Batches that begin with the sample."""
     if file := _csv(raw, name):
-        with duck._stream(file, list(column_names(raw, name, table, duck._header(file)).values())) as batches:
+        with stream(file, list(column_names(raw, name, table, header(file)).values())) as batches:
             yield batches
-        return
-    with open_raw(raw, {name: Table(table.columns)}) as database:
-        sql = with_views(database.views, f"SELECT * FROM {name} LIMIT {rows}")
-        if is_server(raw) and whole > rows and not _is_view(database, name):
-            sql = _pages(database, name, 10 * rows / whole)  # a tenth: a disk is slow to find scattered pages
-        with database.reader(sql) as batches:
+    elif raw.is_dir():
+        file = find_file(raw, name)
+        data = _parquet(file.glob("*.parquet") if file.is_dir() else [file])
+        with _in_order(data, list(column_names(raw, name, table, data.schema.names).values())) as batches:
             yield batches
+    else:
+        with open_raw(raw, {name: Table(table.columns)}) as database, database.reader(_sample_query(raw, database, name, whole, rows)) as batches:
+            yield batches
+
+
+def _sample_query(raw: Path, database: Database, name: str, whole: int, rows: int) -> str:
+    if _is_view(database, name):
+        return f"{database.views[name]} LIMIT {rows}"
+    if not is_server(raw):
+        return f"{database.views[name]} WHERE rowid < {rows}"  # LIMIT would take those that a thread finds first
+    return _pages(database, name, 10 * rows / whole) if whole > rows else database.views[name]  # a tenth: a disk is slow to find scattered pages
+
+
+def _parquet(files: Iterable[Path]) -> pyarrow.dataset.Dataset:
+    return pyarrow.dataset.dataset(sorted(map(str, files)))
+
+
+def _in_order(data: pyarrow.dataset.Dataset, columns: list[str]) -> pa.RecordBatchReader:
+    return data.scanner(columns, batch_readahead=1, fragment_readahead=1).to_reader()
 
 
 def _csv(raw: Path, name: str) -> Path | None:
     """The CSV file of the table, if it is one."""
     if not raw.is_dir():
         return None
-    file = duck._find(raw, name)
-    return file if duck._is_csv(file) else None
-
-
-@contextmanager
-def _readable(raw: Path, name: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, EOFError, zlib.error, csv.Error, StopIteration):
-        raise InputError(f"{raw}: {name.upper()} cannot be read: it is damaged, or not what its name says") from None
+    file = find_file(raw, name)
+    return file if is_csv(file) else None
 
 
 def _lines(file: Path) -> Size:

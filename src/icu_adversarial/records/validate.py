@@ -20,8 +20,9 @@ from icu_adversarial.records.sample import Size, copy_meds_sample, copy_sample, 
 from icu_adversarial.records.sources import Records, read
 from icu_adversarial.records.views import Table
 
-ROWS = 1_000_000  # longer tables are sampled
+ROWS = 2_000_000  # longer tables are sampled
 READERS = {"mimiciii": "mimic3", "mimiciv": "mimic4", "eicu": "eicu", "synthetic": "mimic3"}  # those that read tables
+SOURCES = tuple(source for source in LABELS if source != "synthetic")  # that one has its place
 LABORATORY = np.array([m.items[0].table == "labevents" for m in MEASUREMENTS])
 
 
@@ -44,8 +45,8 @@ def validate(raw: Path, source: str | None, window_hours: int, code_map: Path, r
     """
     if not raw.exists():
         raise InputError(f"{raw} is missing: give a folder, a DuckDB file (.duckdb, .db) or a .url file")
-    if source not in (None, *LABELS):
-        raise InputError(f"--source: {source} is none of {', '.join(LABELS)}")
+    if source not in (None, *SOURCES):
+        raise InputError(f"--source: {source} is none of {', '.join(SOURCES)}")
     source, reasons = (source, missing(raw, _tables(source))) if source else recognise(raw)
     yield f"{raw}: {LABELS[source]}, extract.source {source}"
     rows_of = meds_size(raw) if source == "meds" else sizes(raw, {n: table for n, table in _tables(source).items() if n not in reasons})
@@ -89,7 +90,7 @@ def _extract(raw: Path, source: str, window_hours: int, code_map: Path, rows_of:
         seconds = time.perf_counter() - started
     if not long:
         return Extracted(records.stays, seen, "", seconds, seconds)
-    factor = sum(long.values()) / in_sample
+    factor = sum(long.values()) / max(in_sample, 1)
     part = "random pages of" if is_server(raw) else f"the first {rows:,} rows of"
     whole_seconds = factor * seconds - (factor - 1) * (stays_read - copied)  # the stays were read whole
     return Extracted(records.stays, seen, f"in a sample ({part} {', '.join(long)}): ", seconds, whole_seconds)

@@ -24,7 +24,7 @@ class Table(NamedTuple):
     """What is read of a raw table.
 
     columns: name in lower case → SQL type: BIGINT, INTEGER, DOUBLE PRECISION, VARCHAR or TIMESTAMP, which DuckDB and PostgreSQL share.
-    keep: a column and the values of it that matter. The view holds no other rows, and a large file is filtered while it streams.
+    keep: a column and the values of it that matter: rows with others may be left out, as a CSV file that streams by leaves them out.
     """
 
     columns: Mapping[str, str]
@@ -65,18 +65,25 @@ def column_names(raw: Path, name: str, table: Table, found: Iterable[str]) -> di
     """How each column of `table` is written among `found`. Raises InputError for those that are missing."""
     written = {column.lower(): column for column in found}
     if missing := [column for column in table.columns if column not in written]:
-        raise InputError(f"{raw}: {name.upper()} lacks the columns {', '.join(missing)}: found {', '.join(sorted(written))}")
+        headed = len(missing) < len(table.columns)  # else the first line of a CSV file may be a patient's row
+        raise InputError(
+            f"{raw}: {name.upper()} lacks the columns {', '.join(missing)}: found {', '.join(sorted(written)) if headed else 'none of its columns'}"
+        )
     return {column: written[column] for column in table.columns}
 
 
 def typed(table: Table, relation: str, names: Mapping[str, str]) -> str:
-    """SELECT of the rows and columns of `table` from `relation`, which writes them as in `names`."""
+    """SELECT of the columns of `table` from `relation`, which writes them as in `names`."""
     columns = ", ".join(f"CAST({quoted(names[column])} AS {kind}) AS {column}" for column, kind in table.columns.items())
+    return f"SELECT {columns} FROM {relation}"
+
+
+def kept(table: Table, names: Mapping[str, str]) -> str:
+    """WHERE clause of the rows that `table` keeps."""
     if table.keep is None:
-        return f"SELECT {columns} FROM {relation}"
+        return ""
     column, values = table.keep
-    literals = ", ".join(str(value) if isinstance(value, int) else literal(value) for value in values)
-    return f"SELECT {columns} FROM {relation} WHERE {quoted(names[column])} IN ({literals})"
+    return f" WHERE {quoted(names[column])} IN ({', '.join(str(value) if isinstance(value, int) else literal(value) for value in values)})"
 
 
 def with_views(views: Mapping[str, str], sql: str) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 from icu_adversarial.analysis import figures
 from icu_adversarial.analysis.report import report, summary, warning
 from icu_adversarial.analysis.susceptibility import susceptibility
-from icu_adversarial.features.scaling import Scaler
+from icu_adversarial.features.scaling import Scaler, widest
 from icu_adversarial.files import atomic, read_array, read_json, write_csv, write_json
 from icu_adversarial.measurements import M
 from icu_adversarial.params import Params
@@ -49,5 +49,6 @@ def run(params: Params, objective: str) -> None:
 
 def _patients(chosen: pd.DataFrame, perturbations: pd.DataFrame, cohort: pd.DataFrame, hours: range) -> pd.DataFrame:
     rows = pd.Index(cohort.stay_id).get_indexer(chosen.stay_id)
-    scalers = {int(fold): Scaler.load(MODELS / f"fold_{fold}" / "scaler.json") for fold in chosen.fold.unique()}
+    scalers = {int(folder.name.removeprefix("fold_")): Scaler.load(folder / "scaler.json") for folder in sorted(MODELS.glob("fold_*"))}
+    scalers[-1] = widest(list(scalers.values()))  # of the ensemble
     return figures.patients(chosen, perturbations, read_array(GRID)[rows], hours, scalers)

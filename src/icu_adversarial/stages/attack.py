@@ -1,21 +1,24 @@
-"""attack: every chosen stay by the model that never saw its subject, with the hyperparameters of tune_attack."""
+"""attack: every chosen stay by a model that never saw its subject, with the hyperparameters of tune_attack."""
 
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from icu_adversarial import paths
 from icu_adversarial.attack import sanity
+from icu_adversarial.attack.ensemble import ENSEMBLE, Ensemble, EnsembleScaling
 from icu_adversarial.attack.loop import DIRECTIONS, TASK, Task, Victim, attack_cohort, choose_stays, make_tasks
 from icu_adversarial.attack.methods import METHODS, method_for
 from icu_adversarial.attack.quality import score, summarise
+from icu_adversarial.attack.transfer import transfer
 from icu_adversarial.features.scaling import Scaler
-from icu_adversarial.files import read_array, read_json, write_json
+from icu_adversarial.files import read_array, read_json, write_csv, write_json
 from icu_adversarial.measurements import M
 from icu_adversarial.model.networks import load_model
 from icu_adversarial.params import Params
@@ -29,34 +32,53 @@ def run(params: Params, objective: str) -> None:
     best = paths.TUNE_ATTACK / objective / "best.json"
     attack = partial(METHODS[method], **read_json(best)["hyperparameters"], iterations=settings.iterations)
     predictions = read_table(paths.PREDICTIONS, PREDICTIONS)
-    chosen = choose_stays(predictions, max_stays=settings.max_stays, attack_misclassified=settings.attack_misclassified, seed=settings.seed)
+    limits = settings.model_dump(include={"max_stays", "attack_misclassified", "seed"})
+    chosen = choose_stays(predictions, **limits, split="test" if settings.target == "ensemble" else "oof")
 
     choices = json.dumps([objective, settings.model_dump(), params.bin_hours])
-    state = paths.state("attack", study_key(choices, best, paths.PREDICTIONS, paths.COHORT, paths.GRID, *model_files(chosen)))
+    state = paths.state("attack", study_key(choices, best, paths.PREDICTIONS, paths.COHORT, paths.GRID, *model_files()))
     blocks = attack_cohort(chosen, read_tasks, attack, params.bin_hours, state)
     folder = paths.ATTACK / objective
     for name, schema, column in (("examples", EXAMPLES, 0), ("perturbations", PERTURBATIONS, 1)):
         write_batches(folder / f"{name}.parquet", (batch for files in blocks for batch in read_batches(files[column], schema)), schema)
 
-    numbers = metrics(read_table(folder / "examples.parquet", EXAMPLES), objective, len(params.hours) * M, params.tune_attack.max_perts)
+    metrics_folder = paths.METRICS / "attack" / objective
+    shares = transfer(chosen, blocks, read_tasks, read_victims([ENSEMBLE]) | read_victims(member_folds()), params.bin_hours)
+    write_csv(metrics_folder / "plots" / "transfer.csv", shares.assign(source=params.extract.label, objective=objective))
     warnings = sanity.check(read_tasks(chosen.groupby("fold").head(sanity.STAYS)), attack, settings.seed)
     for warning in warnings:
         print(f"warning: {objective}: {warning}", file=sys.stderr)
-    about = {"source": params.extract.label, "method": method, "warnings": warnings}
-    write_json(paths.METRICS / "attack" / objective / "metrics.json", about | numbers)
+    numbers = metrics(read_table(folder / "examples.parquet", EXAMPLES), objective, len(params.hours) * M, params.tune_attack.max_perts)
+    write_json(metrics_folder / "metrics.json", {"source": params.extract.label, "method": method, "warnings": warnings} | numbers)
     shutil.rmtree(state, ignore_errors=True)
 
 
 def read_tasks(chosen: pd.DataFrame, size: int = TASK) -> Iterator[Task]:
     """The chosen stays with the models and scalers of their folds, in tasks of at most `size` stays of one fold."""
-    folders = {fold: paths.MODELS / f"fold_{fold}" for fold in sorted(set(chosen["fold"]))}
-    victims = {fold: Victim(load_model(folder), Scaler.load(folder / "scaler.json")) for fold, folder in folders.items()}
+    victims = read_victims(sorted(set(chosen["fold"])))
     return make_tasks(chosen, read_table(paths.COHORT, COHORT)["stay_id"].to_numpy(), read_array(paths.GRID), victims, size)
 
 
-def model_files(chosen: pd.DataFrame) -> list[Path]:
-    """All files of the models that attack these stays."""
-    return sorted(file for fold in sorted(set(chosen["fold"])) for file in (paths.MODELS / f"fold_{fold}").iterdir())
+def read_victims(folds: Iterable[int]) -> dict[int, Victim]:
+    """Models and scalers of some folds, on the GPU if there is one; ENSEMBLE is all of them together."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    victims = {}
+    for fold in folds:
+        folders = [paths.MODELS / f"fold_{k}" for k in (member_folds() if fold == ENSEMBLE else [fold])]
+        models, scalers = [load_model(f) for f in folders], [Scaler.load(f / "scaler.json") for f in folders]
+        scaling = EnsembleScaling(scalers)
+        victims[fold] = Victim(Ensemble(models, scaling).eval().to(device), scaling) if fold == ENSEMBLE else Victim(models[0].to(device), scalers[0])
+    return victims
+
+
+def member_folds() -> list[int]:
+    """The folds that have a model."""
+    return sorted(int(folder.name.removeprefix("fold_")) for folder in paths.MODELS.glob("fold_*"))
+
+
+def model_files() -> list[Path]:
+    """All files of all models."""
+    return sorted(file for folder in paths.MODELS.glob("fold_*") for file in folder.iterdir())
 
 
 def metrics(examples: pd.DataFrame, objective: str, cells: int, max_perts: int) -> dict[str, object]:

@@ -61,7 +61,7 @@ def run(params: Params, objective: str) -> None:
         "objective": objective,
         method: space.model_dump(),
     }  # of a study that grows, trials stay
-    key = study_key(json.dumps(choices), paths.PREDICTIONS, paths.COHORT, paths.GRID, *model_files(chosen))
+    key = study_key(json.dumps(choices), paths.PREDICTIONS, paths.COHORT, paths.GRID, *model_files())
     trials = run_study(
         evaluate,
         space,

@@ -1,0 +1,222 @@
+"""Attacks of other projects and of this one behind one signature, with counted passes, and the check that every result must pass.
+
+The other projects' attacks take flat inputs in [0, 1] of which every cell may move: they get the movable cells alone, (n, cells); all other inputs of
+the network are put in by `Cells`. They are installed in an environment of their own: see peers.txt.
+"""
+
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from attack_victims import Group
+from torch import Tensor, nn
+
+from icu_adversarial.attack.methods import METHODS
+from icu_adversarial.attack.quality import NONZERO
+from icu_adversarial.files import read_json, write_json
+from icu_adversarial.measurements import M
+
+VISIBLE = 1e-3  # L0 is counted above NONZERO and above this: equal numbers mean exact zeros
+INPUTS = 128  # stays in one call
+PRIOR_GRID = [(rate, share) for rate in (0.003, 0.01, 0.03) for share in (0.03, 0.1, 0.3)]  # learning rate, penalty as a share of it
+TUNING_ITERATIONS = 200
+
+
+class Counter(nn.Module):
+    """A network that counts the samples that went forward and backward."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network, self.forwards, self.backwards = network, 0, 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.network(x)
+        self.forwards += len(x)
+        if logits.requires_grad:
+            logits.register_hook(self._count)
+        return logits
+
+    def _count(self, gradient: Tensor) -> None:
+        self.backwards += len(gradient)
+
+
+class Cells(nn.Module):
+    """The network as a function of the movable cells: (n, cells) -> logits (n, 2), row i with the other inputs of stay i.
+
+    With one cell more, the last one holds the number of the stay divided by 4096, for attacks that put samples together anew; its gradient is zero.
+    """
+
+    def __init__(self, network: nn.Module, group: Group) -> None:
+        super().__init__()
+        self.network, self.x = network, group.x
+        movable = (group.lower < group.upper).all(0)
+        self.cell = torch.cat([movable, movable.new_zeros(len(movable), group.x.shape[2] - M)], 1).flatten().nonzero()[:, 0]
+
+    def inputs(self, numbered: bool = False) -> Tensor:
+        z = self.x.flatten(1)[:, self.cell]
+        return torch.cat([z, torch.arange(len(z))[:, None] / 4096], 1) if numbered else z
+
+    def forward(self, z: Tensor) -> Tensor:
+        rows = torch.arange(len(self.x)) if z.shape[1] == len(self.cell) else (z[:, -1].detach() * 4096).long()
+        return self.network(self.full(z[:, : len(self.cell)], self.x[rows]))
+
+    def full(self, z: Tensor, x: Tensor) -> Tensor:
+        """x (n, T, C) with the movable cells from z."""
+        return x.flatten(1).index_copy(1, self.cell, z).view_as(x)
+
+
+Attack = Callable[[nn.Module, Group], Tensor]  # (network, stays) -> the first 19 channels of the attacked inputs, (n, T, 19)
+
+
+class Method(NamedTuple):
+    """settings: as a reader would set them. stays: at most; for slow ones."""
+
+    project: str
+    settings: str
+    attack: Attack
+    stays: int = 10**6
+
+
+def ours(name: str, **settings: Any) -> Attack:
+    def attack(network: nn.Module, group: Group) -> Tensor:
+        result = METHODS[name](network, group.x, group.y, lower=group.lower, upper=group.upper, **settings)
+        return group.x[..., :M] + result.best.perturbation
+
+    return attack
+
+
+def peer(attack: Callable[[Cells, Tensor, Tensor], Tensor], numbered: bool = False) -> Attack:
+    """attack: (network of the cells, z, y) -> attacked z."""
+
+    def on_cells(network: nn.Module, group: Group) -> Tensor:
+        cells = Cells(network, group)
+        z = attack(cells, cells.inputs(numbered), group.y)[:, : len(cells.cell)]
+        return cells.full(z.detach().float(), group.x)[..., :M]
+
+    return on_cells
+
+
+def adv_lib(name: str, **settings: Any) -> Callable[[Cells, Tensor, Tensor], Tensor]:
+    def attack(cells: Cells, z: Tensor, y: Tensor) -> Tensor:
+        sys.modules.setdefault("visdom", ModuleType("visdom"))  # both imported on the way, neither used by these attacks
+        torchvision = sys.modules.setdefault("torchvision", ModuleType("torchvision"))
+        vars(torchvision).setdefault("models", None)
+        import adv_lib.attacks
+
+        return getattr(adv_lib.attacks, name)(cells, z, y, **settings)
+
+    return attack
+
+
+def foolbox(name: str, **settings: Any) -> Callable[[Cells, Tensor, Tensor], Tensor]:
+    def attack(cells: Cells, z: Tensor, y: Tensor) -> Tensor:
+        import foolbox as fb
+
+        model = fb.PyTorchModel(cells.eval(), bounds=(0, 1), device="cpu")
+        options = {"starting_points": starting_points(cells, z, y)} if "BrendelBethge" in name else {}
+        return getattr(fb.attacks, name)(**settings).run(model, z, fb.criteria.Misclassification(y), **options)
+
+    return attack
+
+
+def starting_points(cells: Cells, z: Tensor, y: Tensor, tries: int = 64) -> Tensor:
+    """For an attack that starts from an input of the other class: the values of another stay that make it one; else the corner of the box
+    where each cell lowers the margin to first order, whatever that does."""
+    w = z.clone().requires_grad_()
+    sign = 1 - 2 * y[:, None].float()
+    (gradient,) = torch.autograd.grad((cells(w) * torch.cat([sign, -sign], 1)).sum(), w)
+    start = torch.where(gradient < 0, 1.0, 0.0)
+    with torch.no_grad():
+        for shift in range(1, tries):
+            other = z.roll(shift, 0)
+            flips = cells(other).argmax(1) != y
+            start = torch.where(flips[:, None], other, start)
+    return start
+
+
+def art_elastic_net(cells: Cells, z: Tensor, y: Tensor) -> Tensor:
+    from art.attacks.evasion import ElasticNet
+    from art.estimators.classification import PyTorchClassifier
+
+    classifier = PyTorchClassifier(
+        cells.eval(), loss=nn.CrossEntropyLoss(), input_shape=(z.shape[1],), nb_classes=2, clip_values=(0, 1), device_type="cpu"
+    )
+    attack = ElasticNet(classifier, max_iter=100, decision_rule="L1", batch_size=len(z), verbose=False)
+    return torch.from_numpy(attack.generate(z.numpy(), y.numpy()))
+
+
+PEERS = {
+    "FAB-L1": Method("adv-lib", "150 iterations", peer(adv_lib("fab", norm=1, n_iter=150))),
+    "VFGA": Method("adv-lib", "10 samples", peer(adv_lib("vfga", targeted=False), numbered=True)),
+    "sigma-zero": Method("adv-lib", "1,000 steps", peer(adv_lib("sigma_zero", num_steps=1000))),
+    "FMN-L0": Method("adv-lib", "300 steps", peer(adv_lib("fmn", norm=0, steps=300))),
+    "FMN-L1": Method("adv-lib", "300 steps", peer(adv_lib("fmn", norm=1, steps=300))),
+    "PDPGD-L1": Method("adv-lib", "300 steps", peer(adv_lib("pdpgd", norm=1, num_steps=300))),
+    "EAD": Method("foolbox", "9 x 100 steps, L1 rule", peer(foolbox("EADAttack", binary_search_steps=9, steps=100, decision_rule="L1"))),
+    "foolbox FMN-L0": Method("foolbox", "300 steps", peer(foolbox("L0FMNAttack", steps=300))),
+    "foolbox FMN-L1": Method("foolbox", "300 steps", peer(foolbox("L1FMNAttack", steps=300))),
+    "Brendel-Bethge-L0": Method("foolbox", "100 steps", peer(foolbox("L0BrendelBethgeAttack", steps=100)), stays=64),
+    "ElasticNet": Method("ART", "9 x 100 iterations, L1 rule", peer(art_elastic_net), stays=64),
+}
+OURS = {
+    "l1": Method("ours", "defaults, 100 iterations", ours("l1", iterations=100)),
+    "l0": Method("ours", "defaults, 100 iterations", ours("l0", iterations=100)),
+}
+SUN = Method("ours", "25 penalties x 100 iterations", ours("sun", iterations=100))
+
+
+def prior(hyperparameters: dict[str, Any], iterations: int) -> Method:
+    settings = ", ".join(f"{name} {value}" for name, value in hyperparameters.items())
+    return Method("ours", f"{iterations:,} iterations, {settings}", ours("prior", iterations=iterations, **hyperparameters))
+
+
+class Checked(NamedTuple):
+    """Per stay. forwards, backwards: passes, the mean over the call."""
+
+    success: np.ndarray
+    l1: np.ndarray
+    l0: np.ndarray
+    l0_visible: np.ndarray
+    forwards: float
+    backwards: float
+
+
+def run(method: Method, group: Group) -> Checked:
+    """Attack the stays in one call; what comes back is clamped to the box, and counts where the unmodified network's class is not y."""
+    counter = Counter(group.network)
+    torch.manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of other projects
+        values = method.attack(counter, group)
+    values = values.float().maximum(group.lower).minimum(group.upper)
+    with torch.no_grad():
+        predicted = group.network(torch.cat([values, group.x[..., M:]], 2)).argmax(1)
+    size = (values - group.x[..., :M]).abs().flatten(1).double()
+    l0, visible = ((size > least).sum(1).numpy() for least in (NONZERO, VISIBLE))
+    n = len(group.y)
+    return Checked((predicted != group.y).numpy(), size.sum(1).numpy(), l0, visible, counter.forwards / n, counter.backwards / n)
+
+
+def chunks(groups: Iterable[Group], size: int) -> Iterator[Group]:
+    """The same stays, at most `size` in one group."""
+    for group in groups:
+        for first in range(0, len(group.y), size):
+            yield group.rows(np.arange(first, min(first + size, len(group.y))))
+
+
+def tuned_prior(file: Path, groups: Iterable[Group]) -> Method:
+    """PRIOR's update, 1,000 iterations, with the best of PRIOR_GRID on other stays: most flips, then the smallest median L1 norm. Kept in `file`."""
+    if not file.exists():
+        tuning, trials = list(groups), []
+        for rate, share in PRIOR_GRID:
+            settings = {"optimizer": "adam", "learning_rate": rate, "kappa": 0.0, "penalty": rate * share}
+            results = [run(prior(settings, TUNING_ITERATIONS), group) for group in tuning]
+            success, l1 = (np.concatenate([getattr(result, name) for result in results]) for name in ("success", "l1"))
+            trials.append((success.mean(), -np.median(l1[success]) if success.any() else -np.inf, settings))
+        write_json(file, max(trials, key=lambda trial: trial[:2])[2])
+    return prior(read_json(file), 1000)

@@ -1,0 +1,144 @@
+"""How small and how sparse: our attacks beside adv-lib, foolbox and ART on real stays, everything checked again on the unmodified network.
+
+make peers                                                                   # the environment of the other projects' attacks, once (peers.txt)
+.peers/bin/python benchmarks/attack_quality.py CHALLENGE_FOLDER --work FOLDER    # 512 stays: about 5 hours on one core
+.peers/bin/python benchmarks/attack_quality.py CHALLENGE_FOLDER --stays 64 --methods l1 l0 FAB-L1 VFGA    # a small table
+
+Two networks are trained on the way. The results of others go to FOLDER after every batch: a run that was stopped goes on, and a larger --stays adds
+to what is there; ours are always attacked anew. What a method is compared with, per stay, is the best that any method found. ElasticNet and
+Brendel-Bethge are slow, and get 64 of the stays. Passes include the samples that our attacks repeat to fill a batch of fewer than 32.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"  # as src/run.py does, before torch is imported
+
+import numpy as np
+import pandas as pd
+from attack_peers import INPUTS, OURS, PEERS, SUN, Method, chunks, run, tuned_prior
+from attack_victims import RECIPES, choose, groups, predictions, prepare, train
+
+from icu_adversarial.attack.loop import choose_stays
+from icu_adversarial.processes import prepare_worker
+
+METHODS = (*OURS, *PEERS, "prior", "sun")
+
+
+def attack(method: Method, file: Path, models: Path, predicted: pd.DataFrame, stay_ids: np.ndarray) -> pd.DataFrame:
+    """One row per stay; those that `file` holds are not attacked again."""
+    done = pd.read_parquet(file) if file.exists() else pd.DataFrame({"stay_id": np.array([], np.int64)})
+    missing = stay_ids[~np.isin(stay_ids, done["stay_id"])]
+    for group in chunks(groups(models, predicted, missing), INPUTS):
+        rows = pd.DataFrame({"stay_id": group.stay_id, "y": group.y.numpy(), **run(method, group)._asdict()})
+        done = pd.concat([done, rows], ignore_index=True)
+        done.to_parquet(file)
+    return done[done["stay_id"].isin(stay_ids)].set_index("stay_id").sort_index()
+
+
+def report(results: dict[str, pd.DataFrame], methods: dict[str, Method]) -> None:
+    """The table of a victim, then the bars of our attacks."""
+    norms = {norm: pd.DataFrame({name: r[norm].where(r["success"], np.inf) for name, r in results.items()}) for norm in ("l1", "l0")}
+    share = {"l1": shares_near_best(norms["l1"], 1.01), "l0": shares_near_best(norms["l0"], 1)}
+    rows = []
+    for name, r in results.items():
+        found = r[r["success"]]
+        norms_found = {f"{norm} {kind}": getattr(found[norm], kind)() for norm in ("l1", "l0") for kind in ("median", "mean")}
+        passes = {"forward": r["forwards"].mean(), "back": r["backwards"].mean()}
+        best = {f"best {norm}": f"{share[norm][name]:.1%}" for norm in ("l1", "l0")}
+        row = {"method": name, "project": methods[name].project, "stays": len(r), "success": r["success"].mean(), **norms_found}
+        rows.append(row | {"above 1e-3": found["l0_visible"].mean()} | passes | best | {"settings": methods[name].settings})
+    print(pd.DataFrame(rows).to_string(index=False, float_format="{:.3f}".format))
+    print("Norms over the flipped stays; above 1e-3: mean number of such cells; forward, back: passes per stay; best l1: share of the stays")
+    print("within 1 % of the smallest norm that any method found; best l0: equal to it.")
+    for name in (name for name in OURS if name in results):
+        print(f"{name}:")
+        bars(name, results, norms, share[name][name])
+
+
+def shares_near_best(norm: pd.DataFrame, slack: float) -> dict[str, float]:
+    """Per method (column), of its own stays. norm: inf where not flipped, NaN where not attacked."""
+    near = norm.le(norm.min(axis=1) * slack + 1e-9, axis=0) & np.isfinite(norm)
+    return {name: float(near.loc[norm[name].notna(), name].mean()) for name in norm}
+
+
+def bars(name: str, results: dict[str, pd.DataFrame], norms: dict[str, pd.DataFrame], share: float) -> None:
+    """name: l1 or l0, which is also the norm that it minimises; share: of the stays where it is as good as the best known."""
+    r, others = results[name], [other for other in results if other not in OURS]
+
+    def ratio(norm: str, other: str) -> float:
+        """Of the means over the stays that both flip."""
+        both = np.isfinite(norms[norm][[name, other]]).all(axis=1)
+        return float(norms[norm].loc[both, name].mean() / norms[norm].loc[both, other].mean())
+
+    bar("success", r["success"].mean(), at_least=0.995)
+    if others:
+        lead = min(r.loc[results[other].index, "success"].mean() - results[other]["success"].mean() for other in others)
+        bar("success less that of the best other method, on its stays", lead, at_least=0)
+    bar(f"share of the stays {'within 1 % of' if name == 'l1' else 'equal to'} the best known {name.upper()}", share, at_least=0.97)
+    bar("share of the stays with a cell above 1e-6 but not above 1e-3", (r["l0"] != r["l0_visible"]).mean(), at_most=0)
+    limits = [("l1", "FAB-L1", 1.0)] if name == "l1" else [("l0", "sigma-zero", 0.97), ("l1", "VFGA", 1.0)]
+    for norm, other, most in limits:
+        if other in results:
+            bar(f"mean {norm.upper()} / that of {other}", ratio(norm, other), at_most=most)
+    if name == "l0":
+        flipped = np.isfinite(norms["l0"][name])
+        best = norms["l0"].min(axis=1)[flipped].mean()
+        bar("mean L0 / the best known", norms["l0"].loc[flipped, name].mean() / best, at_most=1.01)
+
+
+def bar(text: str, value: float, *, at_least: float = -np.inf, at_most: float = np.inf) -> None:
+    limit = f"at least {at_least:g}" if np.isfinite(at_least) else f"at most {at_most:g}"
+    print(f"  {text}: {value:.3f} (bar: {limit}): {'yes' if at_least <= value <= at_most else 'NO'}")
+
+
+def attack_all(name: str, models: Path, wanted: Sequence[str], stays: int) -> None:
+    """Attack one victim with the methods, in the order given, and print its table."""
+    predicted = predictions(models)
+    chosen, tuning = choose(predicted, stays)
+    folder = Path("results", name)
+    folder.mkdir(parents=True, exist_ok=True)
+    methods = OURS | PEERS | {"sun": SUN}
+    results = {}
+    for method_name in wanted:
+        if method_name == "prior":
+            methods["prior"] = tuned_prior(folder / "prior.json", groups(models, predicted, tuning))
+        method, file = methods[method_name], folder / f"{method_name}.parquet"
+        if method_name in OURS:
+            file.unlink(missing_ok=True)
+        some = predicted[predicted["stay_id"].isin(chosen)]
+        few = choose_stays(some, max_stays=min(method.stays, stays), attack_misclassified=False, seed=0)["stay_id"].to_numpy()
+        results[method_name] = attack(method, file, models, predicted, few)
+        print(f"  {name}: {method_name} done", file=sys.stderr, flush=True)
+    by_direction = next(iter(results.values()))["y"].value_counts().to_dict()
+    print(f"\n{name}: {len(chosen)} stays, {by_direction.get(0, 0)} survivors and {by_direction.get(1, 0)} deaths")
+    report(results, methods)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("raw", type=Path, help="folder with set-a.tar.gz, set-b.tar.gz and their Outcomes")
+    parser.add_argument("--work", type=Path, help="networks and results; a temporary folder by default")
+    parser.add_argument("--stays", type=int, default=512)
+    parser.add_argument("--victims", nargs="*", choices=RECIPES, default=["default", "rough"])
+    parser.add_argument("--models", type=Path, nargs="*", default=[], help="data/train/models of trained pipelines: further victims")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
+    arguments = parser.parse_args()
+    raw, trained = arguments.raw.resolve(), [models.resolve() for models in arguments.models]
+    prepare_worker()
+    with tempfile.TemporaryDirectory() as temporary:
+        work = (arguments.work or Path(temporary)).resolve()
+        work.mkdir(parents=True, exist_ok=True)
+        os.chdir(work)
+        params = prepare(raw)
+        victims = {name: train(name, params) for name in arguments.victims} | {models.parents[2].name: models for models in trained}
+        for name, models in victims.items():
+            attack_all(name, models, arguments.methods, arguments.stays)
+
+
+if __name__ == "__main__":
+    main()

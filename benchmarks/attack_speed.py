@@ -1,0 +1,157 @@
+"""What an attack costs: ours beside adv-lib's in CPU time and passes, all on the same nn.LSTM and autograd, one thread, interleaved runs.
+
+make peers                                                                    # the environment of adv-lib, once (peers.txt)
+.peers/bin/python benchmarks/attack_speed.py CHALLENGE_FOLDER --work FOLDER       # FOLDER of attack_quality.py: the networks are there already
+.peers/bin/python benchmarks/attack_speed.py CHALLENGE_FOLDER --stays 64 --repeats 1 --skip-prior
+
+Ours attack up to 256 stays in one call, as the pipeline does, the others 128. A pass is one sample forward and backward, of an l0 also forward alone.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"  # as src/run.py does, before torch is imported
+
+import joblib
+from attack_peers import INPUTS, OURS, Checked, Method, adv_lib, chunks, peer, run, tuned_prior
+from attack_victims import RECIPES, Group, choose, groups, predictions, prepare, train
+
+from icu_adversarial.processes import prepare_worker, workers
+
+TASK = 256  # stays of one fold in one call, as in attack.loop
+TIMED = OURS | {
+    "FAB-L1 (50)": Method("adv-lib", "50 iterations", peer(adv_lib("fab", norm=1, n_iter=50))),
+    "FAB-L1 (20)": Method("adv-lib", "20 iterations", peer(adv_lib("fab", norm=1, n_iter=20))),
+    "sigma-zero (100)": Method("adv-lib", "100 steps", peer(adv_lib("sigma_zero", num_steps=100))),
+    "VFGA": Method("adv-lib", "10 samples", peer(adv_lib("vfga", targeted=False), numbered=True)),
+}
+BARS = (("l1", "FAB-L1 (50)", 0.20), ("l1", "FAB-L1 (20)", 0.65), ("l0", "sigma-zero (100)", 0.25), ("l0", "VFGA", 0.70))
+PASSES, FEWER_PASSES, FEWER_CELLS, FLAT, SPEED_UP = 20, 60, 0.6, 1.15, 1.8
+
+
+def attack_all(method: Method, stays: Iterable[Group]) -> tuple[float, list[Checked]]:
+    """CPU seconds, and what was found."""
+    stays = list(stays)
+    begin = time.process_time()
+    found = [run(method, group) for group in stays]
+    return time.process_time() - begin, found
+
+
+def beside_peers(stays: list[Group], repeats: int) -> dict[str, list[Checked]]:
+    """Prints times and ratios of the medians; returns what each method found."""
+    n = sum(len(group.y) for group in stays)
+    times: dict[str, list[float]] = {name: [] for name in TIMED}
+    found = {}
+    for _ in range(repeats):
+        for name, method in TIMED.items():
+            seconds, found[name] = attack_all(method, chunks(stays, TASK if name in OURS else INPUTS))
+            times[name].append(seconds)
+    print(f"{'':18} {'ms per stay':>11} {'forward':>8} {'backward':>8} {'success':>8} {'mean L1':>8} {'mean L0':>8}")
+    for name, results in found.items():
+        numbers = "".join(f" {mean(results, of):8.2f}" for of in ("forwards", "backwards", "success", "l1", "l0"))
+        print(f"{name:18} {1e3 * statistics.median(times[name]) / n:11.2f}{numbers}")
+    for name, other, most in BARS:
+        ratio = statistics.median(a / b for a, b in zip(times[name], times[other], strict=True))
+        print(f"time {name} / {other}: {ratio:.2f} (bar: at most {most})")
+    print(f"passes of l1 per stay: {mean(found['l1'], 'backwards'):.1f} (bar: at most {PASSES})")
+    return found
+
+
+def mean(found: list[Checked], of: str) -> float:
+    """Over all stays, of the norms over those that were flipped."""
+    total = sum(len(result.success) for result in found)
+    if of in ("forwards", "backwards"):
+        return sum(getattr(result, of) * len(result.success) for result in found) / total
+    if of == "success":
+        return sum(result.success.sum() for result in found) / total
+    return sum(getattr(result, of)[result.success].sum() for result in found) / sum(result.success.sum() for result in found)
+
+
+def beside_prior(stays: list[Group], method: Method, found: dict[str, list[Checked]]) -> None:
+    _, theirs = attack_all(method, chunks(stays, INPUTS))
+    print(f"prior: {method.settings}: {mean(theirs, 'backwards'):.0f} passes, success {mean(theirs, 'success'):.3f}, {mean(theirs, 'l0'):.1f} cells")
+    for name in OURS:
+        passes, cells = (mean(theirs, of) / mean(found[name], of) for of in ("backwards", "l0"))
+        print(f"prior / {name}: {passes:.0f} x the passes (bar: at least {FEWER_PASSES}), {name} / prior: {1 / cells:.2f} x the cells", end=" ")
+        print(f"(bar: at most {FEWER_CELLS})")
+
+
+def by_size(stays: list[Group], repeats: int) -> None:
+    """Cost per stay against the stays in one call, and against the number of stays."""
+    n = sum(len(group.y) for group in stays)
+    for name, method in OURS.items():
+        calls = {size: [] for size in (16, 32, 64, 128, 256)}
+        for _ in range(repeats):
+            for size, seconds in calls.items():
+                seconds.append(attack_all(method, chunks(stays, size))[0] / n)
+        cost = {size: 1e3 * statistics.median(seconds) for size, seconds in calls.items()}
+        print(f"{name}, ms per stay by stays in one call: " + ", ".join(f"{size}: {ms:.2f}" for size, ms in cost.items()), end=" ")
+        large = [ms for size, ms in cost.items() if size >= 64]
+        print(f"(64 and more: largest / smallest {max(large) / min(large):.2f}; bar: {FLAT})")
+        total = {part: attack_all(method, chunks([group.rows(slice(0, len(group.y) // part)) for group in stays], TASK))[0] for part in (4, 2, 1)}
+        print(f"{name}, ms per stay by number of stays: " + ", ".join(f"{n // part}: {1e3 * part * s / n:.2f}" for part, s in total.items()))
+
+
+def two_processes(stays: list[Group], repeats: int) -> None:
+    """The same two tasks in one worker and in two, wall time."""
+    halves = list(chunks(stays, TASK))[:2]
+    job = joblib.delayed(run_in_worker)
+    with workers() as parallel:
+        if parallel._effective_n_jobs() < 2 or len(halves) < 2:
+            print("two processes: one core or one task only, left out")
+            return
+        parallel(job(half) for half in halves)  # workers start, torch is imported
+        ratios = []
+        for _ in range(repeats):
+            clock = time.perf_counter()
+            for half in halves:
+                parallel([job(half)])
+            one, clock = time.perf_counter() - clock, time.perf_counter()
+            parallel(job(half) for half in halves)
+            ratios.append(one / (time.perf_counter() - clock))
+    print(f"two processes: {statistics.median(ratios):.2f} x one (bar: at least {SPEED_UP})")
+
+
+def run_in_worker(group: Group) -> float:
+    prepare_worker()
+    return float(run(OURS["l1"], group).l1.sum() + run(OURS["l0"], group).l0.sum())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("raw", type=Path, help="folder with set-a.tar.gz, set-b.tar.gz and their Outcomes")
+    parser.add_argument("--work", type=Path, help="networks, and the hyperparameters of prior; a temporary folder by default")
+    parser.add_argument("--stays", type=int, default=512)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--victims", nargs="+", choices=RECIPES, default=["default", "rough"])
+    parser.add_argument("--skip-prior", action="store_true", help="its 1,000 iterations take longest")
+    arguments = parser.parse_args()
+    raw = arguments.raw.resolve()
+    prepare_worker()
+    with tempfile.TemporaryDirectory() as temporary:
+        work = (arguments.work or Path(temporary)).resolve()
+        work.mkdir(parents=True, exist_ok=True)
+        os.chdir(work)
+        params = prepare(raw)
+        for name in arguments.victims:
+            models = train(name, params)
+            predicted = predictions(models)
+            chosen, tuning = choose(predicted, arguments.stays)
+            stays = list(groups(models, predicted, chosen))
+            print(f"\n{name}: {len(chosen)} stays, medians of {arguments.repeats} interleaved runs")
+            found = beside_peers(stays, arguments.repeats)
+            if not arguments.skip_prior:
+                file = Path("results", name, "prior.json")
+                file.parent.mkdir(parents=True, exist_ok=True)
+                beside_prior(stays, tuned_prior(file, groups(models, predicted, tuning)), found)
+            by_size(stays, arguments.repeats)
+            two_processes(stays, arguments.repeats)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Networks to attack, and real stays that they classify correctly; for attack_quality.py and attack_speed.py.
+
+A victim is two of five folds of PhysioNet Challenge 2012: each stay is attacked by the network that its subject had no part in training.
+"""
+
+import dataclasses
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+
+from icu_adversarial import paths
+from icu_adversarial.attack.loop import choose_stays
+from icu_adversarial.features.scaling import Scaler
+from icu_adversarial.files import read_array
+from icu_adversarial.measurements import M
+from icu_adversarial.model.evaluation import rank_scores
+from icu_adversarial.model.folds import save_fold, train_folds
+from icu_adversarial.model.networks import load_model
+from icu_adversarial.model.training import log_odds, logits, make_fold
+from icu_adversarial.params import Params, load_params
+from icu_adversarial.stages import extract, preprocess
+from icu_adversarial.tables import COHORT, read_table
+
+ROOT = Path(__file__).parents[1]
+FOLDS = (0, 1)
+SEED = 1234
+HYPERPARAMETERS: dict[str, Any] = {
+    "n_lstm": 128, "lstm_activation": "tanh", "dropout": 0.2, "n_fc": 32, "fc_activation": "relu", "optimizer": "adam",
+    "learning_rate": 1e-3, "batch_size": 128,
+}  # fmt: skip
+
+
+class Recipe(NamedTuple):
+    """How the recipe differs from HYPERPARAMETERS and from `features` and `train` in params.yaml; last: keep the last weights, not the best."""
+
+    hyperparameters: dict[str, Any] = {}  # noqa: RUF012 (never changed)
+    features: dict[str, Any] = {}  # noqa: RUF012
+    train: dict[str, Any] = {}  # noqa: RUF012
+    last: bool = False
+
+
+RECIPES = {
+    "default": Recipe(),
+    "rough": Recipe({"dropout": 0.0}, train={"epochs": 50, "evaluate_every": 10, "patience": None}, last=True),  # over-trained
+    "values": Recipe(features={"extra_channels": ()}),
+}
+
+
+class Group(NamedTuple):
+    """The stays of one fold and their network. x: (n, T, C), no NaN. y: (n,). lower, upper: (n, T, 19), the box; equal where a cell is fixed."""
+
+    network: nn.Module
+    fold: int
+    stay_id: np.ndarray
+    x: Tensor
+    y: Tensor
+    lower: Tensor
+    upper: Tensor
+
+    def rows(self, which: np.ndarray) -> "Group":
+        return Group(self.network, self.fold, self.stay_id[which], *(tensor[which] for tensor in self[3:]))
+
+
+def prepare(raw: Path) -> Params:
+    """Run the stages extract and preprocess in the working folder, unless they have. raw: the folder of Challenge 2012."""
+    params = load_params(ROOT / "params.yaml")
+    source = params.extract.model_copy(update={"source": "challenge2012", "raw": raw})
+    params = params.model_copy(update={"extract": source})
+    if not paths.COHORT.exists():
+        extract.run(params)
+        preprocess.run(params)
+    return params
+
+
+def train(name: str, params: Params) -> Path:
+    """Train RECIPES[name] on the cohort in the working folder, unless it has been; returns the folder of the fold models."""
+    recipe, folder = RECIPES[name], Path("victims", name)
+    if folder.exists():
+        return folder
+    cohort, grid = read_table(paths.COHORT, COHORT), read_array(paths.GRID)
+    died, fold = cohort["died"].to_numpy(), cohort["fold"].to_numpy()
+    hyperparameters = HYPERPARAMETERS | recipe.hyperparameters
+    features, options = params.features.model_copy(update=recipe.features), params.train.model_copy(update=recipe.train)
+    training = fold >= 0
+    data, scalers = zip(*(make_fold(grid[training], died[training], fold[training] == k, features) for k in FOLDS), strict=True)
+    checkpoints = Path("checkpoints", name)
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    states = train_folds(data, hyperparameters, options, checkpoints)
+    for k, state, part, scaler in zip(FOLDS, states, data, scalers, strict=True):
+        if recipe.last:
+            state = dataclasses.replace(state, best=state.weights)
+        save_fold(folder / f"fold_{k}", state, part, scaler, hyperparameters)
+        network = load_model(folder / f"fold_{k}")
+        seen, unseen = (rank_scores(y, log_odds(network, x))[0] for x, y in ((part.x_train, part.y_train), (part.x_held_out, part.y_held_out)))
+        print(f"{name}, fold {k}: AUROC {seen:.3f} on its training stays, {unseen:.3f} out of fold", flush=True)
+    return folder
+
+
+def predictions(models: Path) -> pd.DataFrame:
+    """Columns stay_id, split, fold, died, predicted (as in tables.PREDICTIONS) of the out-of-fold stays of FOLDS. models: a folder of fold models;
+    the cohort is that of the working folder, or of the pipeline that the models come from."""
+    cohort, grid = cohort_of(models)
+    parts = []
+    for k in FOLDS:
+        rows = np.flatnonzero(cohort["fold"] == k)
+        network, scaler = load_model(models / f"fold_{k}"), Scaler.load(models / f"fold_{k}" / "scaler.json")
+        predicted = logits(network, scaler.apply(grid[rows])).argmax(1).astype(bool)
+        parts.append(cohort.iloc[rows][["stay_id", "fold", "died"]].assign(split="oof", predicted=predicted))
+    return pd.concat(parts, ignore_index=True)
+
+
+def choose(predicted: pd.DataFrame, stays: int) -> tuple[np.ndarray, np.ndarray]:
+    """The stay_ids to attack, half of each direction where possible, and those of 64 other correctly classified stays to tune on."""
+    chosen = choose_stays(predicted, max_stays=stays, attack_misclassified=False, seed=SEED)["stay_id"].to_numpy()
+    others = predicted[~predicted["stay_id"].isin(chosen)]
+    return chosen, choose_stays(others, max_stays=64, attack_misclassified=False, seed=SEED)["stay_id"].to_numpy()
+
+
+def groups(models: Path, predicted: pd.DataFrame, stay_ids: np.ndarray) -> Iterator[Group]:
+    """The stays by fold, as tensors."""
+    cohort, grid = cohort_of(models)
+    y = predicted.set_index("stay_id")["predicted"].astype(int)
+    for k in FOLDS:
+        rows = np.flatnonzero((cohort["fold"] == k) & cohort["stay_id"].isin(stay_ids))
+        ids = cohort["stay_id"].to_numpy()[rows]
+        scaler = Scaler.load(models / f"fold_{k}" / "scaler.json")
+        x = torch.from_numpy(scaler.apply(grid[rows]))
+        movable = torch.from_numpy(scaler.perturbable) & x[..., :M].isfinite()
+        x = x.nan_to_num()
+        box = (torch.where(movable, bound, x[..., :M]) for bound in (0.0, 1.0))
+        yield Group(load_model(models / f"fold_{k}"), k, ids, x, torch.tensor(y[ids].to_numpy()), *box)
+
+
+def cohort_of(models: Path) -> tuple[pd.DataFrame, np.ndarray]:
+    """The cohort and grid of a pipeline's data/train/models, or of the working folder."""
+    data = models.parents[2] if models.name == "models" else Path()
+    return read_table(data / paths.COHORT, COHORT), read_array(data / paths.GRID)
