@@ -294,7 +294,7 @@ def test_a_stage_of_another_checkout_is_refused(reproduced: Path, clone: Clone) 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (("extract.source=mimiciii", "extract.raw=/nowhere"), "extract.raw: /nowhere is not a folder"),
+        (("extract.source=mimiciii", "extract.raw=/nowhere"), "/nowhere is not a folder with the raw tables"),
         (("preprocess.min_observed_cells=900",), "preprocess: the cohort has 0 stays"),
         (("split.test_groups=[nowhere]",), "split.test_groups: nowhere not among the source groups of the cohort: carevue, metavision"),
         (("split.folds=100",), "100 folds need 100 subjects of each outcome"),

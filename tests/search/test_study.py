@@ -11,12 +11,21 @@ import optuna
 import pytest
 
 from icu_adversarial.errors import InputError
-from icu_adversarial.params import AttackSpace, IntRange, Params, Range
+from icu_adversarial.params import Block, IntRange, Params, Range
 from icu_adversarial.search.space import decode, suggest
 from icu_adversarial.search.study import best_trial, run_study, study_key, write_study
 from icu_adversarial.search.tables import figure_tables, trials_table
 
-SPACE = AttackSpace(
+
+class Space(Block):
+    kappa: Range
+    penalty: Range
+    learning_rate: Range
+    log2_batch_size: IntRange
+    optimizer: tuple[str, ...]
+
+
+SPACE = Space(
     kappa=Range(low=0, high=2),
     penalty=Range(low=1e-7, high=1, log=True),
     learning_rate=Range(low=0.1, high=0.1),
