@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 READY := .venv/.ready
 
-.PHONY: setup repro test check lock clean
+.PHONY: setup repro test check lock peers clean
 setup: $(READY)  ## the environment in .venv, and the page that shows plots without a network
 
 $(READY): requirements.lock
@@ -28,5 +28,10 @@ lock:  ## requirements.lock from pyproject.toml, with what its packages pull in
 	.lock/bin/pip freeze | sed -E '/^nvidia-ml-py/b; /^(nvidia|cuda|triton)/d; s/^torch==([0-9.]+).*/torch==\1/' > requirements.lock
 	rm -rf .lock
 
+peers:  ## in .peers: the public attacks that benchmarks/attack_quality.py and attack_speed.py compare with
+	$(PYTHON) -m venv .peers
+	.peers/bin/pip install --quiet --disable-pip-version-check -r requirements.lock
+	.peers/bin/pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/peers.txt
+
 clean:  ## everything but the data
-	rm -rf .venv .lock dvc_plots
+	rm -rf .venv .lock .peers dvc_plots

@@ -19,6 +19,7 @@ LONG = 0.05  # share of the first margin that a long step promises to remove
 SMALLEST_RADIUS = 1e-4
 PENALTY = 2.5  # a margin above zero counts this many times its price, in the merit of a point
 IMPROVEMENT = 1e-3  # smallest relative decrease worth another pass
+UNFLIPPED = 3  # a sample that has no example yet is given this many times the patience
 VISIBLE = 1e-3  # a smaller change of a cell is dropped where the prediction stays flipped
 
 
@@ -84,7 +85,7 @@ def l1(
         s = s._replace(P=without_dust(Q), predicted=predicted, before=margin, price=price, iteration=s.iteration + 1)
 
         converged = better & (s.P.abs().sum(1) > norm * (1 - IMPROVEMENT))
-        ended = converged | (s.stalled >= patience)
+        ended = converged | (s.stalled >= torch.where(s.best_l1.isfinite(), patience, UNFLIPPED * patience))
         if start is None:
             again = ended & s.bent & ~s.restarted & s.best_l1.isfinite()
             s = _restart(s, again, best.perturbation[rows].flatten(1) / 2, radius)

@@ -1,6 +1,7 @@
 """What MIMIC-III and MIMIC-IV share: which events belong to a stay, and what is refused."""
 
 from collections.abc import Iterator
+from math import nextafter
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +20,7 @@ HOURS = "CAST(EXTRACT(EPOCH FROM ({} - intime)) AS DOUBLE PRECISION) / 3600.0"  
 # An event belongs to every stay of its subject whose window contains its time, unless it names another admission or ICU stay.
 # The hour is rounded to float32 before it is compared with the window's end.
 EVENTS_QUERY = f"""
-WITH {{stays}}, items(itemid, rank, above, below, below_counts, fahrenheit) AS (VALUES {{items}}),
+WITH {{stays}}, items(itemid, rank, above, at_most, fahrenheit) AS (VALUES {{items}}),
 charted(subject_id, hadm_id, stay_id, itemid, charttime, valuenum) AS (
   {{charts}}
   UNION ALL
@@ -30,7 +31,7 @@ charted(subject_id, hadm_id, stay_id, itemid, charttime, valuenum) AS (
   FROM charted e JOIN items i ON i.itemid = e.itemid JOIN stays s ON s.subject_id = e.subject_id
   WHERE e.charttime >= s.intime AND e.charttime < s.intime + INTERVAL '{{window_hours}} hours'
     AND (e.hadm_id IS NULL OR e.hadm_id = s.hadm_id) AND (e.stay_id IS NULL OR e.stay_id = s.stay_id)
-    AND e.valuenum > i.above AND (e.valuenum < i.below OR (i.below_counts AND e.valuenum = i.below))
+    AND e.valuenum > i.above AND e.valuenum <= i.at_most
 )
 SELECT stay_id, hour, rank, value FROM events WHERE hour < {{window_hours}} ORDER BY stay_id, hour, rank, value
 """
@@ -73,9 +74,14 @@ def events_query(window_hours: int, measurements: tuple[Measurement, ...], stays
     columns of `charted` from CHARTEVENTS."""
     # No item id stands for one thing in CHARTEVENTS and another in LABEVENTS: ids alone tell the items apart.
     rows = ", ".join(
-        f"({itemid}, {RANKS[m.name]}, CAST({i.above} AS DOUBLE PRECISION), CAST({i.below} AS DOUBLE PRECISION), {i.below_counts}, {i.fahrenheit})"
+        f"({itemid}, {RANKS[m.name]}, {_double(i.above)}, {_double(i.below if i.below_counts else nextafter(i.below, 0))}, {i.fahrenheit})"
         for m in measurements
         for i in m.items
         for itemid in i.itemids
     )
     return EVENTS_QUERY.format(stays=stays, charts=charts, items=rows, window_hours=window_hours)
+
+
+def _double(value: float) -> str:
+    """As text: of a number with a point DuckDB makes a decimal first, which has not all digits of a double."""
+    return f"CAST('{value}' AS DOUBLE PRECISION)"
