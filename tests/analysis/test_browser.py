@@ -36,5 +36,5 @@ def test_every_figure_is_drawn_without_a_network(repository: Any, chromium: str,
     drawn = subprocess.run(browser, check=True, capture_output=True, text=True, timeout=240).stdout
     figures = drawn.split('<svg xmlns="http://www.w3.org/2000/svg"')[1:]
     assert len(figures) == len(repository.specs)
-    assert all(re.search('aria-roledescription="(bar|rect mark|line mark)"', figure) for figure in figures)  # not an empty frame
+    assert all(re.search('aria-roledescription="(bar|rect mark|line mark|point)"', figure) for figure in figures)  # not an empty frame
     assert "vega-error" not in drawn
