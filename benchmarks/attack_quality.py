@@ -12,7 +12,6 @@ Brendel-Bethge are slow, and get 64 of the stays. Passes include the samples tha
 import argparse
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +20,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # as src/run.py does, before torch is impor
 import numpy as np
 import pandas as pd
 from attack_peers import INPUTS, OURS, PEERS, SUN, Method, chunks, run, tuned_prior
-from attack_victims import RECIPES, choose, groups, predictions, prepare, train
+from attack_victims import RECIPES, choose, groups, predictions, train, workplace
 
 from icu_adversarial.attack.loop import choose_stays
 from icu_adversarial.processes import prepare_worker
@@ -128,13 +127,9 @@ def main() -> None:
     parser.add_argument("--models", type=Path, nargs="*", default=[], help="data/train/models of trained pipelines: further victims")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     arguments = parser.parse_args()
-    raw, trained = arguments.raw.resolve(), [models.resolve() for models in arguments.models]
+    trained = [models.resolve() for models in arguments.models]
     prepare_worker()
-    with tempfile.TemporaryDirectory() as temporary:
-        work = (arguments.work or Path(temporary)).resolve()
-        work.mkdir(parents=True, exist_ok=True)
-        os.chdir(work)
-        params = prepare(raw)
+    with workplace(arguments.raw, arguments.work) as params:
         victims = {name: train(name, params) for name in arguments.victims} | {models.parents[2].name: models for models in trained}
         for name, models in victims.items():
             attack_all(name, models, arguments.methods, arguments.stays)

@@ -10,7 +10,6 @@ Ours attack up to 256 stays in one call, as the pipeline does, the others 128. A
 import argparse
 import os
 import statistics
-import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,7 +18,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # as src/run.py does, before torch is impor
 
 import joblib
 from attack_peers import INPUTS, OURS, Checked, Method, adv_lib, chunks, peer, run, tuned_prior
-from attack_victims import RECIPES, Group, choose, groups, predictions, prepare, train
+from attack_victims import RECIPES, Group, choose, groups, predictions, train, workplace
 
 from icu_adversarial.processes import prepare_worker, workers
 
@@ -131,13 +130,8 @@ def main() -> None:
     parser.add_argument("--victims", nargs="+", choices=RECIPES, default=["default", "rough"])
     parser.add_argument("--skip-prior", action="store_true", help="its 1,000 iterations take longest")
     arguments = parser.parse_args()
-    raw = arguments.raw.resolve()
     prepare_worker()
-    with tempfile.TemporaryDirectory() as temporary:
-        work = (arguments.work or Path(temporary)).resolve()
-        work.mkdir(parents=True, exist_ok=True)
-        os.chdir(work)
-        params = prepare(raw)
+    with workplace(arguments.raw, arguments.work) as params:
         for name in arguments.victims:
             models = train(name, params)
             predicted = predictions(models)

@@ -5,7 +5,9 @@ A victim is two of five folds of PhysioNet Challenge 2012: each stay is attacked
 
 import dataclasses
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,6 +69,17 @@ class Group(NamedTuple):
 
     def rows(self, which: np.ndarray) -> "Group":
         return Group(self.network, self.fold, self.stay_id[which], *(tensor[which] for tensor in self[3:]))
+
+
+@contextmanager
+def workplace(raw: Path, work: Path | None) -> Iterator[Params]:
+    """Be in the folder `work`, by default a temporary one, where the records in `raw` are prepared."""
+    raw = raw.resolve()
+    with tempfile.TemporaryDirectory() as temporary:
+        place = work or Path(temporary)
+        place.mkdir(parents=True, exist_ok=True)
+        with chdir(place):
+            yield prepare(raw)
 
 
 def prepare(raw: Path) -> Params:
