@@ -17,12 +17,13 @@ from attack_victims import Group
 from torch import Tensor, nn
 
 from icu_adversarial.attack.methods import METHODS
+from icu_adversarial.attack.oracle import for_attack
 from icu_adversarial.attack.quality import NONZERO
 from icu_adversarial.files import read_json, write_json
 from icu_adversarial.measurements import M
 
 VISIBLE = 1e-3  # L0 is counted above NONZERO and above this: equal numbers mean exact zeros
-INPUTS = 128  # stays in one call
+INPUTS = 1024 if torch.cuda.is_available() else 128  # stays in one call
 PRIOR_GRID = [(rate, share) for rate in (0.003, 0.01, 0.03) for share in (0.03, 0.1, 0.3)]  # learning rate, penalty as a share of it
 TUNING_ITERATIONS = 200
 
@@ -59,10 +60,10 @@ class Cells(nn.Module):
 
     def inputs(self, numbered: bool = False) -> Tensor:
         z = self.x.flatten(1)[:, self.cell]
-        return torch.cat([z, torch.arange(len(z))[:, None] / 4096], 1) if numbered else z
+        return torch.cat([z, torch.arange(len(z), device=z.device)[:, None] / 4096], 1) if numbered else z
 
     def forward(self, z: Tensor) -> Tensor:
-        rows = torch.arange(len(self.x)) if z.shape[1] == len(self.cell) else (z[:, -1].detach() * 4096).long()
+        rows = torch.arange(len(self.x), device=z.device) if z.shape[1] == len(self.cell) else (z[:, -1].detach() * 4096).long()
         return self.network(self.full(z[:, : len(self.cell)], self.x[rows]))
 
     def full(self, z: Tensor, x: Tensor) -> Tensor:
@@ -117,7 +118,7 @@ def foolbox(name: str, **settings: Any) -> Callable[[Cells, Tensor, Tensor], Ten
     def attack(cells: Cells, z: Tensor, y: Tensor) -> Tensor:
         import foolbox as fb
 
-        model = fb.PyTorchModel(cells.eval(), bounds=(0, 1), device="cpu")
+        model = fb.PyTorchModel(cells.eval(), bounds=(0, 1), device=z.device)
         options = {"starting_points": starting_points(cells, z, y)} if "BrendelBethge" in name else {}
         return getattr(fb.attacks, name)(**settings).run(model, z, fb.criteria.Misclassification(y), **options)
 
@@ -144,10 +145,15 @@ def art_elastic_net(cells: Cells, z: Tensor, y: Tensor) -> Tensor:
     from art.estimators.classification import PyTorchClassifier
 
     classifier = PyTorchClassifier(
-        cells.eval(), loss=nn.CrossEntropyLoss(), input_shape=(z.shape[1],), nb_classes=2, clip_values=(0, 1), device_type="cpu"
+        cells.eval(),
+        loss=nn.CrossEntropyLoss(),
+        input_shape=(z.shape[1],),
+        nb_classes=2,
+        clip_values=(0, 1),
+        device_type=z.device.type.replace("cuda", "gpu"),
     )
     attack = ElasticNet(classifier, max_iter=100, decision_rule="L1", batch_size=len(z), verbose=False)
-    return torch.from_numpy(attack.generate(z.numpy(), y.numpy()))
+    return torch.from_numpy(attack.generate(z.cpu().numpy(), y.cpu().numpy())).to(z.device)
 
 
 PEERS = {
@@ -188,7 +194,7 @@ class Checked(NamedTuple):
 
 def run(method: Method, group: Group) -> Checked:
     """Attack the stays in one call; what comes back is clamped to the box, and counts where the unmodified network's class is not y."""
-    counter = Counter(group.network)
+    counter = Counter(for_attack(group.network) if group.x.is_cuda else group.network)  # cuDNN has no backward pass of a network as it is
     torch.manual_seed(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of other projects
@@ -196,10 +202,10 @@ def run(method: Method, group: Group) -> Checked:
     values = values.float().maximum(group.lower).minimum(group.upper)
     with torch.no_grad():
         predicted = group.network(torch.cat([values, group.x[..., M:]], 2)).argmax(1)
-    size = (values - group.x[..., :M]).abs().flatten(1).double()
+    size = (values - group.x[..., :M]).abs().flatten(1).double().cpu()
     l0, visible = ((size > least).sum(1).numpy() for least in (NONZERO, VISIBLE))
     n = len(group.y)
-    return Checked((predicted != group.y).numpy(), size.sum(1).numpy(), l0, visible, counter.forwards / n, counter.backwards / n)
+    return Checked((predicted != group.y).cpu().numpy(), size.sum(1).numpy(), l0, visible, counter.forwards / n, counter.backwards / n)
 
 
 def chunks(groups: Iterable[Group], size: int) -> Iterator[Group]:

@@ -19,6 +19,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # as src/run.py does, before torch is impor
 
 import numpy as np
 import pandas as pd
+import torch
 from attack_peers import INPUTS, OURS, PEERS, SUN, Method, chunks, run, tuned_prior
 from attack_victims import RECIPES, choose, groups, predictions, train, workplace
 
@@ -33,7 +34,7 @@ def attack(method: Method, file: Path, models: Path, predicted: pd.DataFrame, st
     done = pd.read_parquet(file) if file.exists() else pd.DataFrame({"stay_id": np.array([], np.int64)})
     missing = stay_ids[~np.isin(stay_ids, done["stay_id"])]
     for group in chunks(groups(models, predicted, missing), INPUTS):
-        rows = pd.DataFrame({"stay_id": group.stay_id, "y": group.y.numpy(), **run(method, group)._asdict()})
+        rows = pd.DataFrame({"stay_id": group.stay_id, "y": group.y.cpu().numpy(), **run(method, group)._asdict()})
         done = pd.concat([done, rows], ignore_index=True)
         done.to_parquet(file)
     return done[done["stay_id"].isin(stay_ids)].set_index("stay_id").sort_index()
@@ -123,12 +124,13 @@ def main() -> None:
     parser.add_argument("raw", type=Path, help="folder with set-a.tar.gz, set-b.tar.gz and their Outcomes")
     parser.add_argument("--work", type=Path, help="networks and results; a temporary folder by default")
     parser.add_argument("--stays", type=int, default=512)
-    parser.add_argument("--victims", nargs="*", choices=RECIPES, default=["default", "rough"])
+    parser.add_argument("--victims", nargs="*", choices=RECIPES, default=list(RECIPES))
     parser.add_argument("--models", type=Path, nargs="*", default=[], help="data/train/models of trained pipelines: further victims")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     arguments = parser.parse_args()
     trained = [models.resolve() for models in arguments.models]
     prepare_worker()
+    torch.backends.cudnn.allow_tf32 = False  # 10 bits of a margin are too few for anybody's attack
     with workplace(arguments.raw, arguments.work) as params:
         victims = {name: train(name, params) for name in arguments.victims} | {models.parents[2].name: models for models in trained}
         for name, models in victims.items():

@@ -17,6 +17,7 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"  # as src/run.py does, before torch is imported
 
 import joblib
+import torch
 from attack_peers import INPUTS, OURS, Checked, Method, adv_lib, chunks, peer, run, tuned_prior
 from attack_victims import RECIPES, Group, choose, groups, predictions, train, workplace
 
@@ -127,10 +128,11 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="networks, and the hyperparameters of prior; a temporary folder by default")
     parser.add_argument("--stays", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--victims", nargs="+", choices=RECIPES, default=["default", "rough"])
+    parser.add_argument("--victims", nargs="+", choices=RECIPES, default=list(RECIPES))
     parser.add_argument("--skip-prior", action="store_true", help="its 1,000 iterations take longest")
     arguments = parser.parse_args()
     prepare_worker()
+    torch.backends.cudnn.allow_tf32 = False  # 10 bits of a margin are too few for anybody's attack
     with workplace(arguments.raw, arguments.work) as params:
         for name in arguments.victims:
             models = train(name, params)

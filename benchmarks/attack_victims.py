@@ -3,7 +3,6 @@
 A victim is two of five folds of PhysioNet Challenge 2012: each stay is attacked by the network that its subject had no part in training.
 """
 
-import dataclasses
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -25,8 +24,8 @@ from icu_adversarial.files import read_array
 from icu_adversarial.measurements import M
 from icu_adversarial.model.evaluation import rank_scores
 from icu_adversarial.model.folds import save_fold, train_folds
-from icu_adversarial.model.networks import load_model
-from icu_adversarial.model.training import log_odds, logits, make_fold
+from icu_adversarial.model.storage import load_model
+from icu_adversarial.model.training import log_odds, logits, make_fold, training_device
 from icu_adversarial.params import Params, load_params
 from icu_adversarial.stages import extract, preprocess
 from icu_adversarial.tables import COHORT, read_table
@@ -34,30 +33,26 @@ from icu_adversarial.tables import COHORT, read_table
 ROOT = Path(__file__).parents[1]
 FOLDS = (0, 1)
 SEED = 1234
-HYPERPARAMETERS: dict[str, Any] = {
-    "n_lstm": 128, "lstm_activation": "tanh", "dropout": 0.2, "n_fc": 32, "fc_activation": "relu", "optimizer": "adam",
-    "learning_rate": 1e-3, "batch_size": 128,
-}  # fmt: skip
+MASKED = {"extra_channels": ("observed", "hours_since_observed")}
 
 
 class Recipe(NamedTuple):
-    """How the recipe differs from HYPERPARAMETERS and from `features` and `train` in params.yaml; last: keep the last weights, not the best."""
+    """What is changed in `compare.model` and `compare.train` of params.yaml, the literature's recipe."""
 
-    hyperparameters: dict[str, Any] = {}  # noqa: RUF012 (never changed)
-    features: dict[str, Any] = {}  # noqa: RUF012
-    train: dict[str, Any] = {}  # noqa: RUF012
-    last: bool = False
+    model: dict[str, Any]
+    train: dict[str, Any] = {}  # noqa: RUF012 (never changed)
 
 
 RECIPES = {
-    "default": Recipe(),
-    "rough": Recipe({"dropout": 0.0}, train={"epochs": 50, "evaluate_every": 10, "patience": None}, last=True),  # over-trained
-    "values": Recipe(features={"extra_channels": ()}),
+    "default": None,  # `model` and `train` of params.yaml themselves: also the best of `compare`
+    "rough": Recipe(MASKED | {"dropout": 0.0, "keep": "last"}, {"epochs": 50, "evaluate_every": 10}),  # over-trained
+    "literature": Recipe({}),  # LSTM-128 on the values alone
 }
 
 
 class Group(NamedTuple):
-    """The stays of one fold and their network. x: (n, T, C), no NaN. y: (n,). lower, upper: (n, T, 19), the box; equal where a cell is fixed."""
+    """The stays of one fold and their network, on a GPU if there is one. x: (n, T, C), no NaN. y: (n,). lower, upper: (n, T, 19), the box; equal where
+    a cell is fixed."""
 
     network: nn.Module
     fold: int
@@ -99,18 +94,17 @@ def train(name: str, params: Params) -> Path:
     if folder.exists():
         return folder
     cohort, grid = read_table(paths.COHORT, COHORT), read_array(paths.GRID)
-    died, fold = cohort["died"].to_numpy(), cohort["fold"].to_numpy()
-    hyperparameters = HYPERPARAMETERS | recipe.hyperparameters
-    features, options = params.features.model_copy(update=recipe.features), params.train.model_copy(update=recipe.train)
-    training = fold >= 0
-    data, scalers = zip(*(make_fold(grid[training], died[training], fold[training] == k, features) for k in FOLDS), strict=True)
+    fold = cohort["fold"].to_numpy()
+    model, options = params.model, params.train
+    if recipe is not None:
+        model, options = params.compare.model.model_copy(update=recipe.model), params.compare.train.model_copy(update=recipe.train)
+    pairs = [make_fold(grid, cohort, fold == k, params.features, model, (fold >= 0) & (fold != k)) for k in FOLDS]
+    data, scalers = zip(*pairs, strict=True)
     checkpoints = Path("checkpoints", name)
     checkpoints.mkdir(parents=True, exist_ok=True)
-    states = train_folds(data, hyperparameters, options, checkpoints)
+    states = train_folds(data, model.model_dump(), options, checkpoints)
     for k, state, part, scaler in zip(FOLDS, states, data, scalers, strict=True):
-        if recipe.last:
-            state = dataclasses.replace(state, best=state.weights)
-        save_fold(folder / f"fold_{k}", state, part, scaler, hyperparameters)
+        save_fold(folder / f"fold_{k}", state, part, scaler, model.model_dump())
         network = load_model(folder / f"fold_{k}")
         seen, unseen = (rank_scores(y, log_odds(network, x))[0] for x, y in ((part.x_train, part.y_train), (part.x_held_out, part.y_held_out)))
         print(f"{name}, fold {k}: AUROC {seen:.3f} on its training stays, {unseen:.3f} out of fold", flush=True)
@@ -125,7 +119,7 @@ def predictions(models: Path) -> pd.DataFrame:
     for k in FOLDS:
         rows = np.flatnonzero(cohort["fold"] == k)
         network, scaler = load_model(models / f"fold_{k}"), Scaler.load(models / f"fold_{k}" / "scaler.json")
-        predicted = logits(network, scaler.apply(grid[rows])).argmax(1).astype(bool)
+        predicted = logits(network, scaler.apply(grid[rows], cohort.iloc[rows])).argmax(1).astype(bool)
         parts.append(cohort.iloc[rows][["stay_id", "fold", "died"]].assign(split="oof", predicted=predicted))
     return pd.concat(parts, ignore_index=True)
 
@@ -140,16 +134,18 @@ def choose(predicted: pd.DataFrame, stays: int) -> tuple[np.ndarray, np.ndarray]
 def groups(models: Path, predicted: pd.DataFrame, stay_ids: np.ndarray) -> Iterator[Group]:
     """The stays by fold, as tensors."""
     cohort, grid = cohort_of(models)
+    device = training_device()
     y = predicted.set_index("stay_id")["predicted"].astype(int)
     for k in FOLDS:
         rows = np.flatnonzero((cohort["fold"] == k) & cohort["stay_id"].isin(stay_ids))
         ids = cohort["stay_id"].to_numpy()[rows]
         scaler = Scaler.load(models / f"fold_{k}" / "scaler.json")
-        x = torch.from_numpy(scaler.apply(grid[rows]))
+        x = torch.from_numpy(scaler.apply(grid[rows], cohort.iloc[rows]))
         movable = torch.from_numpy(scaler.perturbable) & x[..., :M].isfinite()
         x = x.nan_to_num()
         box = (torch.where(movable, bound, x[..., :M]) for bound in (0.0, 1.0))
-        yield Group(load_model(models / f"fold_{k}"), k, ids, x, torch.tensor(y[ids].to_numpy()), *box)
+        tensors = (tensor.to(device) for tensor in (x, torch.tensor(y[ids].to_numpy()), *box))
+        yield Group(load_model(models / f"fold_{k}").to(device), k, ids, *tensors)
 
 
 def cohort_of(models: Path) -> tuple[pd.DataFrame, np.ndarray]:

@@ -26,13 +26,11 @@ from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 
 from icu_adversarial.model.networks import build
 from icu_adversarial.model.training import Fold, State, advance, start
+from icu_adversarial.params import load_params
 from icu_adversarial.processes import prepare_worker, workers
 
 T, M, BATCH = 48, 19, 128
-HYPERPARAMETERS: dict[str, Any] = {
-    "n_lstm": 128, "lstm_activation": "tanh", "dropout": 0.2, "n_fc": 32, "fc_activation": "relu", "optimizer": "adam",
-    "learning_rate": 1e-3, "batch_size": BATCH,
-}  # fmt: skip
+MODEL: dict[str, Any] = load_params(Path(__file__).parents[1] / "params.yaml").compare.model.model_dump()  # LSTM-128, values alone, batches of 128
 
 
 def make_data(stays: int) -> Fold:
@@ -52,7 +50,7 @@ def dataloader_epoch(data: Fold) -> None:
         return x, torch.tensor([len(s[0]) for s in samples]), torch.stack([s[1] for s in samples])
 
     loader = DataLoader(dataset, batch_size=BATCH, sampler=WeightedRandomSampler(weight, len(weight)), collate_fn=collate)
-    network = build(M, HYPERPARAMETERS)
+    network = build(M, 0, MODEL)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     for x, lengths, y in loader:
         packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
@@ -67,7 +65,7 @@ def dataloader_epoch(data: Fold) -> None:
 def bare_steps(data: Fold) -> None:
     """Forward, backward and step on one batch, as often as an epoch has batches."""
     x, y = torch.from_numpy(data.x_train[:BATCH]), torch.from_numpy(data.y_train[:BATCH])
-    network = build(M, HYPERPARAMETERS)
+    network = build(M, 0, MODEL)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     for _ in range(-(-len(data.x_train) // BATCH)):
         loss = cross_entropy(network(x), y)
@@ -77,7 +75,7 @@ def bare_steps(data: Fold) -> None:
 
 
 def our_epoch(data: Fold) -> None:
-    advance(start(M, HYPERPARAMETERS, seed=0), data, HYPERPARAMETERS, epochs=1, seed=0)
+    advance(start(data, MODEL, seed=0), data, MODEL, epochs=1, of=1, seed=0)
 
 
 def products(data: Fold, n: int = 128) -> None:
@@ -111,7 +109,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.processes:
         data = make_data(arguments.stays)
-        two_processes(data, start(M, HYPERPARAMETERS, seed=0), arguments.repeats)
+        two_processes(data, start(data, MODEL, seed=0), arguments.repeats)
         return
     times: dict[str, list[float]] = {"DataLoader": [], "ours": [], "bare steps": [], "products": []}
     with get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
@@ -135,13 +133,13 @@ def two_processes(data: Fold, begin: State, repeats: int) -> None:
     job = joblib.delayed(advance)
     pairs, same = [], True
     with workers() as parallel:
-        parallel(job(begin, data, HYPERPARAMETERS, epochs=1, seed=s) for s in (0, 1))  # workers start, torch is imported
+        parallel(job(begin, data, MODEL, epochs=1, of=1, seed=s) for s in (0, 1))  # workers start, torch is imported
         for _ in range(repeats):
             clock = time.perf_counter()
-            alone = [parallel([job(begin, data, HYPERPARAMETERS, epochs=1, seed=s)])[0] for s in (0, 1)]
+            alone = [parallel([job(begin, data, MODEL, epochs=1, of=1, seed=s)])[0] for s in (0, 1)]
             one = time.perf_counter() - clock
             clock = time.perf_counter()
-            both = parallel(job(begin, data, HYPERPARAMETERS, epochs=1, seed=s) for s in (0, 1))
+            both = parallel(job(begin, data, MODEL, epochs=1, of=1, seed=s) for s in (0, 1))
             pairs.append((one, time.perf_counter() - clock))
             same &= all(torch.equal(a.weights[k], b.weights[k]) for a, b in zip(alone, both, strict=True) for k in a.weights)
     print(f"one worker {statistics.median(p[0] for p in pairs):.2f} s, two {statistics.median(p[1] for p in pairs):.2f} s for two folds")

@@ -3,6 +3,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from typer.testing import CliRunner
+
+from icu_adversarial.cli import app
+from icu_adversarial.model import nested
+from icu_adversarial.stages import train
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -13,7 +20,8 @@ def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_stage_without_importing_torch() -> None:
     done = run("--help")
     assert done.returncode == 0
-    for stage in ("synthesize", "extract", "preprocess", "tune_model", "train", "tune_attack", "attack", "analyze", "plots_page", "figures"):
+    beside = ("learning_curve", "compare", "comparison")
+    for stage in ("synthesize", "extract", "preprocess", "tune_model", "train", *beside, "tune_attack", "attack", "analyze", "plots_page", "figures"):
         assert re.search(rf"\b{stage}\b", done.stdout), stage
     code = (
         "import sys; sys.path.insert(0, 'src'); import icu_adversarial.cli; print(sorted({'torch', 'pandas', 'optuna', 'duckdb'} & set(sys.modules)))"
@@ -23,7 +31,7 @@ def test_help_names_every_stage_without_importing_torch() -> None:
 
 
 def test_usage_errors_exit_with_2() -> None:
-    for arguments in (("nonsense",), ("attack",), ("attack", "--objective", "nonsense")):
+    for arguments in (("nonsense",), ("attack",), ("attack", "--objective", "nonsense"), ("compare",), ("train", "--nest")):
         done = run(*arguments)
         assert done.returncode == 2, arguments
         assert "Traceback" not in done.stderr
@@ -35,3 +43,13 @@ def test_an_error_of_the_user_is_one_line_and_exit_code_1(tmp_path: Path) -> Non
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("arguments", "expected"), [(["train"], ["train"]), (["train", "--nested"], ["nested"])])
+def test_nested_cross_validation_is_an_option_of_train(monkeypatch: pytest.MonkeyPatch, arguments: list[str], expected: list[str]) -> None:
+    called: list[str] = []
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(train, "run", lambda params: called.append("train"))
+    monkeypatch.setattr(nested, "run", lambda params: called.append("nested"))
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert called == expected

@@ -48,8 +48,33 @@ def test_search_ranges_are_those_of_the_literature(params: Params) -> None:
         ("bin_hours: 1 ", "bin_hours: 5 ", "bin_hours 5 does not divide window_hours 48"),
         ("bin_hours: 1 ", "bin_hours: 0 ", "bin_hours: Input should be greater than or equal to 1"),
         ("stays: all ", "stays: last ", "preprocess.stays: Input should be 'all', 'first_of_admission' or 'first_of_subject'"),
-        ("extra_channels: [observed, ", "extra_channels: [observed, observed, ", "extra_channels names a channel twice"),
-        ("epochs: 40", "epochs: forty", "train.epochs"),
+        ("extra_channels: [observed, ", "extra_channels: [observed, observed, ", "model: Value error, extra_channels names one twice"),
+        ("static_inputs: [age, sex", "static_inputs: [age, age", "model: Value error, static_inputs names one twice"),
+        (
+            "static_inputs: [age, sex",
+            "static_inputs: [age, weight",
+            "model.static_inputs.1: Input should be 'age', 'sex' or 'icu_type', found 'weight'",
+        ),
+        ("architecture: spline_lstm", "architecture: transformer", "model.architecture: Input should be 'lstm', 'spline_lstm' or 'gru_d'"),
+        (
+            "architecture: spline_lstm    # spline_lstm | lstm (SPEC: conv, BiLSTM, last states) | gru_d\n  extra_channels: [observed, ",
+            "architecture: gru_d\n  extra_channels: [",
+            "model: Value error, architecture gru_d needs extra_channels [observed, hours_since_observed]",
+        ),
+        ("dropout: 0.3", "dropout: 1", "model.dropout: Input should be less than 1, found 1"),
+        ("n_lstm: 64 ", "n_lstm: 0 ", "model.n_lstm: Input should be greater than or equal to 1, found 0"),
+        ("conv: 0 ", "conv: -1 ", "model.conv: Input should be greater than or equal to 0"),
+        ("max_gradient: 1.0", "max_gradient: 0", "model.max_gradient: Input should be greater than 0"),
+        ("learning_rate: 1.0e-3", "learning_rate: 0", "model.learning_rate: Input should be greater than 0"),
+        ("keep: last ", "keep: first ", "model.keep: Input should be 'best' or 'last', found 'first'"),
+        ("schedule: one_cycle", "schedule: two_cycle", "model.schedule: Input should be 'constant' or 'one_cycle'"),
+        ("sampling: natural", "sampling: weighted", "model.sampling: Input should be 'natural' or 'balanced'"),
+        ("model: {n_lstm: 128, n_fc: 32}", "model: {n_lstm: 128, nfc: 32}", "rows.sun.model.nfc: Extra inputs are not permitted, found 32"),
+        ("{architecture: gru_d, ", "{architecture: gru_d, conv: 8, ", "rows.gru_d.model: Value error, architecture gru_d has no convolution"),
+        ("n_lstm: 64, n_fc: 0, learning_rate: 3.0e-3", "n_lstm: -1", "rows.gru_d.model.n_lstm: Input should be greater than or equal to 1, found -1"),
+        ("shares: [0.125, 0.25, 0.5]", "shares: [0.125, 1.0]", "learning_curve.shares.1: Input should be less than 1"),
+        ("shares: [0.125, 0.25, 0.5]", "shares: []", "learning_curve.shares: Tuple should have at least 1 item"),
+        ("epochs: 12", "epochs: twelve", "train.epochs"),
         ("source: synthetic ", "source: mimiciii ", "source synthetic and raw data/raw/synthetic go together"),
         ("raw: data/raw/synthetic", "raw: /somewhere/else", "source synthetic and raw data/raw/synthetic go together"),
         ("split:", "spilt:", "split: Field required"),
@@ -59,13 +84,26 @@ def test_wrong_key_or_value_is_one_line_that_names_it(tmp_path: Path, old: str, 
     with pytest.raises(InputError, match=re.escape(message)) as error:
         load_params(changed(tmp_path, old, new))
     assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 300  # no block is repeated as a whole
+
+
+def test_a_row_of_the_comparison_changes_no_more_than_it_says(params: Params) -> None:
+    common = params.compare.model.model_dump()
+    for row, about in params.compare.rows.items():
+        found = params.compare.model_of(row).model_dump(mode="json")
+        assert {
+            name: value for name, value in found.items() if value != params.compare.model.model_dump(mode="json")[name]
+        }.items() <= about.model.items()
+        assert set(about.model) <= set(common)
+    assert [row for row, about in params.compare.rows.items() if about.scored_on != "held_out"] == ["prior_leaky"]
+    assert all("LEAK" in params.compare.rows[row].differs for row in ("prior", "prior_leaky"))
 
 
 def test_values_left_unobserved_need_a_mask(tmp_path: Path) -> None:
     path = changed(tmp_path, "interpolation: linear ", "interpolation: none ")
     assert load_params(path).features.interpolation == "none"
     path.write_text(path.read_text().replace("extra_channels: [observed, ", "extra_channels: [", 1))
-    with pytest.raises(InputError, match="interpolation none needs observed among extra_channels"):
+    with pytest.raises(InputError, match=r"interpolation none needs observed among model\.extra_channels"):
         load_params(path)
 
 
@@ -106,10 +144,11 @@ def test_profile_prior_is_the_cohort_and_the_input_of_prior(tmp_path: Path, para
     cohort = prior.preprocess
     assert (cohort.stays, cohort.min_age, cohort.min_hospital_hours, cohort.min_icu_hours, cohort.gap_hours) == ("first_of_admission", 18, 24, 24, 0)
     features = prior.features
-    assert (features.interpolation, features.limit_direction, features.extra_channels) == ("linear", "both", ())
+    assert (features.interpolation, features.limit_direction) == ("linear", "both")
+    assert (prior.model.extra_channels, prior.model.static_inputs) == ((), ())
     assert (features.lower_percentile, features.upper_percentile) == (5, 95)
-    untouched = {"extract": {"potassium"}, "preprocess": {"stays"}, "features": {"extra_channels"}}  # what PRIOR does otherwise than the defaults
-    for block, keys in untouched.items():
+    differs = {"extract": {"potassium"}, "preprocess": {"stays"}, "features": set(), "model": {"extra_channels", "static_inputs"}}
+    for block, keys in differs.items():  # what PRIOR does otherwise than the defaults
         assert {k for k, v in prior.model_dump()[block].items() if v != params.model_dump()[block][k]} <= keys
 
 

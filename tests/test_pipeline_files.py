@@ -14,6 +14,7 @@ from icu_adversarial.params import Params
 
 ROOT = Path(__file__).parents[1]
 STAGES: dict[str, dict[str, Any]] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+ROWS: list[str] = STAGES["compare"]["matrix"]["row"]
 OBJECTIVE = "sparse_small"
 CODE_MAP = "code_maps/mimiciv_meds.csv"
 
@@ -22,14 +23,22 @@ def listed(stage: str, kind: str) -> list[str]:
     """Paths under deps, outs, metrics or plots, templates filled in."""
     entries = [e if isinstance(e, str) else next(iter(e)) for e in STAGES[stage].get(kind, [])]
     filled = [e.replace("${item.objective}", OBJECTIVE).replace("${extract.raw}", "data/raw/synthetic") for e in entries]
-    return [e.replace("${extract.code_map}", CODE_MAP) for e in filled]
+    filled = [e.replace("${extract.code_map}", CODE_MAP).replace("${attack.models}", str(paths.MODELS)) for e in filled]
+    return [e.replace("${item.row}", row) for e in filled for row in (ROWS if "${item.row}" in e else [""])]
 
 
 def test_the_stages_are_those_of_the_command_line_in_the_order_of_the_data() -> None:
-    assert list(STAGES) == ["synthesize", "extract", "preprocess", "tune_model", "train", "tune_attack", "attack", "analyze"]
+    beside = ["learning_curve", "compare", "comparison"]
+    assert list(STAGES) == ["synthesize", "extract", "preprocess", "tune_model", "train", *beside, "tune_attack", "attack", "analyze"]
     assert {f.stem for f in (SRC / "icu_adversarial" / "stages").glob("*.py")} == {*STAGES, "__init__"}
     for stage, content in STAGES.items():
-        assert content["cmd"] == f"python src/run.py {stage}" + (" --objective ${item.objective}" if "matrix" in content else "")
+        options = [f" --{option} ${{item.{option}}}" for option in content.get("matrix", {})]
+        assert content["cmd"] == f"python src/run.py {stage}{''.join(options)}"
+
+
+def test_every_row_of_the_comparison_is_trained_and_shown(params: Params) -> None:
+    assert list(params.compare.rows) == ROWS
+    assert {f"metrics/compare/{row}/metrics.json" for row in ROWS} < set(listed("comparison", "deps"))
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -44,7 +53,9 @@ def test_every_parameter_that_a_stage_reads_is_declared_and_no_other(stage: str,
     read = {match.rstrip(".") for match in re.findall(r"\bparams\.(?!yaml)((?:[a-z_0-9]+\.?)+)", code)}
     if "hours" in read:
         read = read - {"hours"} | {"window_hours", "bin_hours"}
-    declared = set(STAGES[stage]["params"])
+    if "compare.model_of" in read:
+        read = read - {"compare.model_of"} | {"compare.model", "compare.rows"}
+    declared = {declaration.removesuffix(".${item.row}") for declaration in STAGES[stage]["params"]}
 
     def covers(declaration: str, use: str) -> bool:
         use = use.replace("extract.label", "extract.source")
@@ -98,7 +109,10 @@ def test_features_and_records_know_no_torch_and_the_attack_knows_no_training() -
         for file in (package / room).glob("*.py"):
             assert "torch" not in re.findall(r"^\s*(?:import|from) (\w+)", file.read_text(), re.M), file
     for file in [*(package / "attack").glob("*.py")]:
-        assert not re.search(r"icu_adversarial\.(model|stages|search)", file.read_text()), file
+        allowed = r"(?!\.(networks|storage) )" if file.stem == "victims" else ""  # which reads the models; all others know logits alone
+        assert not re.search(rf"icu_adversarial\.(model{allowed}|stages|search)", file.read_text()), file
+    for stage in ("attack", "tune_attack"):
+        assert not {file.removeprefix("src/icu_adversarial/model/") for file in closure(stage) if "/model/" in file} - {"networks.py", "storage.py"}
     for file in (package / "analysis").glob("*.py"):
         assert not re.search(r"icu_adversarial\.(attack|model|stages|search)", file.read_text()), file
 

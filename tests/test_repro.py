@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from icu_adversarial.tables import COHORT, EVENTS, EXAMPLES, PERTURBATIONS, PREDICTIONS, STAYS, read_table
+from icu_adversarial.tables import COHORT, EVENTS, EXAMPLES, PERTURBATIONS, PREDICTIONS, STAYS, read_table, write_table
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = {
@@ -83,14 +83,25 @@ def metrics(folder: Path, stage: str) -> dict[str, Any]:
     return content
 
 
-def test_repro_is_byte_identical_by_force_and_in_a_second_clone(reproduced: Path, clone: Clone) -> None:
-    lock = (reproduced / "dvc.lock").read_bytes()
-    run(reproduced, "dvc", "repro", "--force")
-    assert (reproduced / "dvc.lock").read_bytes() == lock
+def test_a_second_clone_gives_the_same_bytes_by_force_and_in_one_process(reproduced: Path, clone: Clone) -> None:
+    """Over what the first one left, as after a pull."""
     second = clone("second")
-    run(second, "dvc", "repro", "--force")
-    assert (second / "dvc.lock").read_bytes() == lock
-    assert b"robust_l0" in lock
+    shutil.copytree(reproduced / "data", second / "data")
+    run(second, "dvc", "repro", "--force", LOKY_MAX_CPU_COUNT="1")
+    lock = (second / "dvc.lock").read_text()
+    assert lock == (reproduced / "dvc.lock").read_text()
+    stages = YAML(typ="safe").load(lock)["stages"]
+    assert {name.split("@")[0] for name in stages} == set(YAML(typ="safe").load(second / "dvc.yaml")["stages"])
+    assert sum(name.startswith("compare@") for name in stages) == 8
+    assert {"attack@robust_l1", "attack@robust_l0"} < set(stages)
+
+
+def test_all_that_is_made_of_patients_is_ignored_by_git(reproduced: Path) -> None:
+    """Whether or not DVC lists it: every file below data, and of metrics all but the numbers in metrics.json."""
+    made = [str(file.relative_to(reproduced)) for folder in ("data", "metrics") for file in (reproduced / folder).rglob("*") if file.is_file()]
+    ignored = set(run(reproduced, "git", "check-ignore", "--no-index", *made).splitlines())
+    assert {name for name in made if name not in ignored} == {name for name in made if Path(name).name == "metrics.json"}
+    assert {"data/compare/sun/predictions.parquet", "metrics/comparison/table.md", "metrics/learning_curve/plots/learning_curve.csv"} <= ignored
 
 
 def test_nothing_but_metrics_and_the_lock_is_left_for_git(reproduced: Path) -> None:
@@ -102,7 +113,7 @@ def test_nothing_but_metrics_and_the_lock_is_left_for_git(reproduced: Path) -> N
 def test_the_committed_lock_is_that_of_the_committed_code_and_parameters(clone: Clone) -> None:
     output = run(clone("as-committed", profile=()), "dvc", "repro", "--dry", "--allow-missing")
     assert "Running stage" not in output
-    assert output.count("didn't change, skipping") == 11  # 5 stages, and 3 for each of 2 objectives
+    assert output.count("didn't change, skipping") == 21  # 7 stages, 8 rows of compare, and 3 stages for each of 2 objectives
 
 
 def test_lock_holds_no_machine(reproduced: Path) -> None:
@@ -138,10 +149,44 @@ def test_every_table_keeps_its_contract_and_tells_one_story(reproduced: Path) ->
         assert ((examples["direction"] == "1→0").to_numpy() == truth.loc[examples["stay_id"]].to_numpy()).all()
         counted = cells.groupby(["stay_id", "kind"]).size()
         flipped = examples[examples["success"]].set_index(["stay_id", "kind"])
-        assert len(flipped) > 10
+        assert len(flipped) > 4
         pd.testing.assert_series_equal(counted.sort_index(), flipped["l0"].astype(int).sort_index(), check_names=False)
         norms = cells["delta"].abs().groupby([cells["stay_id"], cells["kind"]]).sum().loc[flipped.index]
         np.testing.assert_allclose(norms, flipped["l1"], rtol=1e-5)
+
+
+def test_the_comparison_has_every_model_once_and_only_held_out_scores_have_a_test_set(reproduced: Path) -> None:
+    table = (reproduced / "metrics/comparison/table.md").read_text()
+    lines = {line.split(" | ")[0].removeprefix("| "): line.split(" | ")[1:] for line in table.splitlines() if line.startswith("| ")}
+    head = lines.pop("model")
+    rows = YAML(typ="safe").load(reproduced / "params.yaml")["compare"]["rows"]
+    assert list(lines)[:8] == [row["label"] for row in rows.values()]
+    assert len(lines) == 8 + 3  # the network of this pipeline and two baselines
+    cohort = read_table(reproduced / "data/preprocess/stays.parquet", COHORT)
+    for name, row in rows.items():
+        found = metrics(reproduced, f"compare/{name}")
+        cells = dict(zip(head, lines[row["label"]], strict=True))
+        assert cells["AUROC, folds"] == "{mean:.3f} ± {sd:.3f}".format(**found["folds"]["auroc"])
+        assert (cells["AUROC, test"] == "none") == (name == "prior_leaky") == (found["test"] is None)
+        assert len(found["epochs"]) == 3
+        predictions = read_table(reproduced / "data/compare" / name / "predictions.parquet", PREDICTIONS)
+        assert (predictions["stay_id"] == cohort["stay_id"]).all()
+        assert (predictions["fold"] == cohort["fold"]).all()
+    figure = pd.read_csv(reproduced / "metrics/comparison/plots/comparison.csv")
+    assert set(figure["model"]) == set(lines)
+    assert set(figure.loc[figure["model"].str.contains("NOT"), "kind"].str.split(":").str[0]) == {"LEAK", "published"}
+
+
+def test_the_learning_curve_ends_with_what_train_found(reproduced: Path) -> None:
+    curve = pd.read_csv(reproduced / "metrics/learning_curve/plots/learning_curve.csv")
+    assert curve.groupby(["model", "score"])["share"].apply(list).map(tuple).unique().tolist() == [(0.5, 1.0)]
+    assert sorted(curve["model"].unique()) == ["gradient boosting", "logistic regression", "network"]
+    half, whole = (curve.loc[curve["share"] == share, "stays"].unique() for share in (0.5, 1.0))
+    assert half == pytest.approx(whole / 2, rel=0.1)
+    trained = metrics(reproduced, "train")["folds"]
+    for name, scored in trained.items():
+        end = curve[(curve["share"] == 1) & (curve["model"] == name.replace("_", " "))].set_index("score")["mean"]
+        assert end.to_dict() == pytest.approx({score: scored[score]["mean"] for score in ("auroc", "auprc")})
 
 
 def test_a_stored_flip_flips_again_from_disk(reproduced: Path) -> None:
@@ -150,7 +195,7 @@ def test_a_stored_flip_flips_again_from_disk(reproduced: Path) -> None:
 
     from icu_adversarial.features.scaling import Scaler
     from icu_adversarial.measurements import NAMES
-    from icu_adversarial.model.networks import load_model
+    from icu_adversarial.model.storage import load_model
 
     data = reproduced / "data"
     cohort, grid = read_table(data / "preprocess/stays.parquet", COHORT), np.load(data / "preprocess/grid.npy")
@@ -160,7 +205,7 @@ def test_a_stored_flip_flips_again_from_disk(reproduced: Path) -> None:
     for example in examples[examples["success"]].itertuples():
         folder = data / "train/models" / f"fold_{example.fold}"
         scaler = Scaler.load(folder / "scaler.json")
-        x = scaler.apply(grid[[row[example.stay_id]]])
+        x = scaler.apply(grid[[row[example.stay_id]]], cohort.iloc[[row[example.stay_id]]])
         own = cells[(cells["stay_id"] == example.stay_id) & (cells["kind"] == example.kind)]
         column = [NAMES.index(m) for m in own["measurement"]]
         perturbed = x.copy()
@@ -181,7 +226,8 @@ def test_removing_test_subjects_does_not_change_what_is_fitted(reproduced: Path,
     absurd = np.where(kept[:, None, None], grid, np.float32(1e9))  # what the test stays hold must not matter
     (folder / "data/preprocess").mkdir(parents=True)
     np.save(folder / "data/preprocess/grid.npy", absurd)
-    shutil.copy(reproduced / "data/preprocess/stays.parquet", folder / "data/preprocess/stays.parquet")
+    absurd_stays = cohort.assign(age=cohort["age"].where(kept, 1e6), icu_type=cohort["icu_type"].where(kept, "nowhere"))
+    write_table(folder / "data/preprocess/stays.parquet", absurd_stays.astype({"age": "float32"}), COHORT)
     for stage in ("tune_model", "train"):
         run(folder, sys.executable, "src/run.py", stage)
     for file in sorted((reproduced / "data/train/models").rglob("*.*")):
@@ -232,8 +278,6 @@ def test_permuted_labels_score_auroc_one_half(reproduced: Path, clone: Clone) ->
     (folder / "data/preprocess").mkdir(parents=True)
     shutil.copy(reproduced / "data/preprocess/grid.npy", folder / "data/preprocess/grid.npy")
     aurocs: dict[str, list[float]] = {}
-    from icu_adversarial.tables import write_table
-
     for seed in range(4):
         died = np.random.default_rng(seed).permutation(cohort["died"].to_numpy())
         write_table(folder / "data/preprocess/stays.parquet", cohort.assign(died=died), COHORT)
@@ -257,19 +301,38 @@ def test_options_of_the_attack_are_not_ignored(reproduced: Path, clone: Clone) -
     assert set(examples["stay_id"]) - set(before["stay_id"])
 
 
-def test_an_experiment_in_a_copied_checkout_runs_the_code_of_the_copy(reproduced: Path, clone: Clone) -> None:
-    """`dvc exp run --temp`, as queued experiments do: only what the changed setting touches runs, in a copy, and the results are recorded."""
+@pytest.fixture(scope="session")
+def recorded(reproduced: Path, clone: Clone) -> Path:
+    """Another clone with the results of the first one committed, and its cache."""
     folder = clone("experiment")
-    for name in ("dvc.lock", "metrics"):
-        (shutil.copytree if (reproduced / name).is_dir() else shutil.copy)(
-            reproduced / name, folder / name, **({"dirs_exist_ok": True} if name == "metrics" else {})
-        )
+    shutil.copy(reproduced / "dvc.lock", folder / "dvc.lock")
+    shutil.copytree(reproduced / "metrics", folder / "metrics", dirs_exist_ok=True)
     run(folder, "dvc", "config", "--local", "cache.dir", str(reproduced / ".dvc" / "cache"))
     run(folder, "git", "add", "--all")
     run(folder, "git", "commit", "--quiet", "--message=results")
-    output = run(folder, "dvc", "exp", "run", "--temp", "-S", "analyze.bootstrap=5")
+    return folder
+
+
+def test_an_experiment_in_a_copied_checkout_runs_the_code_of_the_copy(recorded: Path) -> None:
+    """`dvc exp run --temp`, as queued experiments do: only what the changed setting touches runs, in a copy, and the results are recorded."""
+    output = run(recorded, "dvc", "exp", "run", "--temp", "-S", "analyze.bootstrap=5")
     assert re.findall(r"Running stage .(\S+).:", output) == ["analyze@robust_l1", "analyze@robust_l0"]
-    assert "analyze.bootstrap" in run(folder, "dvc", "exp", "show", "--csv")
+    assert "analyze.bootstrap" in run(recorded, "dvc", "exp", "show", "--csv")
+
+
+def test_another_model_is_attacked_where_its_folder_is_named(recorded: Path) -> None:
+    """One of the comparison: no stage before the attack runs, and the maps are of test stays."""
+    run(recorded, "dvc", "checkout")
+    named = ("-S", "attack.target=file", "-S", "attack.models=data/compare/tang_static/models/fold_1")
+    output = run(recorded, "dvc", "exp", "run", *named)
+    assert {name.split("@")[0] for name in re.findall(r"Running stage .(\S+).:", output)} == {"attack", "analyze"}
+    examples = read_table(recorded / "data/attack/robust_l1/examples.parquet", EXAMPLES)
+    cohort = read_table(recorded / "data/preprocess/stays.parquet", COHORT).set_index("stay_id")
+    assert len(examples) > 10
+    assert cohort.loc[examples["stay_id"], "is_test"].all()
+    assert examples["fold"].unique().tolist() == [-2]
+    patients = pd.read_csv(recorded / "data/analyze/robust_l1/patients.csv")
+    assert patients["perturbed"].notna().any()
 
 
 def test_plots_of_two_revisions_stand_side_by_side_offline(reproduced: Path, clone: Clone) -> None:
@@ -319,7 +382,7 @@ def test_real_patients_to_the_maps(source: str, clone: Clone, challenge: Path, m
     raw = challenge if source == "challenge2012" else mimic_demo
     small = ("train.epochs=2", "tune_model.rounds=1", "tune_model.epochs_per_round=1")
     folder = clone(source, f"extract.source={source}", f"extract.raw={raw}", *small)
-    output = run(folder, "dvc", "repro")
+    output = run(folder, "dvc", "repro", "analyze")
     extracted = metrics(folder, "extract")
     if source == "challenge2012":
         assert (extracted["icu_stays"], extracted["deaths"]) == (8000, 1122)

@@ -24,7 +24,6 @@ from icu_adversarial.stages import analyze, preprocess
 from icu_adversarial.tables import COHORT, EVENTS, STAYS, read_table, write_batches, write_table
 
 N = 40
-NETWORK = {"n_lstm": 4, "lstm_activation": "tanh", "dropout": 0.0, "n_fc": 4, "fc_activation": "relu"}
 
 
 def lay_events(window_hours: int) -> None:
@@ -67,11 +66,12 @@ def test_every_window_passes_through(window_hours: int, bin_hours: int, params: 
     assert np.isfinite(grid[:, -1, NAMES.index("spo2")]).all()  # the last minute of the window lies in the last bin
 
     training = ~cohort["is_test"].to_numpy()
-    died, fold = cohort["died"].to_numpy()[training], cohort["fold"].to_numpy()[training]
+    fold = cohort["fold"].to_numpy()[training]
     for k in range(2):
-        data, scaler = make_fold(grid[training], died, fold == k, small.features)
+        data, scaler = make_fold(grid[training], cohort[training], fold == k, small.features, small.model)
         with torch.no_grad():
-            assert build_network(scaler.channels, NETWORK)(torch.from_numpy(data.x_train)).isfinite().all()
+            network = build_network(data.channels, data.statics, small.model.model_dump())
+            assert network(torch.from_numpy(data.x_train)).isfinite().all()
         (paths.MODELS / f"fold_{k}").mkdir(parents=True)
         scaler.save(paths.MODELS / f"fold_{k}" / "scaler.json")
 

@@ -45,9 +45,34 @@ def tune_model() -> None:
 
 
 @app.command()
-def train() -> None:
+def train(
+    nested: Annotated[
+        bool, typer.Option("--nested", help="Instead: search anew within each fold's training stays, and score on the fold, to metrics/nested.")
+    ] = False,
+) -> None:
     """Train one network per fold; evaluate out of fold and on the held-out test set."""
-    _run("train")
+    if nested:
+        import_module("icu_adversarial.model.nested").run(load_params())
+    else:
+        _run("train")
+
+
+@app.command("learning_curve")
+def learning_curve() -> None:
+    """Train on parts of the training subjects: how the scores grow with their number."""
+    _run("learning_curve")
+
+
+@app.command()
+def compare(row: Annotated[str, typer.Option(help="One of compare.rows in params.yaml.")]) -> None:
+    """Train one of the literature's networks on the same folds; score it as the network."""
+    _run("compare", row=row)
+
+
+@app.command()
+def comparison() -> None:
+    """All models in one table, beside the published numbers."""
+    _run("comparison")
 
 
 @app.command("tune_attack")

@@ -1,14 +1,14 @@
 """params.yaml as frozen, typed models: the only reader of that file."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from icu_adversarial.errors import InputError
-from icu_adversarial.paths import SYNTHETIC
+from icu_adversarial.paths import MODELS, SYNTHETIC
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -27,7 +27,9 @@ Objective = Literal["robust_l1", "robust_l0", "sparsity", "max_num_nonzero_perts
 Method = Literal["auto", "l1", "l0", "prior", "sun"]
 Activation = Literal["relu", "tanh"]
 OptimizerName = Literal["adam", "rmsprop", "sgd"]
+Architecture = Literal["lstm", "spline_lstm", "gru_d"]
 Channel = Literal["observed", "hours_since_observed"]
+StaticInput = Literal["age", "sex", "icu_type"]
 
 
 class Block(BaseModel):
@@ -103,16 +105,44 @@ class Features(Block):
     limit_direction: Literal["both", "forward", "backward"]
     lower_percentile: Annotated[float, Field(ge=0, le=100)]
     upper_percentile: Annotated[float, Field(ge=0, le=100)]
-    extra_channels: tuple[Channel, ...]
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.lower_percentile >= self.upper_percentile:
             raise ValueError("lower_percentile must lie below upper_percentile")
-        if len(set(self.extra_channels)) != len(self.extra_channels):
-            raise ValueError("extra_channels names a channel twice")
-        if self.interpolation == "none" and "observed" not in self.extra_channels:
-            raise ValueError("interpolation none needs observed among extra_channels: a network reads an unobserved value as 0")
+        return self
+
+
+class Model(Block):
+    """A network: what it reads, how it is built, and how it is trained."""
+
+    architecture: Architecture
+    extra_channels: tuple[Channel, ...]
+    static_inputs: tuple[StaticInput, ...]
+    conv: Annotated[int, Field(ge=0)]
+    n_lstm: Positive
+    lstm_activation: Activation
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    n_fc: Annotated[int, Field(ge=0)]
+    fc_activation: Activation
+    optimizer: OptimizerName
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    batch_size: Positive
+    sampling: Literal["natural", "balanced"]
+    schedule: Literal["constant", "one_cycle"]
+    max_gradient: Annotated[float, Field(gt=0)] | None
+    keep: Literal["best", "last"]
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        for name in ("extra_channels", "static_inputs"):
+            if len(set(getattr(self, name))) != len(getattr(self, name)):
+                raise ValueError(f"{name} names one twice")
+        if self.architecture == "gru_d" and self.extra_channels != ("observed", "hours_since_observed"):
+            raise ValueError("architecture gru_d needs extra_channels [observed, hours_since_observed]")
+        if self.architecture == "gru_d" and self.conv:
+            raise ValueError(f"architecture gru_d has no convolution: conv must be 0, not {self.conv}")
         return self
 
 
@@ -128,7 +158,7 @@ class ModelSpace(Block):
 
 
 class TuneModel(Block):
-    trials: Positive
+    trials: Annotated[int, Field(ge=0)]
     folds: Annotated[int, Field(ge=2)]
     fold_seed: Seed
     seed: Seed
@@ -145,6 +175,53 @@ class Train(Block):
     patience: Positive | None
     seed: Seed
     bootstrap: Positive
+
+
+MeanSd = tuple[float, float]
+
+
+class Published(Block):
+    """Mean and standard deviation of the scores as their authors report them, on `data`."""
+
+    data: str
+    auroc: MeanSd | None = None
+    f1: MeanSd | None = None
+    precision: MeanSd | None = None
+    recall: MeanSd | None = None
+
+
+class Row(Block):
+    """One network of the comparison. model: what it has otherwise than `compare.model`. differs: what is done otherwise than its authors did."""
+
+    label: str
+    model: dict[str, Any]
+    scored_on: Literal["held_out", "balanced_training"]
+    published: Published
+    differs: str
+
+
+class Compare(Block):
+    train: Train
+    model: Model
+    rows: dict[str, Row]
+
+    def model_of(self, row: str) -> Model:
+        """`model` with what the row changes."""
+        return Model.model_validate(self.model.model_dump() | self.rows[row].model)
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        for row in self.rows:
+            try:
+                self.model_of(row)
+            except ValidationError as error:
+                raise ValueError("; ".join(f"rows.{row}.{_told(e, 'model')}" for e in error.errors(include_url=False))) from None
+        return self
+
+
+class LearningCurve(Block):
+    shares: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1)]
+    seed: Seed
 
 
 Caps = tuple[Annotated[float, Field(gt=0, le=1)], ...]
@@ -195,11 +272,18 @@ class TuneAttack(Block):
 
 class Attack(Block):
     method: Method
-    target: Literal["fold", "ensemble"]
+    target: Literal["fold", "ensemble", "file"]
+    models: Path
     iterations: Positive
     max_stays: Positive | None
     attack_misclassified: bool
     seed: Seed
+
+    @model_validator(mode="after")
+    def _own_models(self) -> Self:
+        if (self.target == "file") == (self.models == MODELS):
+            raise ValueError(f"target file needs models to name one model's folder, any other target models {MODELS}: found {self.models}")
+        return self
 
 
 class Analyze(Block):
@@ -226,8 +310,11 @@ class Params(Block):
     extract: Extract
     preprocess: Preprocess
     features: Features
+    model: Model
     tune_model: TuneModel
     train: Train
+    compare: Compare
+    learning_curve: LearningCurve
     tune_attack: TuneAttack
     attack: Attack
     analyze: Analyze
@@ -236,6 +323,12 @@ class Params(Block):
     def _whole_bins(self) -> Self:
         if self.window_hours % self.bin_hours:
             raise ValueError(f"bin_hours {self.bin_hours} does not divide window_hours {self.window_hours}: choose one that does")
+        return self
+
+    @model_validator(mode="after")
+    def _unobserved_values_are_marked(self) -> Self:
+        if self.features.interpolation == "none" and "observed" not in self.model.extra_channels:
+            raise ValueError("features.interpolation none needs observed among model.extra_channels: a network reads an unobserved value as 0")
         return self
 
     @property
@@ -257,5 +350,10 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     except YAMLError as error:
         raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
-        wrong = [f"{path}: {'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg']}, found {e['input']!r}" for e in error.errors(include_url=False)]
-        raise InputError("; ".join(wrong)) from None
+        raise InputError("; ".join(f"{path}: {_told(e)}" for e in error.errors(include_url=False))) from None
+
+
+def _told(error: Any, *block: str) -> str:
+    """Which key, what is wrong, and what was found; a whole block is not repeated."""
+    found = "" if isinstance(error["input"], dict) else f", found {error['input']!r}"
+    return f"{'.'.join(map(str, (*block, *error['loc']))) or 'the file'}: {error['msg']}{found}"

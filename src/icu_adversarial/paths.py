@@ -11,10 +11,11 @@ COHORT = Path("data/preprocess/stays.parquet")
 TUNE_MODEL = Path("data/tune_model")  # best.json, trials.parquet
 MODELS = Path("data/train/models")  # fold_K/: model.safetensors, model.json, scaler.json
 PREDICTIONS = Path("data/train/predictions.parquet")
+COMPARE = Path("data/compare")  # ROW/: models/fold_K/ as MODELS, predictions.parquet
 TUNE_ATTACK = Path("data/tune_attack")  # OBJECTIVE/: best.json, trials.parquet
 ATTACK = Path("data/attack")  # OBJECTIVE/: examples.parquet, perturbations.parquet
 ANALYZE = Path("data/analyze")  # OBJECTIVE/: patients.csv, the only figure with patients' values
-METRICS = Path("metrics")  # STAGE/ or STAGE/OBJECTIVE/: metrics.json (in Git) and plots/ (cached)
+METRICS = Path("metrics")  # STAGE/, STAGE/OBJECTIVE/ or STAGE/ROW/: metrics.json (in Git) and plots/ (cached)
 
 
 def state(stage: str, key: str) -> Path:

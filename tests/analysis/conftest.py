@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from analysis_tables import ROOT, Attack, Example, build, lay
 
+from icu_adversarial.analysis.comparison import HELD_OUT, LEAK, PUBLISHED
 from icu_adversarial.analysis.render import offline_page
 from icu_adversarial.measurements import NAMES
 from icu_adversarial.params import Params
@@ -59,6 +60,22 @@ INVENTED: dict[str, tuple[str, dict[str, list[Any]]]] = {
         },
     ),
     "learning": ("epoch, value", {"fold": [0, 0, 1, 1], "epoch": [0, 2, 0, 2], "quantity": ["auroc"] * 4, "value": [0.5, 0.7, 0.6, 0.8]}),
+    "learning_curve": (
+        "stays, mean",
+        {
+            **{"share": [0.5, 1.0] * 3, "stays": [120, 240] * 3, "model": [m for m in MODELS for _ in range(2)], "score": ["auroc"] * 6},
+            **{"mean": [0.7, 0.8] * 3, "sd": [0.05] * 6, "low": [0.65, 0.75] * 3, "high": [0.75, 0.85] * 3},
+        },
+    ),
+    "comparison": (
+        "value, model",
+        {
+            "model": ["a network of the literature"] * 3 + ["a leaky one", "ours"],
+            "score": ["AUROC", "AUPRC", "AUROC", "AUROC", "AUROC"],
+            "kind": [HELD_OUT, HELD_OUT, PUBLISHED, LEAK, HELD_OUT],
+            **{"value": [0.8, 0.4, 0.9, 0.95, 0.85], "low": [0.75, 0.35, 0.89, 0.94, 0.8], "high": [0.85, 0.45, 0.91, 0.96, 0.9]},
+        },
+    ),
     "roc": ("fpr, tpr", {"split": ["test"] * 9, "curve": [m for m in MODELS for _ in range(3)], "fpr": [0, 0.5, 1] * 3, "tpr": [0, 0.8, 1] * 3}),
     "precision_recall": ("recall, precision", {"split": ["test"] * 6, "curve": [*MODELS] * 2, "recall": [0.5] * 3 + [1] * 3, "precision": [0.4] * 6}),
     "decision": (

@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from analysis_tables import Attack, lay
 
 from icu_adversarial.errors import InputError
+from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.measurements import M
 from icu_adversarial.params import Params
 from icu_adversarial.stages import analyze
@@ -61,6 +63,18 @@ def test_no_example_at_all_still_gives_every_table(attack: Attack, small: Params
     analyze.run(small, "sparse_small")
     assert pd.read_csv("metrics/analyze/sparse_small/susceptibility.csv").s.eq(0).all()
     assert len(pd.read_csv("data/analyze/sparse_small/patients.csv")) == 2
+
+
+def test_patients_of_another_model_are_drawn_within_the_limits_of_its_own_scaler(attack: Attack, small: Params) -> None:
+    """The grid's values are about 100; this model was trained on values from 0 to 10."""
+    lay(Attack(attack.examples.assign(fold=np.int8(-2)), attack.perturbations, attack.cohort), 2)
+    limits = np.zeros(M, np.float32), np.full(M, 10, np.float32), np.full(M, 5, np.float32)
+    Scaler(*limits, interpolation="linear", limit_direction="both", extra_channels=()).save(Path("elsewhere/scaler.json"))
+    elsewhere = small.attack.model_copy(update={"target": "file", "models": Path("elsewhere")})
+    analyze.run(small.model_copy(update={"attack": elsewhere}), "sparse_small")
+    original = pd.read_csv("data/analyze/sparse_small/patients.csv")["original"]
+    assert original.max() == 10
+    assert set(original) <= {5, 10}  # cut off at the limit, or never observed
 
 
 def test_a_missing_input_is_one_line_and_leaves_nothing(attack: Attack, small: Params) -> None:

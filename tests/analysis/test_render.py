@@ -14,6 +14,7 @@ from analysis_tables import ROOT
 from ruamel.yaml import YAML
 
 from icu_adversarial.analysis import render
+from icu_adversarial.analysis.comparison import HELD_OUT, LEAK, PUBLISHED
 from icu_adversarial.errors import InputError
 from icu_adversarial.measurements import NAMES
 
@@ -85,6 +86,8 @@ MARKS = {  # of the workspace's figures; T = 2
     "slice_choice": ("point", 2),
     "transfer": ("rect mark", 4),
     "learning": ("line mark", 2),
+    "learning_curve": ("point", 6),
+    "comparison": ("point", 5),
     "roc": ("line mark", 3),
     "precision_recall": ("line mark", 3),
     "reliability": ("point", 6),
@@ -104,6 +107,16 @@ def test_the_cohort_flow_tells_every_count(repository: Any) -> None:
 def test_every_row_becomes_a_mark(repository: Any, name: str) -> None:
     mark, count = MARKS[name]
     assert svg(repository.specs[name]).count(f'aria-roledescription="{mark}"') == count
+
+
+def test_every_kind_of_score_has_its_own_colour_and_shape_in_the_comparison(repository: Any) -> None:
+    """The template names the kinds: one that analysis/comparison.py writes otherwise would be drawn like the next one."""
+    marks = re.findall(r'aria-label="([^"]*)" role="graphics-symbol" aria-roledescription="point"([^>]*)>', svg(repository.specs["comparison"]))
+    looks = {k: {re.search(r' d="(.*?)".* fill="(.*?)"', mark).groups() for label, mark in marks if k in label} for k in (HELD_OUT, PUBLISHED, LEAK)}
+    assert [len(look) for look in looks.values()] == [1, 1, 1]
+    assert len(set.union(*looks.values())) == 3
+    rows = [t for t in texts(repository.specs["comparison"]) if t in {"a network of the literature", "a leaky one", "ours"}]
+    assert rows == ["a network of the literature", "a leaky one", "ours"]  # in the order of the table, once for both scores
 
 
 @pytest.mark.parametrize("name", ["roc", "reliability"])

@@ -1,7 +1,7 @@
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -9,59 +9,26 @@ import pandas as pd
 import pytest
 import torch
 from attack_models import Recurrent
+from attack_tasks import SPAN, Scaling, T, make_grid, make_stays, make_task, one_process, pick, tables
 from torch import Tensor
 
-from icu_adversarial.attack import loop, problem
+from icu_adversarial.attack import problem
 from icu_adversarial.attack.l1 import l1
-from icu_adversarial.attack.loop import Found, Task, Victim, attack_cohort, choose_stays, make_tasks, run_task, run_tasks, to_tables
+from icu_adversarial.attack.loop import Found, Task, Victim, choose_stays, make_tasks, model_input, run_task, run_tasks, to_tables
 from icu_adversarial.attack.methods import METHODS
 from icu_adversarial.attack.problem import Example, Result
 from icu_adversarial.errors import InputError
+from icu_adversarial.features.scaling import fit_scaler
 from icu_adversarial.measurements import NAMES, M
 from icu_adversarial.tables import EXAMPLES, PERTURBATIONS, read_table, write_table
 
-T = 12
-SPAN = np.arange(1, M + 1, dtype=np.float32)
 ATTACK = partial(l1, iterations=30)
-
-
-class Scaling:
-    """Grids of these tests hold values in [0, 1]; SPAN is what 1 means in clinical units. Two extra channels: observed, and a constant."""
-
-    clinical_span = SPAN
-
-    def __init__(self, fixed: tuple[int, ...] = ()) -> None:
-        self.perturbable = ~np.isin(np.arange(M), fixed)
-
-    def apply(self, grid: np.ndarray) -> np.ndarray:
-        observed = np.isfinite(grid)
-        return np.concatenate([np.where(observed, grid, 0.5), observed, np.full_like(grid, 0.7)], axis=2, dtype=np.float32)
 
 
 @pytest.fixture(autouse=True)
 def _one_process() -> Iterator[None]:
-    with joblib.parallel_config("sequential"):
+    with one_process():
         yield
-
-
-def make_grid(n: int, seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    grid = rng.random((n, T, M), dtype=np.float32)
-    grid[rng.random(grid.shape) < 0.5] = np.nan
-    return grid
-
-
-def make_task(n: int, model: Recurrent, fixed: tuple[int, ...] = ()) -> Task:
-    grid, scaler = make_grid(n), Scaling(fixed)
-    y = model.calibrate(torch.from_numpy(scaler.apply(grid))).numpy()
-    return Task(0, Victim(model.eval(), scaler), np.arange(100, 100 + n), grid, y)
-
-
-tables = partial(to_tables, bin_hours=1)
-
-
-def pick(task: Task, rows: list[int]) -> Task:
-    return task._replace(stay_id=task.stay_id[rows], grid=task.grid[rows], y=task.y[rows])
 
 
 def make_predictions(n: int = 60) -> pd.DataFrame:
@@ -130,7 +97,7 @@ def test_an_empty_direction_and_no_stay_at_all() -> None:
     assert held_out["stay_id"].tolist() == [i for i in range(50, 60) if i % 5]
     nothing = choose_stays(predictions[predictions["split"] == "test"], max_stays=8, attack_misclassified=False, seed=0)
     assert len(nothing) == 0
-    assert list(make_tasks(nothing, np.arange(60), make_grid(60), {}, 16)) == []
+    assert list(make_tasks(nothing, make_stays(np.arange(60)), make_grid(60), {}, 16)) == []
     examples, perturbations = tables(run_tasks([], ATTACK))
     assert (examples.num_rows, perturbations.num_rows) == (0, 0)
     assert examples.schema.equals(EXAMPLES)
@@ -141,11 +108,10 @@ def test_an_empty_direction_and_no_stay_at_all() -> None:
 
 
 def test_tasks_hold_the_rows_of_their_stays_and_their_fold() -> None:
-    order = np.random.default_rng(0).permutation(60)
-    grid = make_grid(60)
+    cohort, grid = make_stays(np.random.default_rng(0).permutation(60)), make_grid(60)
     victims = {fold: Victim(Recurrent(3 * M, 2), Scaling()) for fold in range(4)}
     chosen = choose_stays(make_predictions(), max_stays=None, attack_misclassified=False, seed=0)
-    tasks = list(make_tasks(chosen, order, grid, victims, size=6))
+    tasks = list(make_tasks(chosen, cohort, grid, victims, size=6))
     assert sorted(stay for task in tasks for stay in task.stay_id) == chosen["stay_id"].tolist()
     assert [task.fold for task in tasks] == sorted(task.fold for task in tasks)
     for task in tasks:
@@ -153,15 +119,17 @@ def test_tasks_hold_the_rows_of_their_stays_and_their_fold() -> None:
         assert (task.stay_id % 4 == task.fold).all()
         assert task.victim is victims[task.fold]
         assert (task.y == (task.stay_id % 3 == 0)).all()
-        np.testing.assert_array_equal(task.grid, grid[[list(order).index(stay) for stay in task.stay_id]])
+        rows = [cohort["stay_id"].tolist().index(stay) for stay in task.stay_id]
+        np.testing.assert_array_equal(task.grid, grid[rows])
+        pd.testing.assert_frame_equal(task.stays, cohort.iloc[rows])
 
 
 def test_a_missing_stay_or_model_is_told_in_one_line() -> None:
     chosen = choose_stays(make_predictions(), max_stays=None, attack_misclassified=False, seed=0)
     with pytest.raises(InputError, match="1 of 40 predicted stays are not in the cohort"):
-        list(make_tasks(chosen, np.arange(49), make_grid(49), {}, 8))
+        list(make_tasks(chosen, make_stays(np.arange(49)), make_grid(49), {}, 8))
     with pytest.raises(InputError, match="fold 0 has predictions but no model"):
-        list(make_tasks(chosen, np.arange(60), make_grid(60), {}, 8))
+        list(make_tasks(chosen, make_stays(np.arange(60)), make_grid(60), {}, 8))
 
 
 # the attack's result of a sample is its own
@@ -178,8 +146,7 @@ def test_a_result_is_the_same_alone_in_any_batch_and_in_any_order(width: int, me
         examples, cells = tables([run_task(pick(task, rows), attack)])
         assert examples.equals(whole[0].filter(np.isin(whole[0]["stay_id"], task.stay_id[rows])))
         assert cells.equals(whole[1].filter(np.isin(whole[1]["stay_id"], task.stay_id[rows])))
-    for module in (sys.modules[METHODS[method].__module__], problem):
-        monkeypatch.setattr(module, "ROWS", 40)
+    monkeypatch.setattr(problem, "ROWS", 40)
     assert [a.equals(b) for a, b in zip(tables([run_task(task, attack)]), whole, strict=True)] == [True, True]
 
 
@@ -272,6 +239,37 @@ def test_only_perturbable_values_move() -> None:
     assert (upper[moves] == 1).all()
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_masks_hours_since_and_static_inputs_are_what_they_were_in_all_that_a_model_is_shown(method: str) -> None:
+    """And a model sees them: it decides by the static inputs too."""
+
+    class Listening(Recurrent):
+        def forward(self, x: Tensor) -> Tensor:
+            shown.append(x.detach().clone())
+            return super().forward(x)
+
+    shown: list[Tensor] = []
+    grid, stays = make_grid(24), make_stays(np.arange(24))
+    percentiles: dict[str, Any] = {"lower_percentile": 5, "upper_percentile": 95, "interpolation": "linear", "limit_direction": "both"}
+    extra: dict[str, Any] = {"extra_channels": ("observed", "hours_since_observed"), "static_inputs": ("age", "sex", "icu_type")}
+    scaler = fit_scaler(grid, stays, **percentiles, **extra)
+    model = Listening(scaler.channels, 16).eval()
+    x = torch.from_numpy(scaler.apply(grid, stays))
+    task = Task(0, Victim(model, scaler), stays, grid, model.calibrate(x).numpy())
+    other = task._replace(stays=stays.assign(age=stays["age"].to_numpy()[::-1]))
+    assert not torch.equal(model(model_input(task)[0]), model(model_input(other)[0]))
+    shown.clear()
+    options = {"kappa": 0.0, "penalty": 1e-3, "learning_rate": 0.05, "optimizer": "adam"} if method == "prior" else {}
+    found = run_task(task, partial(METHODS[method], iterations=20, **options))
+    assert found.examples["success"].mean() > 0.2
+    assert scaler.channels == 3 * M + 5
+    known = {fixed.tobytes() for fixed in x[..., M:].numpy()}
+    asked = [sample for batch in shown for sample in batch.numpy()]
+    assert len(asked) > 2 * len(x)
+    assert {sample[:, M:].tobytes() for sample in asked} == known
+    assert len({sample[:, :M].tobytes() for sample in asked}) > len(x)  # the values do move
+
+
 def test_a_flip_that_does_not_stand_a_second_look_is_a_failure() -> None:
     """An attack that claims success for what changes nothing."""
 
@@ -299,7 +297,7 @@ def test_an_unobserved_value_that_is_not_filled_in_never_moves() -> None:
     """Interpolation none leaves NaN in the model input; the network reads 0 there."""
 
     class Gaps(Scaling):
-        def apply(self, grid: np.ndarray) -> np.ndarray:
+        def apply(self, grid: np.ndarray, stays: pd.DataFrame | None = None) -> np.ndarray:
             return np.concatenate([grid, np.isfinite(grid), np.full_like(grid, 0.7)], axis=2, dtype=np.float32)
 
     task = make_task(30, Recurrent(3 * M, 16))
@@ -322,43 +320,6 @@ def test_hour_is_the_first_hour_of_the_bin() -> None:
     assert hourly["hour"].max() > 6
     assert (wider["hour"] == 6 * hourly["hour"]).all()
     pd.testing.assert_frame_equal(hourly.drop(columns="hour"), wider.drop(columns="hour"))
-
-
-# blocks and checkpoints
-
-
-def cohort(n: int) -> tuple[pd.DataFrame, Task]:
-    task = make_task(n, Recurrent(3 * M, 8))
-    return pd.DataFrame({"stay_id": task.stay_id, "fold": 0, "y": task.y}), task
-
-
-def read_blocks(blocks: list[tuple[Path, Path]]) -> list[bytes]:
-    return [file.read_bytes() for files in blocks for file in files]
-
-
-def test_a_run_that_is_cut_off_goes_on_with_the_block_it_was_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "BLOCK", 20)
-    chosen, task = cohort(70)
-    seen: list[list[int]] = []
-
-    def tasks(members: pd.DataFrame) -> Iterable[Task]:
-        if len(seen) == stop:
-            raise KeyboardInterrupt
-        seen.append(members["stay_id"].tolist())
-        return [pick(task, (members["stay_id"] - 100).tolist())]
-
-    stop = 99
-    undisturbed = read_blocks(attack_cohort(chosen, tasks, ATTACK, 1, tmp_path / "once"))
-    assert [len(block) for block in seen] == [20, 20, 20, 10]
-    seen, stop = [], 2
-    with pytest.raises(KeyboardInterrupt):
-        attack_cohort(chosen, tasks, ATTACK, 1, tmp_path / "twice")
-    stop = 99
-    blocks = attack_cohort(chosen, tasks, ATTACK, 1, tmp_path / "twice")
-    assert [block[0] for block in seen] == [100, 120, 140, 160]  # none twice
-    assert read_blocks(blocks) == undisturbed
-    whole = tables([run_task(task, ATTACK)])[0].to_pandas()
-    pd.testing.assert_frame_equal(pd.concat([pd.read_parquet(files[0]) for files in blocks], ignore_index=True), whole)
 
 
 @pytest.mark.gpu

@@ -3,9 +3,11 @@
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from attack_models import Recurrent
+from attack_tasks import make_stays
 from torch import Tensor, nn
 
 from icu_adversarial.attack.l1 import l1
@@ -22,7 +24,7 @@ class Values:
 
     perturbable, clinical_span = np.ones(M, bool), np.ones(M, np.float32)
 
-    def apply(self, grid: np.ndarray) -> np.ndarray:
+    def apply(self, grid: np.ndarray, stays: pd.DataFrame | None = None) -> np.ndarray:
         return grid
 
 
@@ -41,7 +43,7 @@ def make_task(change: object = lambda z: z) -> Task:
     grid = np.random.default_rng(0).random((40, 8, M), dtype=np.float32)
     network = Recurrent(M, 16)
     y = network.calibrate(torch.from_numpy(grid)).numpy()
-    return Task(0, Victim(Changed(network, change).eval(), Values()), np.arange(40), grid, y)
+    return Task(0, Victim(Changed(network, change).eval(), Values()), make_stays(np.arange(40)), grid, y)
 
 
 def silent(model: object, x: Tensor, y: Tensor, *, lower: Tensor, upper: Tensor) -> Result:

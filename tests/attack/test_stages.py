@@ -2,105 +2,42 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import joblib
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
+from attack_tasks import one_process
+from attack_world import FOLDS, OBJECTIVE, T, make_params, run_attack, write_model, write_world
 
 from icu_adversarial import paths
+from icu_adversarial.attack.ensemble import ENSEMBLE, FILE
+from icu_adversarial.attack.loop import Victim
+from icu_adversarial.attack.victims import read_file, read_victims
 from icu_adversarial.errors import InputError
-from icu_adversarial.features.scaling import Scaler, fit_scaler
-from icu_adversarial.files import read_array, read_json, write_array, write_json
+from icu_adversarial.features.scaling import Scaler
+from icu_adversarial.files import read_array, read_json
 from icu_adversarial.measurements import NAMES, M
-from icu_adversarial.model.networks import build, save_model
-from icu_adversarial.params import Params, load_params
+from icu_adversarial.params import Params
 from icu_adversarial.stages import attack, tune_attack
 from icu_adversarial.tables import COHORT, EXAMPLES, PERTURBATIONS, PREDICTIONS, read_table, write_table
-
-N, T, FOLDS = 90, 8, 3
-OBJECTIVE = "robust_l0"
-ARCHITECTURE = {"n_lstm": 8, "lstm_activation": "tanh", "dropout": 0.1, "n_fc": 8, "fc_activation": "tanh"}
-
-
-def make_params(**attack_changes: Any) -> Params:
-    content = load_params(Path(__file__).parents[2] / "params.yaml").model_dump()
-    content["window_hours"] = T
-    content["tune_attack"] |= {"trials": 6, "max_stays": 40, "iterations": 12, "pruner_startup_trials": 2, "seed": 5}
-    content["tune_attack"]["space"]["l0"] |= {"cap": [0.02, 0.2, 1.0]}  # the first two often fail
-    content["attack"] |= {"iterations": 30, "max_stays": None} | attack_changes
-    return Params.model_validate(content)
-
-
-def write_world(classes: tuple[int, ...] = (0, 1)) -> None:
-    """Grid, cohort, one model and scaler per fold, and the predictions of these models. Outcomes are the predictions, but for every tenth stay."""
-    rng = np.random.default_rng(0)
-    grid = rng.normal(100, 20, (N, T, M)).astype(np.float32)
-    grid[rng.random(grid.shape) < 0.5] = np.nan
-    grid[..., 4] = np.nan  # never observed: not perturbable
-    stay_id = np.arange(1000, 1000 + N)
-    fold = np.where(np.arange(N) < 75, np.arange(N) % FOLDS, -1).astype(np.int8)
-    z = np.zeros((N, 2), np.float32)
-    for k in range(FOLDS):
-        scaler = fit_scaler(
-            grid[fold != k], interpolation="linear", limit_direction="both", lower_percentile=5, upper_percentile=95, extra_channels=("observed",)
-        )
-        torch.manual_seed(k)
-        network = build(scaler.channels, ARCHITECTURE).eval()
-        with torch.no_grad():
-            *_, weight, bias = network.parameters()  # of the last layer
-            weight *= 20
-            bias -= network(torch.from_numpy(scaler.apply(grid))).mean(0)
-            z[fold == k] = network(torch.from_numpy(scaler.apply(grid[fold == k]))).numpy()
-            z[fold == -1] += network(torch.from_numpy(scaler.apply(grid[fold == -1]))).numpy() / FOLDS
-        folder = paths.MODELS / f"fold_{k}"
-        save_model(folder, network, scaler.channels, ARCHITECTURE, {})
-        scaler.save(folder / "scaler.json")
-    predicted = z[:, 1] > z[:, 0]
-    died = predicted ^ (np.arange(N) % 10 == 0)
-    kept = np.isin(died, classes)
-    split, probability = np.where(fold < 0, "test", "oof"), np.float32(0.5)
-    predictions = pd.DataFrame(
-        {
-            "stay_id": stay_id,
-            "split": split,
-            "fold": fold,
-            "probability": probability,
-            "logit_0": z[:, 0],
-            "logit_1": z[:, 1],
-            "predicted": predicted,
-            "died": died,
-        }
-    )
-    cohort = pd.DataFrame({"stay_id": stay_id, "subject_id": stay_id, "died": died, "is_test": fold < 0, "fold": fold})
-    cohort = cohort.assign(age=np.float32(60), sex="F", icu_type=None, source_group="tiny")
-    write_table(paths.PREDICTIONS, predictions[kept], PREDICTIONS)
-    write_table(paths.COHORT, cohort[kept], COHORT)
-    write_array(paths.GRID, grid[kept])
 
 
 @pytest.fixture(autouse=True)
 def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    with joblib.parallel_config("sequential"):
+    with one_process():
         yield
-
-
-def run_attack(params: Params, objective: str = OBJECTIVE) -> pd.DataFrame:
-    """Run the attack alone, with hyperparameters as tune_attack writes them; the examples."""
-    write_json(paths.TUNE_ATTACK / objective / "best.json", {"trial": 0, "value": 1.0, "hyperparameters": {"cap": 1.0, "patience": 2}})
-    attack.run(params, objective)
-    return read_table(paths.ATTACK / objective / "examples.parquet", EXAMPLES)
 
 
 def run_both(params: Params, objective: str = OBJECTIVE) -> dict[str, bytes]:
@@ -109,6 +46,21 @@ def run_both(params: Params, objective: str = OBJECTIVE) -> dict[str, bytes]:
     attack.run(params, objective)
     folders = (paths.TUNE_ATTACK, paths.ATTACK, paths.METRICS)
     return {str(file): file.read_bytes() for folder in folders for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+def logits(victim: Victim, stay_id: int, moved: bool = False) -> torch.Tensor:
+    """(2,) of a stay; `moved`: with its stored best example, in clinical units, within the limits of the victim's scaler."""
+    cohort = read_table(paths.COHORT, COHORT)
+    own = cohort["stay_id"] == stay_id
+    x = victim.scaler.apply(np.array(read_array(paths.GRID)[own]), cohort[own])
+    if moved:
+        cells = read_table(paths.ATTACK / OBJECTIVE / "perturbations.parquet", PERTURBATIONS)
+        span = np.where(victim.scaler.perturbable, victim.scaler.clinical_span, np.inf)
+        for cell in cells[(cells["stay_id"] == stay_id) & (cells["kind"] == "best")].itertuples():
+            j = NAMES.index(cell.measurement)
+            x[0, cell.hour, j] = np.clip(x[0, cell.hour, j] + cell.delta_clinical / span[j], 0, 1)
+    with torch.no_grad():
+        return victim.model(torch.from_numpy(x))[0]
 
 
 def test_every_eligible_stay_is_attacked_by_its_fold_and_the_outputs_repeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,41 +218,75 @@ def test_the_limits_and_seeds_do_what_they_say() -> None:
     assert run_attack(make_params(iterations=1, max_stays=12))["iteration"].max() <= 3  # each of the three parts of l0 is limited
 
 
-def test_a_killed_attack_loses_one_block_and_ends_with_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SIGKILL in the second block of 16 stays; the next run reads the first one from its checkpoint."""
+def test_the_searchs_own_limits_and_seed_do_what_they_say() -> None:
     write_world()
-    run_attack(make_params())
-    undisturbed = {file.name: file.read_bytes() for file in (paths.ATTACK / OBJECTIVE).iterdir()}
-    shutil.rmtree(paths.ATTACK)
-    (tmp_path / "params.json").write_text(make_params().model_dump_json())
-    code = """
-import os, signal, sys
+    found = {}
+    for name, changes in {"as it is": {}, "seed": {"seed": 6}, "iterations": {"iterations": 1}, "no pruning": {"pruner_startup_trials": 99}}.items():
+        content = make_params().model_dump()
+        content["tune_attack"] |= {"max_stays": 12, "trials": 4} | changes
+        tune_attack.run(Params.model_validate(content), OBJECTIVE)
+        trials = pq.read_table(paths.TUNE_ATTACK / OBJECTIVE / "trials.parquet").to_pandas()
+        metrics = read_json(paths.METRICS / "tune_attack" / OBJECTIVE / "metrics.json")
+        assert (len(trials), metrics["attacked"]) == (4, 12)
+        found[name] = trials
+    parameters = ["cap", "share", "candidates", "patience"]
+    assert not found["seed"][parameters].equals(found["as it is"][parameters])
+    pd.testing.assert_series_equal(found["iterations"].loc[0, parameters], found["as it is"].loc[0, parameters])
+    assert found["iterations"]["value"].max() < found["as it is"]["value"].max()
+    assert found["no pruning"]["state"].eq("complete").all()
+
+
+KILLED = """
+import os, sys, time
+from functools import partial
 from pathlib import Path
-from icu_adversarial.attack import loop
 from icu_adversarial.params import Params
 from icu_adversarial.stages import attack
-import joblib
-loop.BLOCK = 16
-begun = []
-def attack_cohort(chosen, tasks, *rest, original=attack.attack_cohort):
-    def counted(members):
-        begun.append(members)
-        print(len(begun), flush=True)
-        if len(begun) == int(sys.argv[1]):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return tasks(members)
-    return original(chosen, counted, *rest)
-attack.attack_cohort = attack_cohort
-with joblib.parallel_config("sequential"):
-    attack.run(Params.model_validate_json(Path("params.json").read_text()), "robust_l0")
+
+def noted(*arguments, method, **options):  # a task begins: a line in a file, and time to be killed in
+    with open("begun", "a") as file:
+        file.write(f"{os.getpid()}\\n")
+    time.sleep(0.2)
+    return method(*arguments, **options)
+
+attack.METHODS["l0"] = partial(noted, method=attack.METHODS["l0"])
+attack.attack_cohort = partial(attack.attack_cohort, size=4)
+attack.sanity.check = lambda *arguments: []
+attack.run(Params.model_validate_json(Path("params.json").read_text()), sys.argv[1])
 """
-    command = [sys.executable, "-c", code]
-    environment = os.environ | {"PYTHONPATH": str(Path(attack.__file__).parents[2]), "DVC_ROOT": str(tmp_path)}
-    killed = subprocess.run([*command, "2"], cwd=tmp_path, env=environment, check=False, capture_output=True, text=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert not (paths.ATTACK / OBJECTIVE / "examples.parquet").exists()
-    resumed = subprocess.run([*command, "99"], cwd=tmp_path, env=environment, check=True, capture_output=True, text=True)
-    assert resumed.stdout.split() == ["1", "2", "3", "4"]  # of five blocks
+
+
+def test_a_run_killed_at_any_moment_loses_at_most_a_task_per_process_and_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    """SIGKILL to the run and its two workers, twice, while tasks of four stays are attacked."""
+    write_world()
+    examples = run_attack(make_params())
+    tasks = sum(-(-len(stays) // 4) for _, stays in examples[examples["kind"] == "best"].groupby("fold"))
+    undisturbed = {file.name: file.read_bytes() for file in (paths.ATTACK / OBJECTIVE).iterdir()}
+    shutil.rmtree(paths.ATTACK)
+    Path("params.json").write_text(make_params().model_dump_json())
+    begun = Path("begun")
+    environment = os.environ | {"PYTHONPATH": str(Path(attack.__file__).parents[2]), "LOKY_MAX_CPU_COUNT": "2"}
+
+    def number_begun() -> int:
+        return begun.read_text().count("\n") if begun.exists() else 0
+
+    def number_stored() -> int:
+        return len(list((tmp_path / ".state").glob("attack/*/perturbations_*.parquet")))
+
+    moments = random.Random()
+    for _ in range(2):
+        stored = number_stored()
+        until, moment = number_begun() + moments.randint(1, (tasks - stored) // 2), moments.uniform(0, 0.4)
+        with subprocess.Popen([sys.executable, "-c", KILLED, OBJECTIVE], env=environment, stderr=subprocess.DEVNULL, start_new_session=True) as run:
+            while number_begun() < until:
+                assert run.poll() is None
+                time.sleep(0.01)
+            time.sleep(moment)
+            os.killpg(run.pid, signal.SIGKILL)  # the workers too
+        assert not (paths.ATTACK / OBJECTIVE).exists(), (until, moment)
+        assert stored <= number_stored() <= tasks, (until, moment)
+    subprocess.run([sys.executable, "-c", KILLED, OBJECTIVE], env=environment, check=True, stderr=subprocess.DEVNULL)
+    assert tasks <= number_begun() <= tasks + 2 * 2
     assert {file.name: file.read_bytes() for file in (paths.ATTACK / OBJECTIVE).iterdir()} == undisturbed
     assert not list((tmp_path / ".state" / "attack").iterdir())
 
@@ -315,26 +301,16 @@ def test_the_ensemble_attacks_test_stays_that_no_fold_has_seen() -> None:
     assert (attacked["predicted"] == attacked["died"]).all()
     assert (examples["fold"] == -1).all()
     assert examples["success"].all()
-    victims = attack.read_victims([attack.ENSEMBLE, 0, 1, 2])
-    ensemble, grid = victims[attack.ENSEMBLE], read_array(paths.GRID)
-    stay_id = read_table(paths.COHORT, COHORT)["stay_id"]
-    cells = read_table(paths.ATTACK / OBJECTIVE / "perturbations.parquet", PERTURBATIONS)
+    victims = read_victims()
+    assert sorted(victims) == [ENSEMBLE, 0, 1, 2]
+    widths = [victims[k].scaler.channels for k in range(FOLDS)]
+    assert widths == [2 * M + 4, 2 * M + 5, 2 * M + 5]  # fold 0 does not know the ICU type that its own stays alone have
     for row in examples.itertuples():
-        clean = np.array(grid[stay_id == row.stay_id])
-        logits = ensemble.model(torch.from_numpy(ensemble.scaler.apply(clean)))
-        each = [victims[k].model(torch.from_numpy(victims[k].scaler.apply(clean))) for k in range(FOLDS)]
-        assert torch.allclose(logits, torch.stack(each).mean(0), atol=1e-5)  # as in predictions
-        own = cells[(cells["stay_id"] == row.stay_id) & (cells["kind"] == "best")]
-        moved = []
-        for k in range(FOLDS):  # by the same amount in clinical units, each member within its own limits
-            scaler = victims[k].scaler
-            x = scaler.apply(clean)
-            span = np.where(scaler.perturbable, scaler.clinical_span, np.inf)
-            for cell in own.itertuples():
-                j = NAMES.index(cell.measurement)
-                x[0, cell.hour, j] = np.clip(x[0, cell.hour, j] + cell.delta_clinical / span[j], 0, 1)
-            moved.append(victims[k].model(torch.from_numpy(x)))
-        assert torch.stack(moved).mean(0).argmax() != logits.argmax()
+        each = torch.stack([logits(victims[k], row.stay_id) for k in range(FOLDS)])
+        assert torch.allclose(logits(victims[ENSEMBLE], row.stay_id), each.mean(0), atol=1e-5)  # as in predictions
+        # by the same amount in clinical units, each member within its own limits
+        moved = torch.stack([logits(victims[k], row.stay_id, moved=True) for k in range(FOLDS)])
+        assert moved.mean(0).argmax() != each.mean(0).argmax()
 
 
 def test_the_transfer_table_counts_what_flips_each_model() -> None:
@@ -351,21 +327,53 @@ def test_the_transfer_table_counts_what_flips_each_model() -> None:
     assert other["flipped"].mean() < 1
 
     attacked, scored, direction = "fold 0", "fold 1", "0→1"
-    victims, grid = attack.read_victims([1]), read_array(paths.GRID)
-    stay_id = read_table(paths.COHORT, COHORT)["stay_id"]
-    cells = read_table(paths.ATTACK / OBJECTIVE / "perturbations.parquet", PERTURBATIONS).query("kind == 'best'")
-    counts = []
-    for row in examples[(examples["fold"] == 0) & (examples["direction"] == direction)].itertuples():
-        scaler = victims[1].scaler
-        x = scaler.apply(np.array(grid[stay_id == row.stay_id]))
-        before = int(victims[1].model(torch.from_numpy(x)).argmax())
-        for cell in cells[cells["stay_id"] == row.stay_id].itertuples():
-            j = NAMES.index(cell.measurement)
-            x[0, cell.hour, j] = np.clip(x[0, cell.hour, j] + cell.delta_clinical / scaler.clinical_span[j], 0, 1)
-        if before == 0:
-            counts.append(int(victims[1].model(torch.from_numpy(x)).argmax()) == 1)
+    victim, stays = read_victims()[1], examples.loc[(examples["fold"] == 0) & (examples["direction"] == direction), "stay_id"]
+    counts = [logits(victim, stay, moved=True).argmax() == 1 for stay in stays if logits(victim, stay).argmax() == 0]
+    assert 0 < len(counts) < len(stays)
     row = table[(table["attacked"] == attacked) & (table["scored"] == scored) & (table["direction"] == direction)].iloc[0]
     assert (row["examples"], row["flipped"]) == (len(counts), pytest.approx(np.mean(counts)))
+
+
+def test_another_model_attacks_the_test_stays_that_it_gets_right() -> None:
+    """Its decisions are its own: those of `predictions` do not matter."""
+    write_world()
+    elsewhere = Path("elsewhere/model")
+    write_model(elsewhere, np.arange(90) % 2 == 0, seed=77)
+    params = make_params(target="file", models=elsewhere)
+    examples = run_attack(params)
+    victim = read_file(elsewhere)[FILE]
+    cohort, predictions = read_table(paths.COHORT, COHORT), read_table(paths.PREDICTIONS, PREDICTIONS).set_index("stay_id")
+    test = cohort[cohort["is_test"]]
+    decided = {stay: bool(logits(victim, stay).argmax() == 1) for stay in test["stay_id"]}
+    right = [stay for stay, died in zip(test["stay_id"], test["died"], strict=True) if decided[stay] == died]
+    ensembles = predictions.index[(predictions["split"] == "test") & (predictions["predicted"] == predictions["died"])]
+    assert sorted(right) != sorted(ensembles)
+    best = examples[examples["kind"] == "best"]
+    assert best["stay_id"].tolist() == sorted(right)
+    assert len(right) >= 4
+    assert (best["fold"] == FILE).all()
+    assert best["success"].all()
+    for row in best.itertuples():
+        assert row.direction == ("1→0" if decided[row.stay_id] else "0→1")
+        assert bool(logits(victim, row.stay_id, moved=True).argmax() == 1) != decided[row.stay_id]
+
+    table = pd.read_csv(paths.METRICS / "attack" / OBJECTIVE / "plots" / "transfer.csv")
+    assert set(table["attacked"]) == set(table["scored"]) == {"file"}
+    assert (table["flipped"] == 1).all()
+    assert table["examples"].sum() == len(right)
+
+    wrong = run_attack(make_params(target="file", models=elsewhere, attack_misclassified=True)).query("kind == 'best'")
+    assert wrong["stay_id"].tolist() == sorted(test["stay_id"])
+    assert ((wrong["direction"] == "1→0") == [decided[stay] for stay in wrong["stay_id"]]).all()
+
+
+def test_the_transfer_table_names_the_ensemble_that_was_attacked() -> None:
+    write_world()
+    run_attack(make_params(target="ensemble"))
+    table = pd.read_csv(paths.METRICS / "attack" / OBJECTIVE / "plots" / "transfer.csv")
+    assert set(table["attacked"]) == {"ensemble"}
+    assert set(table["scored"]) == {"ensemble", "fold 0", "fold 1", "fold 2"}
+    assert (table.loc[table["scored"] == "ensemble", "flipped"] == 1).all()
 
 
 def test_a_missing_input_is_named(capsys: pytest.CaptureFixture[str]) -> None:

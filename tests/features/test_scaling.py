@@ -3,13 +3,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from feature_tables import event_batches
+from feature_tables import event_batches, make_stays
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from slow_reference import model_input
 
 from icu_adversarial.features.grid import grids
 from icu_adversarial.features.scaling import CHUNK, Scaler, fit_scaler
+from icu_adversarial.features.statics import NO_STATICS
 from icu_adversarial.measurements import NAMES, M
 
 OPTIONS = {"interpolation": "linear", "limit_direction": "both", "lower_percentile": 5.0, "upper_percentile": 95.0}
@@ -136,8 +137,31 @@ def test_the_whole_way_from_events_agrees_with_a_slow_reference(
     np.testing.assert_allclose(x, np.array(expected, np.float64), rtol=0, atol=1e-3)  # float32, over a span that may be as small as 0.03
 
 
+@pytest.mark.parametrize("statics", [(), ("age", "sex", "icu_type"), ("icu_type",)])
 @pytest.mark.parametrize("channels", [(), ("observed",), ("hours_since_observed", "observed")])
-def test_saved_and_loaded_scaler_gives_the_same_bytes(tmp_path: Path, channels: tuple[str, ...]) -> None:
-    scaler, grid = fit(make_grid(), *channels), make_grid(2)
+def test_saved_and_loaded_scaler_gives_the_same_bytes(tmp_path: Path, channels: tuple[str, ...], statics: tuple[str, ...]) -> None:
+    stays = make_stays(age=[50.1, 63.7, None], sex=["F", None, "M"], icu_type=["CCU", "MICU", None])
+    scaler = fit_scaler(make_grid(stays=3), stays, **OPTIONS, extra_channels=channels, static_inputs=statics)
     scaler.save(tmp_path / "scaler.json")
-    np.testing.assert_array_equal(Scaler.load(tmp_path / "scaler.json").apply(grid), scaler.apply(grid))
+    loaded, grid = Scaler.load(tmp_path / "scaler.json"), make_grid(2, stays=3)
+    np.testing.assert_array_equal(loaded.apply(grid, stays), scaler.apply(grid, stays))
+    assert (loaded.statics, loaded.channels) == (scaler.statics, scaler.channels)
+
+
+def test_static_inputs_are_the_last_channels_at_every_hour() -> None:
+    stays = make_stays(age=[50.0, 70.0], sex=["F", "M"])
+    scaler = fit_scaler(make_grid(stays=2), stays, **OPTIONS, extra_channels=("observed",), static_inputs=("age", "sex"))
+    grid = make_grid(1, stays=2)
+    x = scaler.apply(grid, stays)
+    assert x.shape[2] == scaler.channels == 2 * M + 2
+    np.testing.assert_allclose(x[..., 2 * M :], np.broadcast_to([[[-1, 1]], [[1, 0]]], (2, 12, 2)), rtol=1e-6)
+    np.testing.assert_array_equal(x[..., : 2 * M], dataclasses.replace(scaler, statics=NO_STATICS).apply(grid))
+    np.testing.assert_array_equal(scaler.values(grid), x[..., :M])
+
+
+def test_static_inputs_without_stays_are_not_passed_over() -> None:
+    with pytest.raises(ValueError, match=r"fit_scaler\(grid, stays"):
+        fit_scaler(make_grid(), **OPTIONS, static_inputs=("age",))
+    scaler = fit_scaler(make_grid(stays=1), make_stays(age=[50.0]), **OPTIONS, static_inputs=("age",))
+    with pytest.raises(ValueError, match=r"apply\(grid, stays\) needs the stays"):
+        scaler.apply(make_grid())

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from icu_adversarial.errors import InputError
-from icu_adversarial.features.splits import assign_folds, choose_test
+from icu_adversarial.features.splits import assign_folds, choose_test, some_subjects
 
 
 def cohort(seed: int, subjects: int = 120) -> tuple[np.ndarray, np.ndarray]:
@@ -61,3 +61,21 @@ def test_what_cannot_be_split_is_told_in_one_line() -> None:
         assign_folds(subject, died, folds=5, seed=0)
     with pytest.raises(InputError, match="test_fraction"):
         choose_test(subject, np.arange(10) < 1, np.full(10, "g"), fraction=0.2, groups=(), seed=0)
+
+
+@given(st.integers(0, 10_000), st.floats(0.01, 0.99), st.floats(0.01, 0.99))
+def test_some_subjects_are_whole_as_many_as_asked_for_and_kept_in_a_larger_share(seed: int, a: float, b: float) -> None:
+    subject, _ = cohort(seed, subjects=60)
+    small, large = (some_subjects(subject, share, seed=7) for share in sorted((a, b)))
+    assert not (small & ~large).any()
+    for share, chosen in zip(sorted((a, b)), (small, large), strict=True):
+        assert len(set(subject[chosen])) == round(share * 60)
+        assert not set(subject[chosen]) & set(subject[~chosen])
+
+
+def test_some_subjects_depend_on_the_seed_alone() -> None:
+    subject, _ = cohort(0)
+    order = np.random.default_rng(0).permutation(len(subject))
+    chosen = some_subjects(subject, 0.5, seed=1)
+    np.testing.assert_array_equal(chosen[order], some_subjects(subject[order], 0.5, seed=1))
+    assert (chosen != some_subjects(subject, 0.5, seed=2)).any()

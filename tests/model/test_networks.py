@@ -1,71 +1,255 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from model_world import MODEL, VARIANTS
+from torch import nn
 
 from icu_adversarial.errors import InputError
-from icu_adversarial.model.networks import build, load_model, save_model
+from icu_adversarial.measurements import M
+from icu_adversarial.model.networks import PIECES, Network, build
+from icu_adversarial.model.storage import load_model, save_model
 
-HYPERPARAMETERS = {"n_lstm": 8, "lstm_activation": "tanh", "dropout": 0.3, "n_fc": 4, "fc_activation": "relu"}
-C, T = 19, 12
+T, H = 12, MODEL["n_lstm"]
+STATICS = 3
+LSTM_VARIANTS = [name for name in VARIANTS if name != "gru_d"]
 
 
-def make(**changes: object) -> torch.nn.Module:
+def width(model: dict[str, Any], statics: int = STATICS) -> int:
+    return M * (1 + len(model["extra_channels"])) + statics
+
+
+def make(name: str = "lstm", statics: int = STATICS, **changes: object) -> Network:
+    """Of VARIANTS, fitted on random stays."""
     torch.manual_seed(0)
-    return build(C, HYPERPARAMETERS | changes).eval()
+    model = MODEL | VARIANTS[name] | changes
+    network = build(width(model, statics), statics, model)
+    network.fit(torch.from_numpy(make_x(name, 50, statics)))
+    return network.eval()
 
 
-def reference(network: torch.nn.Module, x: np.ndarray) -> np.ndarray:
-    """The network again, hour by hour, from the LSTM equations of torch's documentation."""
-    w = {name: p.detach().double().numpy() for name, p in network.named_parameters()}
+def make_x(name: str = "lstm", stays: int = 3, statics: int = STATICS, seed: int = 0) -> np.ndarray:
+    """Model input with all cells filled: values, then for GRU-D their masks and the hours since as a share of the window, static inputs."""
+    rng = np.random.default_rng(seed)
+    x = rng.random((stays, T, width(MODEL | VARIANTS[name], statics)), np.float32)
+    x[..., x.shape[2] - statics :] = rng.random((stays, 1, statics))
+    if len((MODEL | VARIANTS[name])["extra_channels"]) == 2:
+        seen = rng.random((stays, T, M)) < 0.4
+        seen[0, :, 3] = False  # never observed
+        x[..., M : 2 * M] = seen
+        for stay, t, j in np.ndindex(stays, T, M):
+            before = np.flatnonzero(seen[stay, : t + 1, j])
+            x[stay, t, 2 * M + j] = (t - before[-1]) / T if len(before) else 1
+    return x
 
-    def sigmoid(v: np.ndarray) -> np.ndarray:
-        return 1 / (1 + np.exp(-v))
 
-    def last_state(suffix: str, hours: range) -> np.ndarray:
-        h = c = np.zeros((len(x), 8))
+def weights(network: nn.Module) -> dict[str, np.ndarray]:
+    return {name: p.detach().double().numpy() for name, p in network.state_dict().items()}
+
+
+def sigmoid(v: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-v))
+
+
+def slow_head(w: dict[str, np.ndarray], read_out: np.ndarray, statics: np.ndarray) -> np.ndarray:
+    """From the read-out of every stay to its logits; with a fully connected layer if there are weights of one."""
+    hidden = np.tanh(np.concatenate([read_out, statics], axis=1))
+    if "hidden.2.weight" in w:
+        hidden = np.maximum(hidden @ w["hidden.2.weight"].T + w["hidden.2.bias"], 0)
+    return hidden @ w["output.weight"].T + w["output.bias"]
+
+
+def slow_lstm(w: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
+    """Hour by hour, from the LSTM equations of torch's documentation: the states (N, T, 2 H) of both directions, each at its hour."""
+
+    def states(suffix: str, hours: range) -> np.ndarray:
+        h = c = np.zeros((len(x), H))
+        found = np.empty((len(x), T, H))
         for t in hours:
             gates = x[:, t] @ w[f"lstm.weight_ih_l0{suffix}"].T + w[f"lstm.bias_ih_l0{suffix}"]
             gates = gates + h @ w[f"lstm.weight_hh_l0{suffix}"].T + w[f"lstm.bias_hh_l0{suffix}"]
             i, f, g, o = np.split(gates, 4, axis=1)
             c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-            h = sigmoid(o) * np.tanh(c)
-        return h
+            h = found[:, t] = sigmoid(o) * np.tanh(c)
+        return found
 
-    read_out = np.concatenate([last_state("", range(T)), last_state("_reverse", range(T - 1, -1, -1))], axis=1)
-    hidden = np.maximum(np.tanh(read_out) @ w["hidden.2.weight"].T + w["hidden.2.bias"], 0)
-    return hidden @ w["output.weight"].T + w["output.bias"]
+    return np.concatenate([states("", range(T)), states("_reverse", range(T - 1, -1, -1))], axis=2)
 
 
-def test_network_is_the_equations() -> None:
-    network, x = make(), np.random.default_rng(0).random((3, T, C))
+def slow_conv(w: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
+    """Three hours at a time, nothing before the first and after the last."""
+    padded = np.pad(x, ((0, 0), (1, 1), (0, 0)))
+    hours = [sum(padded[:, t + d] @ w["conv.weight"][:, :, d].T for d in range(3)) + w["conv.bias"] for t in range(T)]
+    return np.maximum(np.stack(hours, axis=1), 0)
+
+
+def slow_code(knots: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Of every value how far it has come in each piece; one value after the other."""
+    code = np.empty((*x.shape[:2], M, PIECES))
+    for stay, t, j, piece in np.ndindex(*code.shape):
+        code[stay, t, j, piece] = np.interp(x[stay, t, j], knots[j, piece : piece + 2], [0, 1])
+    return np.concatenate([code.reshape(*x.shape[:2], -1), x[..., M:]], axis=2)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_network_has_one_pair_of_logits_per_stay_whatever_its_neighbours(name: str) -> None:
+    network, x = make(name), torch.from_numpy(make_x(name, 5))
+    assert network(x).shape == (5, 2)
+    torch.testing.assert_close(network(x[2:3]), network(x)[2:3])
+
+
+@pytest.mark.parametrize("name", LSTM_VARIANTS)
+def test_network_is_the_equations(name: str) -> None:
+    network, x = make(name), make_x(name)
+    w, read = weights(network), x.astype(float)
+    if "knots" in w:
+        read = slow_code(w["knots"], read)
+    states = slow_lstm(w, slow_conv(w, read) if "conv.weight" in w else read)
+    read_out = [states[:, -1, :H], states[:, 0, H:]]
+    if "knots" in w:
+        read_out += [states.mean(1), states.max(1)]
     with torch.no_grad():
-        ours = network(torch.tensor(x, dtype=torch.float32)).numpy()
-    np.testing.assert_allclose(ours, reference(network, x), atol=1e-5)
+        ours = network(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(ours, slow_head(w, np.concatenate(read_out, axis=1), x[:, 0, -STATICS:]), atol=1e-5)
 
 
+def test_gru_d_is_the_equations_stay_by_stay_and_hour_by_hour() -> None:
+    """Che et al. 2018; gaps are counted from the masks, and an unobserved value is never looked at."""
+    network, x = make("gru_d"), make_x("gru_d")
+    with torch.no_grad():
+        network.value_decay[0] = torch.rand(M) * 3
+        network.value_decay[1] = torch.rand(M) - 0.5
+    w = weights(network)
+
+    def slow(stay: np.ndarray) -> np.ndarray:
+        values, seen, statics = stay[:, :M], stay[:, M : 2 * M] == 1, stay[0, -STATICS:]
+        h = np.zeros(H)
+        for t in range(T):
+            gap, value = np.zeros(M), np.empty(M)
+            for j in range(M):
+                before = [s for s in range(t) if seen[s, j]]
+                if t > 0:
+                    gap[j] = (t - before[-1]) / T if before else 1 + 1 / T
+                keep = np.exp(-max(0, w["value_decay"][0, j] * gap[j] + w["value_decay"][1, j]))
+                last = values[before[-1], j] if before else w["mean"][j]
+                value[j] = values[t, j] if seen[t, j] else keep * last + (1 - keep) * w["mean"][j]
+            h = h * np.exp(-np.maximum(0, w["state_decay.weight"] @ gap + w["state_decay.bias"]))
+            into = w["cell.weight_ih"] @ np.concatenate([value, seen[t], statics]) + w["cell.bias_ih"]
+            back = w["cell.weight_hh"] @ h + w["cell.bias_hh"]
+            (r, z, n), (r_, z_, n_) = np.split(into, 3), np.split(back, 3)
+            new = np.tanh(n + sigmoid(r + r_) * n_)
+            h = (1 - sigmoid(z + z_)) * new + sigmoid(z + z_) * h
+        return slow_head(w, h[None], statics[None])[0]
+
+    with torch.no_grad():
+        ours = network(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(ours, [slow(stay) for stay in x.astype(float)], atol=1e-5)
+
+
+def test_gru_d_ignores_filled_values() -> None:
+    x = make_x("gru_d")
+    filled = x.copy()
+    filled[..., :M][x[..., M : 2 * M] == 0] = 0.123
+    unfilled = np.where(filled == np.float32(0.123), np.float32(np.nan), filled)
+    found = []
+    for content in (x, filled, unfilled):
+        network = make("gru_d")
+        network.fit(torch.from_numpy(content))
+        found.append(network(torch.from_numpy(content)))
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
+def test_gru_d_decays_to_the_mean_of_the_observed_values() -> None:
+    x = np.zeros((2, T, 3 * M), np.float32)
+    x[0, :3, 5], x[1, 0, 5] = [0.2, 0.4, 0.9], 0.6
+    x[0, :2, M + 5] = x[1, 0, M + 5] = 1  # the 0.9 is filled
+    network = make("gru_d", statics=0)
+    network.fit(torch.from_numpy(x))
+    mean = network.get_buffer("mean").numpy()
+    assert mean[5] == pytest.approx((0.2 + 0.4 + 0.6) / 3)
+    assert (np.delete(mean, 5) == 0).all()
+
+
+def test_pieces_end_at_the_quantiles_of_the_training_values() -> None:
+    x = make_x("spline_lstm", 50)
+    x[:, :, 7] = np.where(x[:, :, 7] < 0.5, 0.25, 1)  # two values
+    x[:, :, 8] = 0.5
+    network = make("spline_lstm")
+    network.fit(torch.from_numpy(x))
+    expected = np.quantile(x[..., :M].reshape(-1, M), np.linspace(0, 1, PIECES + 1), axis=0).T
+    np.testing.assert_allclose(network.get_buffer("knots").numpy(), expected, atol=1e-6)
+
+
+def test_code_of_a_value_by_hand() -> None:
+    """Pieces of 1/8; a piece of no width is a step."""
+    seen: list[torch.Tensor] = []
+    network = build(M, 0, MODEL | {"architecture": "spline_lstm"})
+    network.lstm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    network.get_buffer("knots")[2] = torch.tensor([0.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 1.0])
+    x = torch.zeros(1, T, M)
+    x[0, :5, 1] = torch.tensor([0.0, 0.0625, 0.3125, 1.0, torch.nan])
+    x[0, :4, 2] = torch.tensor([0.25, 0.49, 0.51, 0.75])
+    network(x)
+    code = seen[0].detach()[0].view(T, M, PIECES)
+    assert code[:5, 1].tolist() == [[0] * 8, [0.5] + [0] * 7, [1, 1, 0.5] + [0] * 5, [1] * 8, [0] * 8]
+    np.testing.assert_allclose(code[:4, 2], [[0.5] + [0] * 7, [0.98] + [0] * 7, [1] * 7 + [0.02], [1] * 7 + [0.5]], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", LSTM_VARIANTS)
 @pytest.mark.parametrize("hour", [0, T - 1])
-def test_reading_the_backward_lstm_at_the_last_hour_is_ruled_out(hour: int) -> None:
+def test_reading_the_backward_lstm_at_the_last_hour_is_ruled_out(name: str, hour: int) -> None:
     """A change of the first hour must reach the logits through the backward direction as strongly as one of the last through the forward one."""
-    network, x = make(), torch.rand(1, T, C)
+    network, x = make(name), torch.from_numpy(make_x(name, 1))
     changed = x.clone()
-    changed[:, hour] += 1
+    changed[:, hour, :M] = 1 - changed[:, hour, :M]
     assert (network(changed) - network(x)).abs().max() > 1e-3
     direction = network.lstm.weight_hh_l0_reverse if hour == 0 else network.lstm.weight_hh_l0
     assert torch.autograd.grad(network(x).sum(), direction)[0].abs().max() > 0
 
 
-def test_an_unfilled_value_is_read_as_zero() -> None:
+@pytest.mark.parametrize("hour", [0, T - 1])
+def test_both_ends_of_the_window_reach_gru_d(hour: int) -> None:
+    network, x = make("gru_d"), torch.from_numpy(make_x("gru_d", 1))
+    x[:, :, M : 2 * M], x[:, :, 2 * M : 3 * M] = 1, 0
+    changed = x.clone()
+    changed[:, hour, :M] = 1 - changed[:, hour, :M]
+    assert (network(changed) - network(x)).abs().max() > 1e-5
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_static_inputs_reach_the_head_past_the_recurrence(name: str) -> None:
+    network, x = make(name), torch.from_numpy(make_x(name, 2))
+    for part in (network.cell if name == "gru_d" else network.lstm).parameters():
+        part.data.zero_()
+    changed = x.clone()
+    changed[:, :, :M] = 1 - changed[:, :, :M]
+    assert torch.equal(network(changed), network(x))
+    changed[:, :, -STATICS:] += 1
+    assert (network(changed) - network(x)).abs().amax(1).min() > 1e-3
+
+
+def test_without_a_fully_connected_layer_the_head_is_one_linear_map() -> None:
+    assert [type(layer) for layer in make("conv").hidden] == [nn.Tanh, nn.Dropout]
+    assert make("conv").output.in_features == 2 * H + STATICS
+    assert make("lstm").output.in_features == MODEL["n_fc"]
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_an_unfilled_value_is_read_as_zero(name: str) -> None:
     """And takes no gradient: what is not observed cannot be moved."""
-    network, x = make(), torch.rand(2, T, C)
-    missing = torch.rand(2, T, C) < 0.5
+    network, x = make(name), torch.from_numpy(make_x(name, 2))
+    torch.manual_seed(1)
+    missing = torch.zeros(x.shape, dtype=torch.bool)
+    missing[..., :M] = torch.rand(2, T, M) < 0.5
     unfilled = x.masked_fill(missing, torch.nan).requires_grad_()
     z = network(unfilled)
     torch.testing.assert_close(z, network(x.masked_fill(missing, 0)), rtol=0, atol=0)
-    (gradient,) = torch.autograd.grad(z.sum(), unfilled)
+    (gradient,) = torch.autograd.grad(z[:, 1].sum(), unfilled)
     assert (gradient[missing] == 0).all()
-    assert (gradient[~missing] != 0).any()
+    assert (gradient[..., :M][~missing[..., :M]] != 0).any()
 
 
 def test_softmax_before_cross_entropy_is_ruled_out() -> None:
@@ -73,13 +257,14 @@ def test_softmax_before_cross_entropy_is_ruled_out() -> None:
     network = make()
     with torch.no_grad():
         network.output.weight.mul_(50)
-        z = network(torch.rand(64, T, C))
+        z = network(torch.from_numpy(make_x(stays=64)))
     assert z.min() < 0 or z.max() > 1
     assert (z.sum(dim=1) - 1).abs().max() > 0.1
 
 
-def test_folded_threshold_decides_by_argmax() -> None:
-    network, x = make(), torch.rand(200, T, C)
+@pytest.mark.parametrize("name", VARIANTS)
+def test_folded_threshold_decides_by_argmax(name: str) -> None:
+    network, x = make(name), torch.from_numpy(make_x(name, 60))
     with torch.no_grad():
         before = network(x)
         log_odds = before[:, 1] - before[:, 0]
@@ -91,19 +276,37 @@ def test_folded_threshold_decides_by_argmax() -> None:
     assert torch.equal(before[:, 0], after[:, 0])
 
 
-def test_saved_and_loaded_network_gives_the_same_bits(tmp_path: Path) -> None:
-    network, x = make(), torch.rand(5, T, C)
-    save_model(tmp_path, network, C, HYPERPARAMETERS, {"threshold": 0.5})
+@pytest.mark.parametrize("name", VARIANTS)
+def test_saved_and_loaded_network_gives_the_same_bits(tmp_path: Path, name: str) -> None:
+    network, x, model = make(name), torch.from_numpy(make_x(name, 5)), MODEL | VARIANTS[name]
+    save_model(tmp_path, network, x.shape[2], model, {"threshold": 0.5})
     loaded = load_model(tmp_path)
     assert not loaded.training
     assert torch.equal(loaded(x), network(x))
     first = (tmp_path / "model.safetensors").read_bytes()
-    save_model(tmp_path, network, C, HYPERPARAMETERS, {"threshold": 0.5})
+    save_model(tmp_path, network, x.shape[2], model, {"threshold": 0.5})
     assert (tmp_path / "model.safetensors").read_bytes() == first
 
 
 def test_weights_of_another_network_are_refused_in_one_line(tmp_path: Path) -> None:
-    save_model(tmp_path, make(), C, HYPERPARAMETERS | {"n_lstm": 16}, {})
-    with pytest.raises(InputError, match=r"model\.safetensors does not hold the network of model\.json") as error:
-        load_model(tmp_path)
-    assert "\n" not in str(error.value)
+    network, x = make(), make_x()
+    save_model(tmp_path, network, x.shape[2], MODEL | {"n_lstm": 16}, {})
+
+    def refused() -> None:
+        with pytest.raises(InputError, match=r"model\.safetensors does not hold the network of model\.json") as error:
+            load_model(tmp_path)
+        assert "\n" not in str(error.value)
+
+    refused()
+    save_model(tmp_path, network, x.shape[2], MODEL, {})
+    (tmp_path / "model.safetensors").write_bytes(b"nonsense")
+    refused()
+    (tmp_path / "model.safetensors").unlink()
+    refused()
+
+
+@pytest.mark.parametrize("changes", [{"conv": 6}, {"channels": 2 * M + STATICS}])
+def test_gru_d_refuses_other_inputs(changes: dict[str, int]) -> None:
+    channels = changes.get("channels", 3 * M + STATICS)
+    with pytest.raises(ValueError, match="GRU-D reads 19 values, their masks and hours since, and no convolution"):
+        build(channels, STATICS, MODEL | VARIANTS["gru_d"] | {"conv": changes.get("conv", 0)})

@@ -1,107 +1,228 @@
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from model_world import FEATURES, MODEL, VARIANTS, make_cohort, make_folds
+from safetensors.torch import load_file
 
 from icu_adversarial.errors import InputError
+from icu_adversarial.features.scaling import Scaler
+from icu_adversarial.measurements import M
 from icu_adversarial.model import training
 from icu_adversarial.model.baselines import BASELINES, summaries
 from icu_adversarial.model.baselines import predict as predict_baseline
 from icu_adversarial.model.evaluation import rank_scores
-from icu_adversarial.model.folds import predict, save_fold, train_folds
-from icu_adversarial.params import Features, Train
+from icu_adversarial.model.folds import kept_evaluation, predict, save_fold, train_folds
+from icu_adversarial.model.networks import Network
+from icu_adversarial.model.storage import load_model
+from icu_adversarial.params import Model, Train
 
-FEATURES = Features(interpolation="linear", limit_direction="both", lower_percentile=5, upper_percentile=95, extra_channels=("observed",))
-HYPERPARAMETERS: dict[str, Any] = {
-    "n_lstm": 8, "lstm_activation": "tanh", "dropout": 0.2, "n_fc": 8, "fc_activation": "relu", "optimizer": "adam",
-    "learning_rate": 0.01, "batch_size": 32,
-}  # fmt: skip
 OPTIONS = Train(epochs=4, evaluate_every=2, patience=None, seed=3, bootstrap=10)
-N, T, M = 240, 8, 19
+RECIPE = Model.model_validate(MODEL)
 
 
-def make_cohort(seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
-    """240 subjects in 3 folds and a test set; heart rate and lactate are higher in those who die."""
-    rng = np.random.default_rng(seed)
-    died = rng.random(N) < 0.25
-    grid = rng.normal(100, 10, (N, T, M)).astype(np.float32)
-    grid[:, :, [4, 13]] += 12 * died[:, None, None]
-    grid[rng.random(grid.shape) < 0.4] = np.nan
-    fold = (np.arange(N) % 4 - 1).astype(np.int8)
-    return pd.DataFrame({"stay_id": np.arange(N), "subject_id": np.arange(N), "died": died, "fold": fold, "is_test": fold < 0}), grid
-
-
-def make_folds(cohort: pd.DataFrame, grid: np.ndarray) -> tuple[list[training.Fold], list[Any]]:
-    inside = cohort["fold"].to_numpy() >= 0
-    fold, died = cohort["fold"].to_numpy()[inside], cohort["died"].to_numpy()[inside]
-    pairs = [training.make_fold(grid[inside], died, fold == k, FEATURES) for k in range(3)]
-    return [p[0] for p in pairs], [p[1] for p in pairs]
+@pytest.fixture(scope="module", autouse=True)
+def _in_this_process() -> Iterator[None]:
+    with joblib.parallel_config("sequential"):
+        yield
 
 
 def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-@pytest.mark.parametrize("optimizer", list(training.OPTIMIZERS))
-def test_training_in_parts_through_the_disk_takes_the_same_steps(tmp_path: Path, optimizer: str) -> None:
-    (fold, *_), _ = make_folds(*make_cohort())
-    hyperparameters = HYPERPARAMETERS | {"optimizer": optimizer}
-    begin = training.start(fold.x_train.shape[2], hyperparameters, seed=5)
-    whole = training.advance(training.advance(begin, fold, hyperparameters, epochs=2, seed=5), fold, hyperparameters, epochs=1, seed=5)
-    half = training.advance(begin, fold, hyperparameters, epochs=2, seed=5)
+@pytest.mark.parametrize(
+    "changes", [*VARIANTS.values(), {"optimizer": "rmsprop"}, {"optimizer": "sgd", "schedule": "one_cycle"}], ids=[*VARIANTS, "rmsprop", "sgd"]
+)
+def test_training_in_parts_through_the_disk_takes_the_same_steps(tmp_path: Path, changes: dict[str, Any]) -> None:
+    """Two epochs and one, resumed or not; and the weights of three at once."""
+    model = MODEL | changes
+    (fold, *_), _ = make_folds(*make_cohort(stays=120), model)
+    begin = training.start(fold, model, seed=5)
+
+    def advance(state: training.State, epochs: int) -> training.State:
+        return training.advance(state, fold, model, epochs=epochs, of=3, seed=5)
+
+    half = advance(begin, 2)
     half.save(tmp_path / "state.safetensors")
-    resumed = training.advance(training.State.load(tmp_path / "state.safetensors"), fold, hyperparameters, epochs=1, seed=5)
-    assert same(resumed.weights, whole.weights)
+    whole, resumed, at_once = advance(half, 1), advance(training.State.load(tmp_path / "state.safetensors"), 1), advance(begin, 3)
+    for state in (resumed, at_once):
+        assert same(state.weights, whole.weights)
+        assert same(state.optimizer, whole.optimizer)
+        assert state.history[-1] == whole.history[-1]
     assert same(resumed.best, whole.best)
-    assert same(resumed.optimizer, whole.optimizer)
     assert resumed.history == whole.history
     assert not same(resumed.weights, half.weights)
 
 
 def test_percentiles_fitted_on_held_out_subjects_is_ruled_out() -> None:
     cohort, grid = make_cohort()
-    inside = cohort["fold"].to_numpy() >= 0
-    fold, died = cohort["fold"].to_numpy()[inside], cohort["died"].to_numpy()[inside]
-    _, scaler = training.make_fold(grid[inside], died, fold == 1, FEATURES)
-    absurd = grid[inside].copy()
+    fold = cohort["fold"].to_numpy()
+    recipe = RECIPE.model_copy(update={"static_inputs": ("age", "icu_type")})
+    _, scaler = training.make_fold(grid, cohort, fold == 1, FEATURES, recipe)
+    absurd, stays = grid.copy(), cohort.copy()
     absurd[fold == 1] = 1e6
-    data, other = training.make_fold(absurd, died, fold == 1, FEATURES)
+    stays.loc[fold == 1, "age"], stays.loc[fold == 1, "icu_type"] = 1e6, "spaceship"
+    data, other = training.make_fold(absurd, stays, fold == 1, FEATURES, recipe)
     np.testing.assert_array_equal(scaler.lower, other.lower)
     np.testing.assert_array_equal(scaler.upper, other.upper)
     np.testing.assert_array_equal(scaler.median, other.median)
+    assert other.statics == scaler.statics
     assert (data.x_held_out[..., :M] == 1).all()  # winsorised by the training percentiles
-    seen = np.isfinite(grid[inside][fold != 1][..., 7])
-    assert scaler.upper[7] == np.float32(np.percentile(grid[inside][fold != 1][..., 7][seen], 95))
+    seen = np.isfinite(grid[fold != 1][..., 7])
+    assert scaler.upper[7] == np.float32(np.percentile(grid[fold != 1][..., 7][seen], 95))
 
 
-def test_evaluation_scores_the_held_out_stays_and_never_resamples() -> None:
-    (fold, *_), _ = make_folds(*make_cohort())
-    state = training.advance(training.start(2 * M, HYPERPARAMETERS, 1), fold, HYPERPARAMETERS, epochs=3, seed=1)
-    network = training.build(2 * M, HYPERPARAMETERS)
+def test_training_stays_may_be_fewer_than_all_that_are_not_held_out() -> None:
+    cohort, grid = make_cohort()
+    fold = cohort["fold"].to_numpy()
+    learn = (fold == 2) & (cohort["age"] > 40).to_numpy()
+    data, scaler = training.make_fold(grid, cohort, fold == 1, FEATURES, RECIPE, learn)
+    alone, of_learn = training.make_fold(grid[learn], cohort[learn], np.zeros(learn.sum(), bool), FEATURES, RECIPE)
+    np.testing.assert_array_equal(data.x_train, alone.x_train)
+    np.testing.assert_array_equal(data.y_train, cohort["died"][learn])
+    np.testing.assert_array_equal(data.y_held_out, cohort["died"][fold == 1])
+    np.testing.assert_array_equal(scaler.median, of_learn.median)
+
+
+@pytest.mark.parametrize("sampling", ["balanced", "natural"])
+def test_evaluation_scores_the_held_out_stays_and_never_resamples(sampling: str) -> None:
+    model = MODEL | {"sampling": sampling}
+    (fold, *_), _ = make_folds(*make_cohort(), model)
+    state = training.advance(training.start(fold, model, 1), fold, model, epochs=3, of=3, seed=1)
+    network = training.build(fold.channels, fold.statics, model)
     network.load_state_dict(state.weights)
     z = training.log_odds(network, fold.x_held_out)
-    p = 1 / (1 + np.exp(-(z.astype(float) + fold.log_prior)))
+    prior = np.log(fold.y_train.mean() / (1 - fold.y_train.mean())) if sampling == "balanced" else 0  # what balanced batches do not know
+    p = 1 / (1 + np.exp(-(z.astype(float) + prior)))
     expected = -np.where(fold.y_held_out == 1, np.log(p), np.log(1 - p)).mean()
     assert state.history[-1]["held_out_loss"] == pytest.approx(expected)
     assert state.history[-1]["auroc"] == pytest.approx(rank_scores(fold.y_held_out, z)[0])
 
 
+def stays_of_the_batches(monkeypatch: pytest.MonkeyPatch, sampling: str, epochs: int) -> tuple[np.ndarray, np.ndarray]:
+    """The number of every stay in the batches of training, (epochs, stays), and the outcome of each stay."""
+    (fold, *_), _ = make_folds(*make_cohort())
+    model = MODEL | {"sampling": sampling}
+    stays = len(fold.y_train)
+    fold.x_train[:, 0, 0] = np.arange(stays)
+    seen: list[torch.Tensor] = []
+
+    def watched(channels: int, statics: int, model: dict[str, Any]) -> Network:
+        network = build(channels, statics, model)
+        network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0][:, 0, 0]) if module.training else None)
+        return network
+
+    build = training.build
+    monkeypatch.setattr(training, "build", watched)
+    training.advance(training.start(fold, model, 1), fold, model, epochs=epochs, of=epochs, seed=1)
+    return torch.cat(seen).numpy().astype(int).reshape(epochs, stays), fold.y_train
+
+
+def test_natural_batches_visit_each_stay_once_an_epoch_in_another_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    epochs, y = stays_of_the_batches(monkeypatch, "natural", 2)
+    for epoch in epochs:
+        assert sorted(epoch) == list(range(len(y)))
+    assert (epochs[0] != epochs[1]).any()
+
+
+def test_balanced_batches_draw_each_outcome_equally_often_with_replacement(monkeypatch: pytest.MonkeyPatch) -> None:
+    epochs, y = stays_of_the_batches(monkeypatch, "balanced", 20)
+    assert y.mean() < 0.3
+    assert y[epochs].mean() == pytest.approx(0.5, abs=0.05)
+    assert all(len(set(epoch)) < len(y) for epoch in epochs)
+    drawn = np.bincount(epochs.ravel(), minlength=len(y))
+    assert drawn[y == 0].min() > 0  # nobody is left out
+    assert drawn[y == 0].mean() == pytest.approx(epochs.size / 2 / (y == 0).sum(), rel=0.1)
+
+
+def test_one_cycle_is_that_of_torch() -> None:
+    """But for less than one of 3,000 steps: torch counts the rise one step shorter."""
+    steps, highest = 3000, 0.02
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=highest, total_steps=steps, cycle_momentum=False)
+    expected = []
+    for _ in range(steps):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    ours = [highest * training.one_cycle(step / (steps - 1)) for step in range(steps)]
+    np.testing.assert_allclose(ours, expected, atol=highest * 2e-3)
+    assert (ours[0], ours[-1]) == pytest.approx((expected[0], expected[-1]))
+    assert max(ours) == pytest.approx(highest, rel=1e-5)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "one_cycle"])
+def test_learning_rate_runs_through_its_schedule_over_all_parts(monkeypatch: pytest.MonkeyPatch, schedule: str) -> None:
+    rates: list[float] = []
+
+    class Watched(torch.optim.SGD):
+        def step(self, closure: None = None) -> None:
+            rates.append(self.param_groups[0]["lr"])
+
+    monkeypatch.setitem(training.OPTIMIZERS, "sgd", Watched)
+    model = MODEL | {"optimizer": "sgd", "schedule": schedule, "learning_rate": 0.5}
+    (fold, *_), _ = make_folds(*make_cohort())
+    state = training.start(fold, model, 0)
+    for epochs in (2, 1):
+        state = training.advance(state, fold, model, epochs=epochs, of=3, seed=0)
+    assert len(rates) == 3 * 4  # 120 stays in batches of 32
+    if schedule == "constant":
+        assert rates == [0.5] * 12
+    else:
+        peak = int(np.argmax(rates))
+        assert (rates[0], rates[-1]) == pytest.approx((0.5 / 25, 0.5 / 25 * 1e-4))
+        assert rates[: peak + 1] == sorted(rates[: peak + 1])
+        assert rates[peak:] == sorted(rates[peak:], reverse=True)
+        assert peak == 3
+
+
+@pytest.mark.parametrize(("max_gradient", "length"), [(0.01, 0.01), (1e6, None), (None, None)])
+def test_a_gradient_is_cut_to_its_longest(max_gradient: float | None, length: float | None) -> None:
+    """One step of gradient descent with learning rate 1 is as long as the gradient."""
+    model = MODEL | {"optimizer": "sgd", "learning_rate": 1.0, "batch_size": 1000, "max_gradient": max_gradient, "dropout": 0.0}
+    (fold, *_), _ = make_folds(*make_cohort())
+    begin = training.start(fold, model, 0)
+    after = training.advance(begin, fold, model, epochs=1, of=1, seed=0)
+    step = torch.cat([(after.weights[name] - begin.weights[name]).flatten() for name in begin.weights]).norm()
+    if length is None:
+        assert step > 0.05
+    else:
+        assert step == pytest.approx(length, rel=1e-3)
+
+
+def test_decay_pulls_the_weights_towards_zero() -> None:
+    """AdamW: decoupled from the gradient, so that a step takes learning rate x decay of every weight beside Adam's own step."""
+    (fold, *_), _ = make_folds(*make_cohort())
+    found = {}
+    for decay in (0.0, 0.5):
+        model = MODEL | {"batch_size": 1000, "weight_decay": decay}
+        begin = training.start(fold, model, 0)
+        found[decay] = training.advance(begin, fold, model, epochs=1, of=1, seed=0).weights
+    for name, weight in begin.weights.items():
+        torch.testing.assert_close(found[0.0][name] - found[0.5][name], 0.01 * 0.5 * weight, atol=1e-6, rtol=1e-3)
+
+
 def test_folds_trained_together_resume_after_an_interruption_to_the_same_bytes(tmp_path: Path) -> None:
     folds, _ = make_folds(*make_cohort())
-    whole = train_folds(folds, HYPERPARAMETERS, OPTIONS, tmp_path / "whole")
-    train_folds(folds, HYPERPARAMETERS, OPTIONS.model_copy(update={"epochs": 2}), tmp_path / "cut")
+    whole = train_folds(folds, MODEL, OPTIONS, tmp_path / "whole")
+    train_folds(folds, MODEL, OPTIONS.model_copy(update={"epochs": 2}), tmp_path / "cut")
     (tmp_path / "cut" / "fold_1.safetensors").unlink()  # as if killed before this fold was saved
-    resumed = train_folds(folds, HYPERPARAMETERS, OPTIONS, tmp_path / "cut")
+    with joblib.parallel_config("loky"):  # processes side by side
+        resumed = train_folds(folds, MODEL, OPTIONS, tmp_path / "cut")
     assert all(same(a.best, b.best) and a.history == b.history for a, b in zip(whole, resumed, strict=True))
 
 
 def test_patience_stops_a_fold_that_no_longer_improves(tmp_path: Path) -> None:
     folds, _ = make_folds(*make_cohort())
     options = Train(epochs=40, evaluate_every=1, patience=2, seed=3, bootstrap=10)
-    states = train_folds(folds, HYPERPARAMETERS | {"learning_rate": 0.05}, options, tmp_path)
+    states = train_folds(folds, MODEL | {"learning_rate": 0.05}, options, tmp_path)
     assert any(s.epoch < 40 for s in states)
     for s in states:
         assert s.epoch == 40 or len(s.history) - 1 - s.best_evaluation == 2
@@ -109,24 +230,66 @@ def test_patience_stops_a_fold_that_no_longer_improves(tmp_path: Path) -> None:
         assert losses[s.best_evaluation] == min(losses)
 
 
+def test_a_model_that_keeps_its_last_weights_is_never_stopped_early(tmp_path: Path) -> None:
+    folds, _ = make_folds(*make_cohort(stays=120))
+    options = Train(epochs=12, evaluate_every=1, patience=1, seed=3, bootstrap=10)
+    stopped = train_folds(folds, MODEL | {"learning_rate": 0.1}, options, tmp_path / "best")
+    assert any(s.epoch < 12 for s in stopped)
+    states = train_folds(folds, MODEL | {"learning_rate": 0.1, "keep": "last"}, options, tmp_path / "last")
+    assert [s.epoch for s in states] == [12] * 3
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_the_weights_that_are_saved_are_those_to_keep(tmp_path: Path, keep: str) -> None:
+    """After one good epoch, at a learning rate that spoils the network."""
+    model = MODEL | {"keep": keep}
+    (fold, *_), (scaler, *_) = make_folds(*make_cohort())
+    good = training.advance(training.start(fold, model, 0), fold, model, epochs=3, of=4, seed=0)
+    state = training.advance(good, fold, model | {"learning_rate": 3.0}, epochs=1, of=4, seed=0)
+    assert state.best_evaluation == 0
+    save_fold(tmp_path, state, fold, scaler, model)
+    expected, saved = (good.weights, 3) if keep == "best" else (state.weights, 4), load_file(tmp_path / "model.safetensors")
+    about = json.loads((tmp_path / "model.json").read_text())
+    saved["output.bias"][1] += about["threshold"]
+    assert about["epoch"] == expected[1]
+    assert kept_evaluation(state, model) == (0 if keep == "best" else 1)
+    for name, weight in expected[0].items():
+        torch.testing.assert_close(saved[name], weight)
+
+
+def test_a_training_that_breaks_down_leaves_the_best_weights_before(tmp_path: Path) -> None:
+    (fold, *_), (scaler, *_) = make_folds(*make_cohort())
+    good = training.advance(training.start(fold, MODEL, 0), fold, MODEL, epochs=1, of=2, seed=0)
+    broken = training.State(dict(good.weights), good.optimizer, good.best, good.epoch, good.history)
+    broken.weights["output.bias"] = torch.full((2,), float("nan"))
+    state = training.advance(broken, fold, MODEL, epochs=1, of=2, seed=0)
+    assert np.isnan(state.history[1]["held_out_loss"])
+    assert state.best_evaluation == 0
+    for keep in ("best", "last"):
+        save_fold(tmp_path / keep, state, fold, scaler, MODEL | {"keep": keep})
+        assert np.isfinite(training.logits(load_model(tmp_path / keep), fold.x_held_out)).all()
+
+
 def test_loss_that_is_never_a_number_is_told_in_one_line(tmp_path: Path) -> None:
     (fold, *_), (scaler, *_) = make_folds(*make_cohort())
-    state = training.start(2 * M, HYPERPARAMETERS, 0)
+    state = training.start(fold, MODEL, 0)
     state.weights["output.bias"][:] = float("nan")
-    state = training.advance(state, fold, HYPERPARAMETERS, epochs=1, seed=0)
+    state = training.advance(state, fold, MODEL, epochs=1, of=1, seed=0)
     assert state.best_evaluation == -1
     with pytest.raises(InputError, match="held-out loss was never a number"):
-        save_fold(tmp_path / "fold_0", state, fold, scaler, HYPERPARAMETERS)
+        save_fold(tmp_path / "fold_0", state, fold, scaler, MODEL)
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame, np.ndarray]:
+@pytest.fixture(scope="module", params=["lstm", "spline_lstm"])
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame, np.ndarray]:
+    """Three folds' models: balanced batches without, natural ones with static inputs."""
+    model = MODEL | VARIANTS[request.param]
     cohort, grid = make_cohort()
-    folds, scalers = make_folds(cohort, grid)
+    folds, scalers = make_folds(cohort, grid, model)
     models = tmp_path_factory.mktemp("models")
-    states = train_folds(folds, HYPERPARAMETERS, OPTIONS.model_copy(update={"epochs": 20}), models / "checkpoints")
+    states = train_folds(folds, model, OPTIONS.model_copy(update={"epochs": 20}), models / "checkpoints")
     for k, parts in enumerate(zip(states, folds, scalers, strict=True)):
-        save_fold(models / f"fold_{k}", *parts, HYPERPARAMETERS)
+        save_fold(models / f"fold_{k}", *parts, model)
     return models, cohort, grid
 
 
@@ -139,6 +302,7 @@ def test_predictions_are_out_of_fold_and_learned(trained: tuple[Path, pd.DataFra
         chosen = table[table["split"] == split]
         assert rank_scores(chosen["died"].to_numpy(), chosen["probability"].to_numpy())[0] > 0.8
     assert table["probability"].mean() == pytest.approx(cohort["died"].mean(), abs=0.08)  # at the cohort's prevalence, not at one half
+    assert table["uncalibrated"].mean() == pytest.approx(cohort["died"].mean(), abs=0.15)
 
 
 def test_predictions_of_a_fold_use_its_own_model_alone(trained: tuple[Path, pd.DataFrame, np.ndarray]) -> None:
@@ -149,6 +313,18 @@ def test_predictions_of_a_fold_use_its_own_model_alone(trained: tuple[Path, pd.D
     other = predict(models, cohort, changed)
     kept = cohort["fold"].to_numpy() != 1
     np.testing.assert_array_equal(table["logit_1"][kept], other["logit_1"][kept])
+
+
+def test_the_logits_of_a_test_stay_are_the_mean_of_all_networks_on_its_own_record(trained: tuple[Path, pd.DataFrame, np.ndarray]) -> None:
+    models, cohort, grid = trained
+    table = predict(models, cohort, grid)
+    for i in (0, 4, 236):
+        assert cohort["is_test"][i]
+        z = np.zeros(2)
+        for k in range(3):
+            x = Scaler.load(models / f"fold_{k}" / "scaler.json").apply(grid[i : i + 1], cohort[i : i + 1])
+            z += training.logits(load_model(models / f"fold_{k}"), x)[0] / 3
+        np.testing.assert_allclose(table.loc[i, ["logit_0", "logit_1"]].to_numpy(float), z, atol=1e-5)
 
 
 def test_summaries_by_hand() -> None:
@@ -165,9 +341,24 @@ def test_baselines_learn_out_of_fold(name: str) -> None:
     cohort, grid = make_cohort()
     grid[..., 1] = np.nan  # a measurement that the source does not have, as calcium in the Challenge
     died, fold = cohort["died"].to_numpy(), cohort["fold"].to_numpy()
-    probability, predicted = predict_baseline(name, grid, died, fold, seed=0)
+    probability, predicted = predict_baseline(name, grid, cohort, (), seed=0)
     for chosen in (fold >= 0, fold == -1):
         assert rank_scores(died[chosen], probability[chosen])[0] > 0.75
     assert 0 < predicted.mean() < 0.6
-    leaky = predict_baseline(name, grid, died ^ (fold == 0), fold, seed=0).probability  # labels of fold 0 reversed
+    leaky = predict_baseline(name, grid, cohort.assign(died=died ^ (fold == 0)), (), seed=0).probability  # labels of fold 0 reversed
     assert rank_scores(died[fold == 0], leaky[fold == 0])[0] > 0.6  # its own labels were not learned from
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_baselines_read_the_static_inputs_and_learn_from_the_stays_allowed(name: str) -> None:
+    """Nothing but the sex tells who dies; and the labels of stays that may not be learned from say the opposite."""
+    cohort, grid = make_cohort()
+    grid[:] = np.random.default_rng(0).normal(100, 10, grid.shape)
+    cohort["sex"] = np.where(cohort["died"], "F", "M")
+    died, fold = cohort["died"].to_numpy(), cohort["fold"].to_numpy()
+    learn = np.arange(len(cohort)) % 3 > 0
+    wrong = cohort.assign(died=np.where(learn | (fold < 0), died, ~died))
+    told = predict_baseline(name, grid, wrong, ("sex",), seed=0, learn=learn).probability
+    assert rank_scores(died[fold < 0], told[fold < 0])[0] > 0.95
+    blind = predict_baseline(name, grid, cohort, (), seed=0).probability
+    assert rank_scores(died[fold < 0], blind[fold < 0])[0] < 0.75

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from icu_adversarial.errors import InputError
 from icu_adversarial.params import Block, IntRange, Params, Range
-from icu_adversarial.search.space import decode, suggest
+from icu_adversarial.search.space import decode, encode, suggest
 from icu_adversarial.search.study import best_trial, run_study, study_key, write_study
 from icu_adversarial.search.tables import figure_tables, trials_table
 
@@ -34,6 +36,7 @@ SPACE = Space(
 )
 PRUNER = optuna.pruners.MedianPruner(n_startup_trials=2)
 TRIALS = 7
+FIRST = {"kappa": 1.25, "penalty": 0.5, "learning_rate": 0.1, "batch_size": 64, "optimizer": "adam", "elsewhere": 9}
 
 
 def evaluate(trial: optuna.Trial, h: dict[str, Any]) -> float:
@@ -46,8 +49,8 @@ def evaluate(trial: optuna.Trial, h: dict[str, Any]) -> float:
     return value
 
 
-def run(state: Path, trials: int = TRIALS, function: Any = evaluate) -> list[Any]:
-    return run_study(function, SPACE, trials=trials, seed=11, direction="minimize", pruner=PRUNER, state=state)
+def run(state: Path, trials: int = TRIALS, function: Any = evaluate, first: dict[str, Any] | None = None) -> list[Any]:
+    return run_study(function, SPACE, trials=trials, seed=11, direction="minimize", pruner=PRUNER, state=state, first=first)
 
 
 def drawn(trials: list[Any]) -> list[Any]:
@@ -63,6 +66,71 @@ def test_every_kind_of_range_is_drawn_within_its_bounds_and_decoded(params: Para
     assert all(0 <= s["dropout"] <= 0.5 for s in seen)
     assert sum(s["learning_rate"] < 1e-3 for s in seen) > 15  # a logarithmic range: half of it lies below 1e-3
     assert decode({"log2_n_fc": 4, "dropout": 0.1}) == {"n_fc": 16, "dropout": 0.1}
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "kappa": st.floats(0, 2),
+            "penalty": st.floats(1e-7, 1),
+            "learning_rate": st.just(0.1),
+            "log2_batch_size": st.integers(5, 7),
+            "optimizer": st.sampled_from(["adam", "sgd"]),
+        }
+    )
+)
+def test_what_a_space_holds_is_encoded_as_it_would_be_drawn(drawn: dict[str, Any]) -> None:
+    assert encode(decode(drawn), SPACE) == drawn
+    study = optuna.create_study()
+    study.enqueue_trial(drawn)
+    assert suggest(study.ask(), SPACE) == decode(drawn)
+
+
+@pytest.mark.parametrize(
+    "change", [{"batch_size": 16}, {"batch_size": 48}, {"batch_size": 0}, {"kappa": 2.1}, {"penalty": 0.0}, {"optimizer": "rmsprop"}]
+)
+def test_what_a_space_does_not_hold_is_not_encoded(change: dict[str, Any]) -> None:
+    assert encode(FIRST, SPACE) is not None
+    assert encode(FIRST | change, SPACE) is None
+
+
+def test_a_search_starts_from_what_is_known_and_never_ends_behind_it(tmp_path: Path) -> None:
+    trials = run(tmp_path / "a", first=FIRST)
+    assert decode(trials[0].params) == {name: value for name, value in FIRST.items() if name != "elsewhere"}
+    assert best_trial(trials, "minimize").value <= trials[0].value == pytest.approx(0.0025)
+    assert sum(t.params == trials[0].params for t in trials) == 1
+    assert drawn(run(tmp_path / "b", first=FIRST | {"kappa": 3.0})) == drawn(run(tmp_path / "c"))  # outside the ranges: as without it
+
+
+@pytest.mark.parametrize("moment", [1, 2, 5])
+def test_a_search_from_what_is_known_is_the_undisturbed_one_after_a_break(tmp_path: Path, moment: int) -> None:
+    """Also when it breaks in the very first trial."""
+    count = 0
+
+    def breaks(trial: optuna.Trial, h: dict[str, Any]) -> float:
+        nonlocal count
+        count += 1
+        if count == moment:
+            raise KeyboardInterrupt
+        return evaluate(trial, h)
+
+    undisturbed = run(tmp_path / "a", first=FIRST)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "b", function=breaks, first=FIRST)
+    resumed = run(tmp_path / "b", first=FIRST)
+    assert drawn(resumed) == drawn(undisturbed)
+    assert best_trial(resumed, "minimize").params == best_trial(undisturbed, "minimize").params
+
+
+def test_a_search_killed_before_its_first_trial_asks_for_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(optuna.Study, "optimize", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "a", first=FIRST)
+    assert drawn(run(tmp_path / "a", first=FIRST)) == drawn(run(tmp_path / "b", first=FIRST))
 
 
 def test_study_interrupted_by_an_error_and_grown_is_the_undisturbed_one(tmp_path: Path) -> None:
@@ -165,6 +233,15 @@ def test_no_complete_trial_is_told_in_one_line(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match="none of the 2 trials"):
         best_trial(run(tmp_path, trials=2, function=prune), "minimize")
+
+
+def test_no_trials_leave_what_is_fixed(tmp_path: Path) -> None:
+    best = write_study(tmp_path, run(tmp_path / "state", trials=0, first=FIRST), "minimize", {"conv": 3})
+    assert best == {"trial": None, "value": None, "hyperparameters": {"conv": 3}}
+    assert {name: len(table) for name, table in figure_tables([], "minimize").items()} == dict.fromkeys(figure_tables([], "minimize"), 0)
+    kept = write_study(tmp_path, run(tmp_path / "state", first=FIRST), "minimize", {"conv": 3, "kappa": 9})["hyperparameters"]
+    assert kept["conv"] == 3
+    assert kept["kappa"] < 2
 
 
 def test_key_depends_on_parameters_and_files(tmp_path: Path) -> None:

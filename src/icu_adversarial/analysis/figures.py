@@ -90,7 +90,7 @@ def patients(chosen: pd.DataFrame, perturbations: pd.DataFrame, grids: np.ndarra
         delta, size = np.zeros(grid.shape), np.bincount(columns, cells.delta.abs(), M)
         delta[cells.hour // hours.step, columns] = cells.delta_clinical
         scaler = scalers[int(example.fold)]
-        original = scaler.to_clinical(scaler.apply(grid[None])[0, :, :M])
+        original = scaler.to_clinical(scaler.values(grid[None])[0])
         for rank, j in enumerate(np.argsort(-size, kind="stable")[: np.count_nonzero(size)], start=1):
             head = (example.direction, number[example.direction], int(example.l0), rank, NAMES[j], UNITS[NAMES[j]])
             perturbed = original[:, j] + delta[:, j]

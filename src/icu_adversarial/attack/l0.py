@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from icu_adversarial.attack.l1 import l1
-from icu_adversarial.attack.problem import ROWS, Example, Logits, Result, flipping, keep, margin_and_gradient, margins, no_example
+from icu_adversarial.attack.problem import Example, Logits, Result, flipping, keep, margin_and_gradient, margins, no_example, rows_at_once
 from icu_adversarial.attack.quality import FLIP_MARGIN
 
 LONGEST = 64  # cells added or dropped at once
@@ -75,7 +75,7 @@ def _grow(samples: Samples, example: Example, iterations: int, share: float) -> 
     support = torch.zeros_like(low)
     iteration = torch.zeros_like(example.iteration)
     alive = torch.ones_like(y, dtype=torch.bool)
-    while len(rows := alive.nonzero()[:ROWS, 0]):
+    while len(rows := alive.nonzero()[: rows_at_once(x), 0]):
         P = support[rows]
         margin, gradient = margin_and_gradient(logits_fn, x[rows], y[rows], P.view(-1, *shape))
         flips = flipping(margin, P)
@@ -103,7 +103,7 @@ def _exchange(samples: Samples, best: Example, iterations: int, candidates: int,
     stalled, most = torch.zeros_like(y), torch.full_like(y, LONGEST)
     lowest = torch.full_like(low[:, 0], torch.inf)
     alive = best.iteration >= 0
-    while len(rows := alive.nonzero()[:ROWS, 0]):
+    while len(rows := alive.nonzero()[: rows_at_once(x), 0]):
         P = now[rows]
         margin, gradient = margin_and_gradient(logits_fn, x[rows], y[rows], P.view(-1, *shape))
         flips = flipping(margin, P)

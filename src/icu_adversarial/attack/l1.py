@@ -10,7 +10,18 @@ import torch
 from torch import Tensor
 
 from icu_adversarial.attack.knapsack import step
-from icu_adversarial.attack.problem import ROWS, Example, Logits, Result, flipping, keep, margin_and_gradient, margins, no_example, without_dust
+from icu_adversarial.attack.problem import (
+    Example,
+    Logits,
+    Result,
+    flipping,
+    keep,
+    margin_and_gradient,
+    margins,
+    no_example,
+    rows_at_once,
+    without_dust,
+)
 from icu_adversarial.attack.quality import FLIP_MARGIN
 
 KAPPA = 1e-4  # how far behind the linearised boundary to aim, at least
@@ -67,7 +78,7 @@ def l1(
     first, best = no_example(lower), no_example(lower)
     state = _begin(torch.zeros_like(low) if start is None else start.flatten(1), radius)
     alive = torch.ones_like(y, dtype=torch.bool)
-    while len(rows := alive.nonzero()[:ROWS, 0]):
+    while len(rows := alive.nonzero()[: rows_at_once(x), 0]):
         s = State(*(tensor[rows] for tensor in state))
         margin, gradient = margin_and_gradient(logits_fn, x[rows], y[rows], s.P.view(-1, *lower.shape[1:]))
         gradient = gradient.flatten(1)

@@ -1,8 +1,8 @@
-"""From chosen stays to the tables of examples: parallel processes, a second look at everything that is stored, and checkpoints."""
+"""From chosen stays to the tables of examples: tasks, parallel processes, and a second look at everything that is stored."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from functools import partial
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import joblib
 import numpy as np
@@ -10,18 +10,16 @@ import pandas as pd
 import pyarrow as pa
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from icu_adversarial.attack.problem import Result, margins, without_dust
 from icu_adversarial.errors import InputError
 from icu_adversarial.measurements import M
 from icu_adversarial.processes import prepare_worker, workers
-from icu_adversarial.tables import EXAMPLES, PERTURBATIONS, measurement_column, to_table, write_table
+from icu_adversarial.tables import EXAMPLES, PERTURBATIONS, measurement_column, to_table
 
 DIRECTIONS = ("0→1", "1→0")  # by the class that the attack leaves
 KINDS = Result._fields
-TASK = 256  # stays of one fold, at most
-BLOCK = 4096  # stays between two checkpoints
+TASK, GPU_TASK = 256, 4096  # stays of one fold, at most: what a killed run loses, per process
 
 Attack = Callable[..., Result]  # (logits_fn, x, y, lower=, upper=): one of methods.METHODS with its hyperparameters filled in
 
@@ -34,7 +32,7 @@ class Scaling(Protocol):
     def perturbable(self) -> np.ndarray: ...
     @property
     def clinical_span(self) -> np.ndarray: ...
-    def apply(self, grid: np.ndarray) -> np.ndarray: ...
+    def apply(self, grid: np.ndarray, stays: pd.DataFrame | None = None) -> np.ndarray: ...
 
 
 class Victim(NamedTuple):
@@ -45,13 +43,19 @@ class Victim(NamedTuple):
 
 
 class Task(NamedTuple):
-    """Some stays of one fold. stay_id: (n,). grid: (n, T, 19), clinical units, NaN = not observed. y: (n,), the class to leave."""
+    """Some stays of one fold. stays: their n rows of tables.COHORT. grid: (n, T, 19), clinical units, NaN = not observed. y: (n,), the class to
+    leave."""
 
     fold: int
     victim: Victim
-    stay_id: np.ndarray
+    stays: pd.DataFrame
     grid: np.ndarray
     y: np.ndarray
+
+    @property
+    def stay_id(self) -> np.ndarray:
+        """int64 (n,)."""
+        return self.stays["stay_id"].to_numpy()
 
 
 class Found(NamedTuple):
@@ -82,31 +86,44 @@ def choose_stays(
     return stays.iloc[np.sort(np.concatenate([rows[0][: max_stays - ones], rows[1][:ones]]))].reset_index(drop=True)
 
 
-def make_tasks(chosen: pd.DataFrame, stay_id: np.ndarray, grid: np.ndarray, victims: Mapping[int, Victim], size: int = TASK) -> Iterator[Task]:
-    """Split `chosen` (of `choose_stays`) into tasks of at most `size` stays of one fold, in the order of the folds.
+def make_tasks(
+    chosen: pd.DataFrame, cohort: pd.DataFrame, grid: np.ndarray, victims: Mapping[int, Victim], size: int | None = None
+) -> Iterator[Task]:
+    """`chosen` (of `choose_stays`) as the tasks of `split_by_fold`.
 
-    stay_id: (N,), the stays in the order of grid (N, T, 19), of which only a task's rows are read at a time. victims: by fold.
-    Raises InputError for a stay that is not in the grid or a fold without a model.
+    cohort: tables.COHORT. grid: (N, T, 19) in its order, of which only a task's rows are read at a time. victims: by fold.
+    Raises InputError for a stay that is not in the cohort or a fold without a model.
     """
-    rows = pd.Index(stay_id).get_indexer(chosen["stay_id"])
-    if (rows < 0).any():
-        raise InputError(f"{(rows < 0).sum()} of {len(rows)} predicted stays are not in the cohort: run `dvc repro`")
-    folds, stays, y = (chosen[name].to_numpy() for name in ("fold", "stay_id", "y"))
-    for fold in np.unique(folds).tolist():
+    absent = int((~chosen["stay_id"].isin(cohort["stay_id"])).sum())
+    if absent:
+        raise InputError(f"{absent} of {len(chosen)} predicted stays are not in the cohort: run `dvc repro`")
+    for fold, members in split_by_fold(chosen, size):
         if fold not in victims:
             raise InputError(f"fold {fold} has predictions but no model: run `dvc repro`")
-        members = np.flatnonzero(folds == fold)
-        for part in _split(len(members), size):
-            some = members[part]
-            yield Task(fold, victims[fold], stays[some], np.array(grid[rows[some]]), y[some])
+        rows = pd.Index(cohort["stay_id"]).get_indexer(members["stay_id"])
+        yield Task(fold, victims[fold], cohort.iloc[rows], np.array(grid[rows]), np.array(members["y"]))
+
+
+def split_by_fold(chosen: pd.DataFrame, size: int | None = None) -> Iterator[tuple[int, pd.DataFrame]]:
+    """Each fold with its rows of `chosen`, in as few parts of at most `size` as possible, of equal length give or take one. size: by default TASK,
+    or GPU_TASK where there is a GPU."""
+    size = size or (GPU_TASK if torch.cuda.is_available() else TASK)
+    for fold, members in chosen.groupby("fold"):
+        for part in np.array_split(np.arange(len(members)), -(-len(members) // size)):
+            yield int(fold), members.iloc[part]
 
 
 def run_tasks(tasks: Iterable[Task], attack: Attack) -> Iterator[Found]:
     """Attack the tasks in parallel processes; results come in the order of the tasks and do not depend on the number of processes."""
+    return in_processes(partial(run_task, attack=attack), ((task,) for task in tasks))
+
+
+def in_processes(function: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+    """function(*a) for each a of `arguments`, in this order; few of them are drawn ahead."""
     if torch.cuda.is_available():  # one process keeps it busy
-        yield from (run_task(task, attack) for task in tasks)
+        yield from (function(*a) for a in arguments)
     else:
-        yield from workers(return_as="generator")(joblib.delayed(run_task)(task, attack) for task in tasks)
+        yield from workers(return_as="generator")(joblib.delayed(function)(*a) for a in arguments)
 
 
 def run_task(task: Task, attack: Attack) -> Found:
@@ -134,11 +151,17 @@ def model_input(task: Task) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     network reads 0 there.
     """
     device, scaler = device_of(task.victim.model), task.victim.scaler
-    x = torch.from_numpy(scaler.apply(task.grid)).to(device)
+    x = torch.from_numpy(scaler.apply(task.grid, task.stays)).to(device)
     movable = torch.from_numpy(scaler.perturbable).to(device) & x[..., :M].isfinite()
     x = x.nan_to_num()
     values = x[..., :M]
     return x, torch.from_numpy(task.y).to(device), torch.where(movable, 0, values), torch.where(movable, 1, values)
+
+
+def decide(task: Task) -> np.ndarray:
+    """What the task's model predicts for its stays, bool (n,): whether they die."""
+    x, y, *_ = model_input(task)
+    return (margins(task.victim.model, x, torch.zeros_like(y), x[..., :M]) < 0).cpu().numpy()
 
 
 def _describe(task: Task, kind: str, delta: np.ndarray, iteration: np.ndarray, margin: np.ndarray, success: np.ndarray) -> Found:
@@ -189,34 +212,6 @@ def to_tables(found: Iterable[Found], bin_hours: int) -> tuple[pa.Table, pa.Tabl
     return to_table(examples, EXAMPLES), pa.table(columns, schema=PERTURBATIONS)
 
 
-def attack_cohort(
-    chosen: pd.DataFrame, tasks: Callable[[pd.DataFrame], Iterable[Task]], attack: Attack, bin_hours: int, state: Path
-) -> list[tuple[Path, Path]]:
-    """Attack `chosen` (of `choose_stays`) block by block; the two tables of each block are files in `state`, in the order of the stays.
-
-    tasks: makes the tasks of some rows of `chosen`. A block that `state` already holds, from a run that was killed, is not attacked again.
-    """
-    blocks = []
-    with tqdm(total=len(chosen), desc="attack", unit="stay") as bar:
-        for start in range(0, len(chosen), BLOCK):
-            members = chosen.iloc[start : start + BLOCK]
-            files = state / f"examples_{start:07}.parquet", state / f"perturbations_{start:07}.parquet"
-            if files[1].exists():
-                bar.update(len(members))
-            else:
-                tables = to_tables(_counted(run_tasks(tasks(members), attack), bar), bin_hours)
-                for file, table, schema in zip(files, tables, (EXAMPLES, PERTURBATIONS), strict=True):
-                    write_table(file, table, schema)
-            blocks.append(files)
-    return blocks
-
-
-def _counted(results: Iterable[Found], bar: tqdm) -> Iterator[Found]:
-    for found in results:
-        bar.update(found.examples["stay_id"].nunique())
-        yield found
-
-
 def device_of(model: Callable[[Tensor], Tensor]) -> torch.device:
     """Where the weights of a model are."""
     weight = next(model.parameters(), None) if isinstance(model, nn.Module) else None
@@ -225,11 +220,6 @@ def device_of(model: Callable[[Tensor], Tensor]) -> torch.device:
 
 def _rank(column: pd.Series) -> pd.Series:
     return column.map(KINDS.index) if column.name == "kind" else column
-
-
-def _split(n: int, size: int) -> list[np.ndarray]:
-    """0 .. n-1 in as few parts of at most `size` as possible, of equal length give or take one."""
-    return np.array_split(np.arange(n), -(-n // size))
 
 
 def _concat(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from icu_adversarial.attack.problem import ROWS, Logits, Result, flipping, keep, margin_and_gradient, no_example, without_dust
+from icu_adversarial.attack.problem import Logits, Result, flipping, keep, margin_and_gradient, no_example, rows_at_once, without_dust
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop, "sgd": torch.optim.SGD}
 
@@ -33,7 +33,7 @@ def prior(
     optimizer: adam | rmsprop | sgd, all element-wise, so that no sample sees another. All `iterations` are taken; `best` has the lowest objective.
     """
     first, best = no_example(lower), no_example(lower)
-    for rows in torch.split(torch.arange(len(y), device=y.device), ROWS):
+    for rows in torch.split(torch.arange(len(y), device=y.device), rows_at_once(x)):
         values = x[rows][..., : lower.shape[2]]
         low, high = lower[rows] - values, upper[rows] - values
         P = torch.zeros_like(values)

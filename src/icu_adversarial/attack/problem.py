@@ -1,7 +1,8 @@
 """What all attacks of this folder share: the margin and its gradient, what an example is, and how many samples are worked on at once.
 
 An attack is a function f(logits_fn, x, y, *, lower, upper, iterations, ...) -> Result:
-logits_fn: (B, T, C) -> (B, 2), without randomness, each sample on its own. x: float (B, T, C). y: int64 (B,), the class to leave, 0 or 1.
+logits_fn: (B, T, C) -> (B, 2), without randomness, each sample on its own; a network, best as `oracle.for_attack` makes it (on a GPU, cuDNN refuses
+the backward pass of any other in evaluation mode). x: float (B, T, C). y: int64 (B,), the class to leave, 0 or 1.
 lower, upper: (B, T, M), the box of the first M <= C channels at x + P; the others never move, nor does a cell with lower = upper = x.
 iterations: at most, per sample; one is one pass for the margin and its gradient. No NaN in x.
 """
@@ -16,7 +17,7 @@ from icu_adversarial.attack.quality import FLIP_MARGIN, NONZERO
 
 Logits = Callable[[Tensor], Tensor]
 SMALLEST_BATCH = 32  # rows; with 16 or more, a row of nn.LSTM has the same bits in any batch, below that other kernels are used
-ROWS = 128  # samples in one pass; a sample that is done makes room for the next one
+ROWS, GPU_ROWS = 128, 4096  # samples in one pass; a sample that is done makes room for the next one
 
 
 class Example(NamedTuple):
@@ -31,6 +32,11 @@ class Result(NamedTuple):
 
     first: Example
     best: Example
+
+
+def rows_at_once(x: Tensor) -> int:
+    """How many samples go into one pass where x is."""
+    return GPU_ROWS if x.is_cuda else ROWS
 
 
 def no_example(box: Tensor) -> Example:
@@ -58,7 +64,7 @@ def margin_and_gradient(logits_fn: Logits, x: Tensor, y: Tensor, P: Tensor) -> t
     """Z_y - Z_t at x + P, (B,), and its gradient by P, (B, T, M). P: (B, T, M), added to the first M channels."""
     rows = _at_least_smallest_batch(len(y))
     values = (x[rows][..., : P.shape[2]] + P[rows]).requires_grad_()
-    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):  # cuDNN refuses the backward pass of a network in evaluation mode
+    with torch.enable_grad():
         margin = _margin(logits_fn, x[rows], y[rows], values)
         (gradient,) = torch.autograd.grad(margin.sum(), values)
     return margin.detach()[: len(y)], gradient[: len(y)]
@@ -66,16 +72,17 @@ def margin_and_gradient(logits_fn: Logits, x: Tensor, y: Tensor, P: Tensor) -> t
 
 @torch.no_grad()
 def margins(logits_fn: Logits, x: Tensor, y: Tensor, values: Tensor) -> Tensor:
-    """Z_y - Z_t where `values`, (B, T, M), stand for the first M channels of x, (B,); ROWS samples at a time."""
+    """Z_y - Z_t where `values`, (B, T, M), stand for the first M channels of x, (B,); `rows_at_once` at a time."""
     found = []
-    for part in torch.split(torch.arange(len(y), device=y.device), ROWS):
+    for part in torch.split(torch.arange(len(y), device=y.device), rows_at_once(x)):
         rows = part[_at_least_smallest_batch(len(part))]
         found.append(_margin(logits_fn, x[rows], y[rows], values[rows])[: len(part)])
     return torch.cat(found) if found else x.new_zeros(0)
 
 
 def _margin(logits_fn: Logits, x: Tensor, y: Tensor, values: Tensor) -> Tensor:
-    Z = logits_fn(torch.cat([values, x[..., values.shape[2] :]], 2))
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # by default cuDNN rounds to 10 bits: 1e-3, where a flip is told by 5e-5
+        Z = logits_fn(torch.cat([values, x[..., values.shape[2] :]], 2))
     difference = Z[:, 0] - Z[:, 1]
     return torch.where(y == 0, difference, -difference)
 

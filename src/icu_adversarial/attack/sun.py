@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from icu_adversarial.attack.problem import ROWS, Logits, Result, flipping, keep, margin_and_gradient, no_example, without_dust
+from icu_adversarial.attack.problem import Logits, Result, flipping, keep, margin_and_gradient, no_example, rows_at_once, without_dust
 
 STEP = 0.02
 PENALTIES = torch.logspace(torch.log10(torch.tensor(5e-4)).item(), torch.log10(torch.tensor(1.5e-2)).item(), 25).tolist()
@@ -21,7 +21,7 @@ def sun(logits_fn: Logits, x: Tensor, y: Tensor, *, lower: Tensor, upper: Tensor
     for penalty in PENALTIES:
         state = torch.zeros_like(low)
         steps, alive = torch.zeros_like(first.iteration), torch.ones_like(y, dtype=torch.bool)
-        while len(rows := alive.nonzero()[:ROWS, 0]):
+        while len(rows := alive.nonzero()[: rows_at_once(x), 0]):
             P = without_dust(state[rows])
             margin, gradient = margin_and_gradient(logits_fn, x[rows], y[rows], P)
             flips, norm = flipping(margin, P), P.abs().flatten(1).sum(1)

@@ -1,13 +1,13 @@
 """Do examples made for one model also flip another one?"""
 
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
-from icu_adversarial.attack.ensemble import ENSEMBLE
+from icu_adversarial.attack.checkpoints import Checkpoint
+from icu_adversarial.attack.ensemble import ENSEMBLE, FILE
 from icu_adversarial.attack.loop import DIRECTIONS, Task, Victim, device_of, model_input
 from icu_adversarial.attack.problem import margins
 from icu_adversarial.measurements import NAMES, M
@@ -16,20 +16,20 @@ from icu_adversarial.tables import EXAMPLES, PERTURBATIONS, read_table
 
 def transfer(
     chosen: pd.DataFrame,
-    blocks: Iterable[tuple[Path, Path]],
+    checkpoints: Iterable[Checkpoint],
     tasks: Callable[[pd.DataFrame], Iterable[Task]],
     victims: Mapping[int, Victim],
     bin_hours: int,
 ) -> pd.DataFrame:
     """Score the best examples of each attacked model on every model of `victims`, moved by the same amount in clinical units.
 
-    chosen, blocks, tasks: as for and from `loop.attack_cohort`. Returns one row per direction, `attacked` and `scored` model ("fold 0", ...,
-    "ensemble"): `examples`, those whose unchanged stay the scored model decides as the attacked one does, and `flipped`, the share that it then
-    decides otherwise; NaN without examples. A fold's own stays were in the training data of the other folds' models.
+    chosen, checkpoints, tasks: as for and from `checkpoints.attack_cohort`. Returns one row per direction, `attacked` and `scored` model ("fold 0",
+    ..., "ensemble", "file"): `examples`, those whose unchanged stay the scored model decides as the attacked one does, and `flipped`, the share that
+    it then decides otherwise; NaN without examples. A fold's own stays were in the training data of the other folds' models.
     """
     counts = []
-    for files in blocks:
-        examples, cells = read_table(files[0], EXAMPLES), read_table(files[1], PERTURBATIONS)
+    for checkpoint in checkpoints:
+        examples, cells = read_table(checkpoint.examples, EXAMPLES), read_table(checkpoint.perturbations, PERTURBATIONS)
         flipped = examples.loc[(examples["kind"] == "best") & examples["success"], "stay_id"]
         for task in tasks(chosen[chosen["stay_id"].isin(flipped)]):
             clinical = _dense(task, cells[cells["kind"] == "best"], bin_hours)
@@ -44,7 +44,7 @@ def transfer(
 
 
 def _name(fold: int) -> str:
-    return "ensemble" if fold == ENSEMBLE else f"fold {fold}"
+    return {ENSEMBLE: "ensemble", FILE: "file"}.get(fold, f"fold {fold}")
 
 
 def _dense(task: Task, cells: pd.DataFrame, bin_hours: int) -> np.ndarray:

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 
 from icu_adversarial.features.grid import fill_gaps, since_observed
+from icu_adversarial.features.statics import NO_STATICS, Statics, fit_statics
 from icu_adversarial.files import read_json, write_json
 from icu_adversarial.measurements import NAMES, M
 
@@ -28,6 +30,7 @@ class Scaler:
     interpolation: str
     limit_direction: str
     extra_channels: tuple[str, ...]
+    statics: Statics = NO_STATICS
 
     @property
     def clinical_span(self) -> np.ndarray:
@@ -41,17 +44,28 @@ class Scaler:
 
     @property
     def channels(self) -> int:
-        """C: 19 values and 19 for each extra channel."""
-        return M * (1 + len(self.extra_channels))
+        """C: 19 values, 19 for each extra channel, and the static inputs."""
+        return M * (1 + len(self.extra_channels)) + self.statics.size
 
-    def apply(self, grid: np.ndarray) -> np.ndarray:
-        """grid: (N, T, 19) clinical units, NaN = not observed. Returns float32 (N, T, C): 19 values in [0, 1], then each extra channel's 19:
-        `observed` 0 | 1, `hours_since_observed` as a share of the window. With interpolation `none`, unobserved values are NaN."""
+    def apply(self, grid: np.ndarray, stays: pd.DataFrame | None = None) -> np.ndarray:
+        """grid: (N, T, 19) clinical units, NaN = not observed. stays: the same stays' rows of tables.COHORT, needed for static inputs alone.
+
+        Returns float32 (N, T, C): 19 values in [0, 1], then each extra channel's 19 (`observed` 0 | 1, `hours_since_observed` as a share of the
+        window), then the static inputs, the same at every hour. With interpolation `none`, unobserved values are NaN.
+        """
         x = np.empty((*grid.shape[:2], self.channels), np.float32)
+        if self.statics.inputs:
+            if stays is None:
+                raise ValueError("this scaler has static inputs: apply(grid, stays) needs the stays")
+            x[..., self.channels - self.statics.size :] = self.statics.apply(stays)[:, None]
         for first in range(0, len(grid), CHUNK):
             part = slice(first, first + CHUNK)
             self._write(grid[part], x[part])
         return x
+
+    def values(self, grid: np.ndarray) -> np.ndarray:
+        """The first 19 channels of `apply` alone, float32 (N, T, 19)."""
+        return replace(self, extra_channels=(), statics=NO_STATICS).apply(grid)
 
     def _write(self, grid: np.ndarray, x: np.ndarray) -> None:
         observed, values = np.isfinite(grid), x[..., :M]
@@ -79,7 +93,7 @@ class Scaler:
         content = read_json(path)
         for name in ("lower", "upper", "median"):
             content[name] = np.array([content[name][m] for m in NAMES], np.float32)
-        return cls(**content | {"extra_channels": tuple(content["extra_channels"])})
+        return cls(**content | {"extra_channels": tuple(content["extra_channels"]), "statics": Statics.of(content["statics"])})
 
 
 def widest(scalers: Sequence[Scaler]) -> Scaler:
@@ -92,16 +106,28 @@ def widest(scalers: Sequence[Scaler]) -> Scaler:
 
 
 def fit_scaler(
-    grid: np.ndarray, *, interpolation: str, limit_direction: str, lower_percentile: float, upper_percentile: float, extra_channels: tuple[str, ...]
+    grid: np.ndarray,
+    stays: pd.DataFrame | None = None,
+    *,
+    interpolation: str,
+    limit_direction: str,
+    lower_percentile: float,
+    upper_percentile: float,
+    extra_channels: Sequence[str] = (),
+    static_inputs: Sequence[str] = (),
 ) -> Scaler:
     """Percentiles and medians of the observed cells (means per bin, clinical units) of the training stays.
 
-    grid: (N, T, 19), NaN = not observed, training stays alone. The arguments are those of `features` in params.yaml.
+    grid: (N, T, 19), NaN = not observed; stays: their rows of tables.COHORT, needed for static inputs alone; training stays and no others.
+    The other arguments are those of `features` and `model` in params.yaml.
     """
+    if static_inputs and stays is None:
+        raise ValueError("static inputs are fitted on the stays: fit_scaler(grid, stays, …)")
     numbers = np.zeros((3, M), np.float32)
     for j in range(M):
         seen = grid[..., j][np.isfinite(grid[..., j])]
         if len(seen):
             numbers[:, j] = np.percentile(seen, [lower_percentile, upper_percentile, 50])
     lower, upper, median = numbers
-    return Scaler(lower, upper, median, interpolation, limit_direction, extra_channels)
+    statics = fit_statics(stays, static_inputs) if static_inputs and stays is not None else NO_STATICS
+    return Scaler(lower, upper, median, interpolation, limit_direction, tuple(extra_channels), statics)

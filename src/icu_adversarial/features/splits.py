@@ -46,3 +46,10 @@ def assign_folds(subject_id: np.ndarray, died: np.ndarray, *, folds: int, seed: 
     for k, (_, held_out) in enumerate(StratifiedKFold(folds, shuffle=True, random_state=seed).split(subjects, any_died)):
         fold[held_out] = k
     return fold[index]
+
+
+def some_subjects(subject_id: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """The stays of `share` of the subjects, at random, bool (N,). A larger share keeps the subjects of a smaller one."""
+    subjects, index = np.unique(subject_id, return_inverse=True)
+    rank = np.random.default_rng(seed).permutation(len(subjects))
+    return rank[index] < round(share * len(subjects))

@@ -1,8 +1,10 @@
 """Two models that are no recurrent networks, on summaries of each measurement over the window: what a network has to beat."""
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from joblib import delayed
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -11,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from icu_adversarial.features.statics import fit_statics
 from icu_adversarial.model.evaluation import best_threshold
 from icu_adversarial.model.results import Prediction
 from icu_adversarial.processes import workers
@@ -40,17 +43,30 @@ def _make(name: str, seed: int) -> BaseEstimator:
 BASELINES = ("logistic_regression", "gradient_boosting")
 
 
-def predict(name: str, grid: np.ndarray, died: np.ndarray, fold: np.ndarray, seed: int) -> Prediction:
-    """Train on the folds of the network, and on all of them for the test stays (fold -1); decide by the threshold of the best F1 out of fold."""
+def with_statics(x: np.ndarray, stays: pd.DataFrame, learn: np.ndarray, static_inputs: Sequence[str]) -> np.ndarray:
+    """x (N, D) and the static inputs side by side. stays: tables.COHORT; learn: bool (N,), the training stays, which fit the static inputs."""
+    return np.concatenate([x, fit_statics(stays[learn], static_inputs).apply(stays)], axis=1)
+
+
+def fitted(name: str, x: np.ndarray, died: np.ndarray, learn: np.ndarray, seed: int) -> np.ndarray:
+    """Probability of death of every stay, (N,), by a model that was trained on those of `learn`. x: (N, D)."""
+    seen = np.isfinite(x[learn]).any(axis=0)  # gradient boosting refuses a summary that no training stay has
+    return _make(name, seed).fit(x[learn][:, seen], died[learn]).predict_proba(x[:, seen])[:, 1]
+
+
+def predict(name: str, grid: np.ndarray, stays: pd.DataFrame, static_inputs: Sequence[str], seed: int, learn: np.ndarray | None = None) -> Prediction:
+    """Train on the folds of the network, and on all of them for the test stays (fold -1); decide by the threshold of the best F1 out of fold.
+
+    grid: (N, T, 19); stays: tables.COHORT. static_inputs: as the network's. learn: bool (N,), the stays that may be trained on, by default all.
+    """
+    died, fold = stays["died"].to_numpy(), stays["fold"].to_numpy()
     x, training = summaries(grid), fold >= 0
-
-    def fitted(held_out: np.ndarray, learn: np.ndarray) -> np.ndarray:
-        seen = np.isfinite(x[learn]).any(axis=0)  # gradient boosting refuses a summary that no training stay has
-        return _make(name, seed).fit(x[learn][:, seen], died[learn]).predict_proba(x[held_out][:, seen])[:, 1]
-
-    splits = [(fold == k, training & (fold != k)) for k in sorted(set(fold[training]))] + [(~training, training)]
+    allowed = training if learn is None else training & learn
     probability = np.empty(len(died))
-    for (held_out, _), p in zip(splits, workers()(delayed(fitted)(*split) for split in splits), strict=True):
-        probability[held_out] = p
+    held_out = [fold == k for k in sorted(set(fold))]
+    jobs = [(allowed & ~part, part) for part in held_out]
+    results = workers()(delayed(fitted)(name, with_statics(x, stays, learned, static_inputs), died, learned, seed) for learned, _ in jobs)
+    for (_, part), p in zip(jobs, results, strict=True):
+        probability[part] = p[part]
     threshold = best_threshold(died[training], probability[training])
     return Prediction(probability, probability > threshold)

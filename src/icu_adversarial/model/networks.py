@@ -1,34 +1,43 @@
-"""The recurrent network of SPEC §5, and its form on disk (safetensors and JSON)."""
+"""The networks: hours × channels → logits. Which is which, and its size, stands in `model` of params.yaml."""
 
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from icu_adversarial.errors import InputError
-from icu_adversarial.files import atomic, read_json, write_json
+from icu_adversarial.measurements import M
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
+PIECES = 8  # of the piecewise-linear code of a value
+HEAD = ("lstm_activation", "dropout", "n_fc", "fc_activation")
 
 
-class MortalityLSTM(nn.Module):
-    """Bidirectional LSTM(n_lstm) → activation → dropout → Linear(n_fc) → activation → Linear(2).
+class Network(nn.Module):
+    """What all networks share: read-out and static inputs → activation → dropout → optional Linear(n_fc) → activation → Linear(2).
 
-    Input (B, T, C), where NaN (a value not observed and not filled) is read as 0; output logits (B, 2), column 1 for death. The read-out takes the
-    last hidden state of each direction: the forward one has read the bins up to T - 1, the backward one down to bin 0.
+    Input (B, T, C): 19 values, where NaN (not observed and not filled) is read as 0, the extra channels of the 19, and `statics` further ones that
+    are the same at every hour. Output: logits (B, 2), column 1 for death. A subclass makes the read-out.
     """
 
-    def __init__(self, channels: int, *, n_lstm: int, lstm_activation: str, dropout: float, n_fc: int, fc_activation: str) -> None:
+    def __init__(self, statics: int, read_out: int, *, lstm_activation: str, dropout: float, n_fc: int, fc_activation: str) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(channels, n_lstm, batch_first=True, bidirectional=True)
-        self.hidden = nn.Sequential(ACTIVATIONS[lstm_activation](), nn.Dropout(dropout), nn.Linear(2 * n_lstm, n_fc), ACTIVATIONS[fc_activation]())
-        self.output = nn.Linear(n_fc, 2)
+        self.statics = statics
+        width = read_out + statics
+        layers = [nn.Linear(width, n_fc), ACTIVATIONS[fc_activation]()] if n_fc else []
+        self.hidden = nn.Sequential(ACTIVATIONS[lstm_activation](), nn.Dropout(dropout), *layers)
+        self.output = nn.Linear(n_fc or width, 2)
+
+    def fit(self, x: Tensor) -> None:
+        """Take what is no weight from the training stays x, (N, T, C), before the training starts."""
+
+    def read_out(self, x: Tensor) -> Tensor:
+        """(B, T, C) without NaN → (B, read_out)."""
+        raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
-        _, (last, _) = self.lstm(x.nan_to_num())  # (2, B, n_lstm)
-        logits: Tensor = self.output(self.hidden(torch.cat([last[0], last[1]], dim=1)))
+        x = x.nan_to_num()
+        statics = x[:, 0, x.shape[2] - self.statics :]
+        logits: Tensor = self.output(self.hidden(torch.cat([self.read_out(x), statics], 1)))
         return logits
 
     def fold_threshold(self, log_odds: float) -> None:
@@ -37,30 +46,106 @@ class MortalityLSTM(nn.Module):
             self.output.bias[1] -= log_odds
 
 
-ARCHITECTURE = ("n_lstm", "lstm_activation", "dropout", "n_fc", "fc_activation")
+class MortalityLSTM(Network):
+    """SPEC §5: optional Conv1d over three hours (`conv` filters, ReLU) → bidirectional LSTM.
+
+    The read-out takes the last hidden state of each direction: the forward one has read the bins up to T - 1, the backward one down to bin 0.
+    """
+
+    def __init__(self, channels: int, statics: int, *, n_lstm: int, conv: int, **head: Any) -> None:
+        super().__init__(statics, 2 * n_lstm, **head)
+        self.conv = nn.Conv1d(channels, conv, kernel_size=3, padding=1) if conv else None
+        self.lstm = nn.LSTM(conv or channels, n_lstm, batch_first=True, bidirectional=True)
+
+    def read_out(self, x: Tensor) -> Tensor:
+        if self.conv is not None:
+            x = self.conv(x.transpose(1, 2)).relu().transpose(1, 2)
+        _, (last, _) = self.lstm(x)  # (2, B, n_lstm)
+        return torch.cat([last[0], last[1]], 1)
 
 
-def build(channels: int, hyperparameters: dict[str, Any]) -> MortalityLSTM:
-    """The network of these hyperparameters, freshly initialised from torch's global generator."""
-    return MortalityLSTM(channels, **{name: hyperparameters[name] for name in ARCHITECTURE})
+class SplineLSTM(Network):
+    """Each value as PIECES numbers, how far it has come in each piece of its range (Gorishniy et al. 2022), so that the first layer learns a
+    piecewise-linear function of every value → optional Conv1d → bidirectional LSTM → last state of each direction, mean and maximum over hours.
+
+    The pieces end at the quantiles of the training stays' values.
+    """
+
+    def __init__(self, channels: int, statics: int, *, n_lstm: int, conv: int, **head: Any) -> None:
+        super().__init__(statics, 6 * n_lstm, **head)
+        self.register_buffer("knots", torch.linspace(0, 1, PIECES + 1).repeat(M, 1))  # (19, PIECES + 1)
+        width = channels + M * (PIECES - 1)
+        self.conv = nn.Conv1d(width, conv, kernel_size=3, padding=1) if conv else None
+        self.lstm = nn.LSTM(conv or width, n_lstm, batch_first=True, bidirectional=True)
+
+    def fit(self, x: Tensor) -> None:
+        values = x[..., :M].flatten(0, 1).nan_to_num()
+        quantiles = torch.linspace(0, 1, PIECES + 1, device=x.device)
+        for j in range(M):
+            self.get_buffer("knots")[j] = _quantiles(values[:, j], quantiles)
+
+    def read_out(self, x: Tensor) -> Tensor:
+        knots = self.get_buffer("knots")
+        width = (knots[:, 1:] - knots[:, :-1]).clamp(min=1e-3)  # a piece of no width, where many values are equal, is a step
+        code = ((x[..., :M, None] - knots[:, :-1]) / width).clamp(0, 1).flatten(2)
+        x = torch.cat([code, x[..., M:]], 2)
+        if self.conv is not None:
+            x = self.conv(x.transpose(1, 2)).relu().transpose(1, 2)
+        hours, (last, _) = self.lstm(x)  # (B, T, 2 n_lstm), (2, B, n_lstm)
+        return torch.cat([last[0], last[1], hours.mean(1), hours.amax(1)], 1)
 
 
-def save_model(folder: Path, network: MortalityLSTM, channels: int, hyperparameters: dict[str, Any], facts: dict[str, Any]) -> None:
-    """Write model.safetensors and model.json: architecture, and `facts` about the training that a reader of the model may need."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic(folder / "model.safetensors") as temporary:
-        save_file(network.state_dict(), temporary)
-    write_json(folder / "model.json", {"channels": channels, **{name: hyperparameters[name] for name in ARCHITECTURE}, **facts})
+class GRUD(Network):
+    """GRU-D (Che et al. 2018): an unobserved value decays from the last observed one to the training mean, and the hidden state towards 0.
+
+    Of the 57 first channels it reads `observed`, `hours_since_observed` and the observed values, but no filled one; static inputs at every hour.
+    """
+
+    def __init__(self, channels: int, statics: int, *, n_lstm: int, conv: int, **head: Any) -> None:
+        if channels - statics != 3 * M or conv:
+            raise ValueError(
+                f"GRU-D reads 19 values, their masks and hours since, and no convolution: found {channels - statics} channels, conv {conv}"
+            )
+        super().__init__(statics, n_lstm, **head)
+        self.register_buffer("mean", torch.zeros(M))
+        self.value_decay = nn.Parameter(torch.stack([torch.ones(M), torch.zeros(M)]))  # weight and bias: of each value by its own gap alone
+        self.state_decay = nn.Linear(M, n_lstm)
+        self.cell = nn.GRUCell(2 * M + statics, n_lstm)
+
+    def fit(self, x: Tensor) -> None:
+        observed = x[..., M : 2 * M]
+        total = (x[..., :M].nan_to_num() * observed).sum((0, 1))
+        self.get_buffer("mean").copy_(total / observed.sum((0, 1)).clamp(min=1))
+
+    def read_out(self, x: Tensor) -> Tensor:
+        values, observed, since, statics = x[..., :M], x[..., M : 2 * M], x[..., 2 * M : 3 * M], x[..., 3 * M :]
+        gap = torch.cat([torch.zeros_like(since[:, :1]), since[:, :-1] + 1 / x.shape[1]], 1)  # since the last observation before this hour
+        mean = self.get_buffer("mean")
+        value_decay = torch.exp(-(gap * self.value_decay[0] + self.value_decay[1]).relu())
+        state_decay = torch.exp(-self.state_decay(gap).relu())
+        last, state = mean.expand(len(x), M), x.new_zeros(len(x), self.cell.hidden_size)
+        for t in range(x.shape[1]):
+            seen = observed[:, t]
+            decayed = value_decay[:, t] * last + (1 - value_decay[:, t]) * mean
+            last = seen * values[:, t] + (1 - seen) * last
+            value = seen * values[:, t] + (1 - seen) * decayed
+            state = self.cell(torch.cat([value, seen, statics[:, t]], 1), state_decay[:, t] * state)
+        return state
 
 
-def load_model(folder: Path) -> MortalityLSTM:
-    """The network in `folder`, in evaluation mode, with the validation threshold folded into its logits. Raises InputError if it is not one."""
-    about = read_json(folder / "model.json")
-    network = build(about["channels"], about)
-    try:
-        network.load_state_dict(load_file(folder / "model.safetensors"))
-    except (OSError, RuntimeError) as error:
-        raise InputError(
-            f"{folder / 'model.safetensors'} does not hold the network of model.json ({str(error).splitlines()[0]}): run `dvc repro`"
-        ) from None
-    return network.eval()
+ARCHITECTURES: dict[str, type[Network]] = {"lstm": MortalityLSTM, "spline_lstm": SplineLSTM, "gru_d": GRUD}
+SHAPE = ("n_lstm", "conv", *HEAD)
+
+
+def build(channels: int, statics: int, model: dict[str, Any]) -> Network:
+    """The network of `model` (params.Model as a dict), freshly initialised from torch's global generator. Of C `channels`, the last are `statics`."""
+    return ARCHITECTURES[model["architecture"]](channels, statics, **{name: model[name] for name in SHAPE})
+
+
+def _quantiles(values: Tensor, at: Tensor) -> Tensor:
+    """torch.quantile refuses more than 16 million values."""
+    ordered = values.sort().values
+    place = at.double() * (len(ordered) - 1)
+    low = place.long()
+    high = (low + 1).clamp(max=len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (place - low).to(values.dtype)

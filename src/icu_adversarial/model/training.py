@@ -2,11 +2,13 @@
 
 import copy
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -16,34 +18,49 @@ from torch.nn.functional import cross_entropy
 from icu_adversarial.features.scaling import Scaler, fit_scaler
 from icu_adversarial.files import atomic
 from icu_adversarial.model.evaluation import log_loss, rank_scores, sigmoid
-from icu_adversarial.model.networks import MortalityLSTM, build
-from icu_adversarial.params import Features
+from icu_adversarial.model.networks import Network, build
+from icu_adversarial.params import Features, Model
 from icu_adversarial.processes import prepare_worker
 
-OPTIMIZERS = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop, "sgd": torch.optim.SGD}
+OPTIMIZERS = {"adam": torch.optim.AdamW, "rmsprop": torch.optim.RMSprop, "sgd": torch.optim.SGD}  # AdamW without weight decay is Adam
 EVALUATION_BATCH = 256  # larger is slower on a CPU
+RISING = 0.3  # share of a one-cycle schedule in which the learning rate rises
+FIRST, LAST = 1 / 25, 1e-4  # of the highest learning rate, where the schedule starts and ends
 
 
 class Fold(NamedTuple):
-    """x: float32 (N, T, C) model input; y: int64 (N,) 1 for death; each for the training and the held-out stays of a fold."""
+    """x: float32 (N, T, C) model input, of which the last `statics` channels are the same at every hour; y: int64 (N,) 1 for death; each for the
+    training and the held-out stays of a fold."""
 
     x_train: np.ndarray
     y_train: np.ndarray
     x_held_out: np.ndarray
     y_held_out: np.ndarray
+    statics: int = 0
 
     @property
-    def log_prior(self) -> float:
-        """Log odds of death among the training stays: what balanced batches take out of the logits."""
+    def channels(self) -> int:
+        """C."""
+        return self.x_train.shape[2]
+
+    def prior_shift(self, model: dict[str, Any]) -> float:
+        """What balanced batches take out of the logits: the log odds of death among the training stays; 0 for natural ones."""
         deaths = int(self.y_train.sum())
-        return float(np.log(deaths / (len(self.y_train) - deaths)))
+        return float(np.log(deaths / (len(self.y_train) - deaths))) if model["sampling"] == "balanced" else 0.0
 
 
-def make_fold(grid: np.ndarray, died: np.ndarray, held_out: np.ndarray, features: Features) -> tuple[Fold, Scaler]:
-    """Fit the scaler on the stays that are not `held_out` (bool (N,)) and apply it to both sides. grid: (N, T, 19); died: (N,)."""
-    scaler = fit_scaler(grid[~held_out], **features.model_dump())
-    y = died.astype(np.int64)
-    return Fold(scaler.apply(grid[~held_out]), y[~held_out], scaler.apply(grid[held_out]), y[held_out]), scaler
+def make_fold(
+    grid: np.ndarray, stays: pd.DataFrame, held_out: np.ndarray, features: Features, model: Model, learn: np.ndarray | None = None
+) -> tuple[Fold, Scaler]:
+    """Fit the scaler on the training stays and apply it to both sides.
+
+    grid: (N, T, 19); stays: their rows of tables.COHORT; held_out: bool (N,); learn: bool (N,), the training stays, by default all others.
+    """
+    learn = ~held_out if learn is None else learn
+    scaler = fit_scaler(grid[learn], stays[learn], extra_channels=model.extra_channels, static_inputs=model.static_inputs, **features.model_dump())
+    y = stays["died"].to_numpy().astype(np.int64)
+    x_train, x_held_out = (scaler.apply(grid[chosen], stays[chosen]) for chosen in (learn, held_out))
+    return Fold(x_train, y[learn], x_held_out, y[held_out], scaler.statics.size), scaler
 
 
 @dataclass
@@ -59,8 +76,8 @@ class State:
     @property
     def best_evaluation(self) -> int:
         """Index into history, -1 before the first finite held-out loss."""
-        losses = [h["held_out_loss"] for h in self.history]
-        return int(np.argmin(losses)) if losses and np.isfinite(min(losses)) else -1
+        losses = np.array([h["held_out_loss"] for h in self.history])
+        return int(np.nanargmin(losses)) if np.isfinite(losses).any() else -1
 
     def save(self, path: Path) -> None:
         groups = {"weights": self.weights, "optimizer": self.optimizer, "best": self.best}
@@ -87,64 +104,91 @@ def seed_of(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1)[0])
 
 
-def start(channels: int, hyperparameters: dict[str, Any], seed: int) -> State:
+def start(fold: Fold, model: dict[str, Any], seed: int) -> State:
     torch.manual_seed(seed_of(seed))
-    return State(dict(build(channels, hyperparameters).state_dict()))
+    network = build(fold.channels, fold.statics, model)
+    network.fit(torch.from_numpy(fold.x_train))
+    return State(dict(network.state_dict()))
 
 
-def advance(state: State, fold: Fold, hyperparameters: dict[str, Any], *, epochs: int, seed: int) -> State:
-    """Train for `epochs` more epochs, then evaluate on the held-out stays.
+def advance(state: State, fold: Fold, model: dict[str, Any], *, epochs: int, of: int, seed: int) -> State:
+    """Train for `epochs` more epochs of the schedule's `of`, then evaluate on the held-out stays. model: params.Model as a dict.
 
-    Batches draw stays with replacement, each outcome equally often; the evaluation never resamples. Every epoch's random numbers come from
-    (seed, epoch) alone, so a run that is resumed takes the steps of one that was not. Returns a new state with one more history entry:
-    epoch, train_loss (balanced), held_out_loss, auroc, auprc.
+    Balanced batches draw stays with replacement, each outcome equally often; natural ones are a permutation of the stays; the evaluation never
+    resamples. Every epoch's random numbers come from (seed, epoch) alone, so a run that is resumed takes the steps of one that was not. On a GPU, the
+    data and the losses stay there until the last epoch is done. Returns a new state with one more history entry: epoch, train_loss (of the batches),
+    held_out_loss, auroc, auprc.
     """
     prepare_worker()
-    network = build(fold.x_train.shape[2], hyperparameters)
+    device = training_device()
+    network = build(fold.channels, fold.statics, model).to(device)
     network.load_state_dict(state.weights)
-    optimizer = OPTIMIZERS[hyperparameters["optimizer"]](network.parameters(), lr=hyperparameters["learning_rate"])
+    optimizer = OPTIMIZERS[model["optimizer"]](network.parameters(), lr=model["learning_rate"], weight_decay=model["weight_decay"])
     _load_optimizer(optimizer, state.optimizer)
-    x, y = torch.from_numpy(fold.x_train), torch.from_numpy(fold.y_train)
+    x, y = torch.from_numpy(fold.x_train).to(device), torch.from_numpy(fold.y_train).to(device)
     weight = 1.0 / torch.bincount(y, minlength=2)[y]
+    batches = -(-len(y) // model["batch_size"])
 
     network.train()
     for epoch in range(state.epoch, state.epoch + epochs):
         torch.manual_seed(seed_of(seed, epoch))
-        total = 0.0
-        for batch in torch.split(torch.multinomial(weight, len(y), replacement=True), hyperparameters["batch_size"]):
+        natural = model["sampling"] == "natural"
+        order = torch.randperm(len(y), device=device) if natural else torch.multinomial(weight, len(y), replacement=True)
+        total = torch.zeros((), device=device)
+        for step, batch in enumerate(torch.split(order, model["batch_size"])):
+            if model["schedule"] == "one_cycle":
+                for group in optimizer.param_groups:
+                    group["lr"] = model["learning_rate"] * one_cycle((epoch * batches + step) / max(of * batches - 1, 1))
             loss = cross_entropy(network(x[batch]), y[batch])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
+            if model["max_gradient"] is not None:
+                torch.nn.utils.clip_grad_norm_(network.parameters(), model["max_gradient"])
             optimizer.step()
-            total += loss.item() * len(batch)
+            total += loss.detach() * len(batch)
 
-    probability = sigmoid(log_odds(network, fold.x_held_out) + fold.log_prior)
-    entry = {"epoch": state.epoch + epochs, "train_loss": total / len(y), "held_out_loss": log_loss(fold.y_held_out, probability)}
+    probability = sigmoid(log_odds(network, fold.x_held_out) + fold.prior_shift(model))
+    entry = {"epoch": state.epoch + epochs, "train_loss": float(total) / len(y), "held_out_loss": log_loss(fold.y_held_out, probability)}
     auroc, auprc = rank_scores(fold.y_held_out, probability) if np.isfinite(probability).all() else (0.5, 0.0)
     entry |= {"auroc": auroc, "auprc": auprc}
-    weights = {name: tensor.detach() for name, tensor in network.state_dict().items()}
+    weights = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
     new = State(weights, _save_optimizer(optimizer), state.best, state.epoch + epochs, [*state.history, entry])
     if new.best_evaluation == len(new.history) - 1:
         new.best = weights
     return new
 
 
-def log_odds(network: MortalityLSTM, x: np.ndarray) -> np.ndarray:
+def one_cycle(progress: float) -> float:
+    """The learning rate as a share of its highest: FIRST rising to 1 along a cosine, then falling to LAST x FIRST (Smith and Topin 2019, with the
+    constants of torch's OneCycleLR). progress: 0 for the first step, 1 for the last."""
+    if progress < RISING:
+        return FIRST + (1 - FIRST) * (1 - math.cos(math.pi * progress / RISING)) / 2
+    low = FIRST * LAST
+    return low + (1 - low) * (1 + math.cos(math.pi * (progress - RISING) / (1 - RISING))) / 2
+
+
+def training_device() -> torch.device:
+    """A GPU, if there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def log_odds(network: Network, x: np.ndarray) -> np.ndarray:
     """logit_1 - logit_0 in evaluation mode, float32 (N,). x: (N, T, C)."""
     z = logits(network, x)
     return z[:, 1] - z[:, 0]
 
 
-def logits(network: MortalityLSTM, x: np.ndarray) -> np.ndarray:
+def logits(network: Network, x: np.ndarray) -> np.ndarray:
     """float32 (N, 2) in evaluation mode."""
     network.eval()
+    device = next(network.parameters()).device
     with torch.no_grad():
-        return torch.cat([network(batch) for batch in torch.split(torch.from_numpy(x), EVALUATION_BATCH)]).numpy()
+        return torch.cat([network(batch.to(device)) for batch in torch.split(torch.from_numpy(x), EVALUATION_BATCH)]).cpu().numpy()
 
 
 def _save_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     state = optimizer.state_dict()["state"]
-    return {f"{i}/{name}": value for i, values in state.items() for name, value in values.items() if isinstance(value, Tensor)}
+    return {f"{i}/{name}": value.cpu() for i, values in state.items() for name, value in values.items() if isinstance(value, Tensor)}
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from icu_adversarial.errors import InputError
 from icu_adversarial.files import atomic, digest, write_json
 from icu_adversarial.params import Block
-from icu_adversarial.search.space import decode, suggest
+from icu_adversarial.search.space import decode, encode, suggest
 from icu_adversarial.search.tables import Direction, trials_table
 
 LOCK_SECONDS = 3  # a lock this old was left by a process that was killed: a line is written in milliseconds
@@ -39,6 +39,7 @@ def run_study(
     direction: Direction,
     pruner: optuna.pruners.BasePruner,
     state: Path,
+    first: dict[str, Any] | None = None,
 ) -> list[FrozenTrial]:
     """Run until `trials` trials have ended (complete or pruned), counting those that the journal in `state` already holds.
 
@@ -59,6 +60,9 @@ def run_study(
         return evaluate(trial, suggest(trial, space))
 
     ended = len(study.get_trials(deepcopy=False, states=ENDED))
+    known = encode(first, space) if first and ended == 0 else None
+    if known and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        study.enqueue_trial(known)
     with tqdm(total=trials, initial=min(ended, trials), desc="trials", unit="trial") as bar:
         while ended < trials:
             study.sampler = optuna.samplers.TPESampler(seed=seed + ended)
@@ -77,10 +81,15 @@ def best_trial(trials: list[FrozenTrial], direction: Direction) -> FrozenTrial:
     return min(complete, key=lambda t: (sign * float(t.value), t.number))  # type: ignore[arg-type]
 
 
-def write_study(folder: Path, trials: list[FrozenTrial], direction: Direction) -> dict[str, Any]:
-    """Write best.json (trial, value, hyperparameters) and trials.parquet (one row per trial) into `folder`. Trials are renumbered in their order."""
-    best = best_trial(trials, direction)
-    content = {"trial": trials.index(best), "value": best.value, "hyperparameters": decode(best.params)}
+def write_study(folder: Path, trials: list[FrozenTrial], direction: Direction, fixed: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Write best.json (trial, value, hyperparameters) and trials.parquet (one row per trial) into `folder`. Trials are renumbered in their order.
+
+    fixed: hyperparameters that the best trial's are added to; all that there is without a trial.
+    """
+    content: dict[str, Any] = {"trial": None, "value": None, "hyperparameters": fixed or {}}
+    if trials:
+        best = best_trial(trials, direction)
+        content = {"trial": trials.index(best), "value": best.value, "hyperparameters": content["hyperparameters"] | decode(best.params)}
     write_json(folder / "best.json", content)
     with atomic(folder / "trials.parquet") as temporary:
         pq.write_table(pa.Table.from_pandas(trials_table(trials), preserve_index=False).replace_schema_metadata(None), temporary)

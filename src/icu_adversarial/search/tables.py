@@ -21,19 +21,18 @@ COLUMNS = {  # of the figures' tables
 
 def trials_table(trials: list[FrozenTrial]) -> pd.DataFrame:
     """One row per trial: trial, state (complete | pruned), value (of a pruned one: its last report), last_step, hyperparameters, user attributes."""
-    return pd.DataFrame(
-        [
-            {
-                "trial": number,
-                "state": t.state.name.lower(),
-                "value": t.value,
-                "last_step": max(t.intermediate_values, default=-1),
-                **decode(t.params),
-                **t.user_attrs,
-            }
-            for number, t in enumerate(trials)
-        ]
-    )
+    rows = [
+        {
+            "trial": number,
+            "state": t.state.name.lower(),
+            "value": t.value,
+            "last_step": max(t.intermediate_values, default=-1),
+            **decode(t.params),
+            **t.user_attrs,
+        }
+        for number, t in enumerate(trials)
+    ]
+    return pd.DataFrame(rows, columns=None if rows else ["trial", "state", "value", "last_step"])
 
 
 def figure_tables(trials: list[FrozenTrial], direction: Direction) -> dict[str, pd.DataFrame]:

@@ -1,6 +1,7 @@
 """Perturbations → susceptibility maps: tables, the data of the figures, and a page of Markdown for one objective."""
 
 import sys
+from pathlib import Path
 
 import pandas as pd
 
@@ -11,7 +12,7 @@ from icu_adversarial.features.scaling import Scaler, widest
 from icu_adversarial.files import atomic, read_array, read_json, write_csv, write_json
 from icu_adversarial.measurements import M
 from icu_adversarial.params import Params
-from icu_adversarial.paths import ANALYZE, ATTACK, COHORT, GRID, METRICS, MODELS
+from icu_adversarial.paths import ANALYZE, ATTACK, COHORT, GRID, METRICS
 from icu_adversarial.tables import COHORT as COHORT_SCHEMA
 from icu_adversarial.tables import EXAMPLES, PERTURBATIONS, read_table
 
@@ -31,7 +32,9 @@ def run(params: Params, objective: str) -> None:
     tables = {METRICS / "analyze" / objective / "plots" / f"{name}.csv": table for name, table in plots.items()}
     tables[METRICS / "analyze" / objective / "susceptibility.csv"] = by_cell
     typical = figures.typical(examples, options.patients, **l0)
-    tables[ANALYZE / objective / "patients.csv"] = _patients(typical, perturbations, cohort, params.hours)
+    scalers = read_scalers(params.attack.models, params.attack.target)
+    grids = read_array(GRID)[pd.Index(cohort.stay_id).get_indexer(typical.stay_id)]
+    tables[ANALYZE / objective / "patients.csv"] = figures.patients(typical, perturbations, grids, params.hours, scalers)
     for path, table in tables.items():
         write_csv(path, figures.label(table, source, objective))
 
@@ -47,8 +50,9 @@ def run(params: Params, objective: str) -> None:
         print(f"warning: {told}", file=sys.stderr)
 
 
-def _patients(chosen: pd.DataFrame, perturbations: pd.DataFrame, cohort: pd.DataFrame, hours: range) -> pd.DataFrame:
-    rows = pd.Index(cohort.stay_id).get_indexer(chosen.stay_id)
-    scalers = {int(folder.name.removeprefix("fold_")): Scaler.load(folder / "scaler.json") for folder in sorted(MODELS.glob("fold_*"))}
-    scalers[-1] = widest(list(scalers.values()))  # of the ensemble
-    return figures.patients(chosen, perturbations, read_array(GRID)[rows], hours, scalers)
+def read_scalers(models: Path, target: str) -> dict[int, Scaler]:
+    """By the fold that the examples name: each fold's, -1 for the ensemble's, -2 for that of a model from elsewhere (attack.target file)."""
+    if target == "file":
+        return {-2: Scaler.load(models / "scaler.json")}
+    scalers = {int(folder.name.removeprefix("fold_")): Scaler.load(folder / "scaler.json") for folder in sorted(models.glob("fold_*"))}
+    return scalers | {-1: widest(list(scalers.values()))}

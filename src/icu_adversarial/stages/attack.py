@@ -1,51 +1,60 @@
-"""attack: every chosen stay by a model that never saw its subject, with the hyperparameters of tune_attack."""
+"""attack: every chosen stay on a model that never saw its subject, with the hyperparameters of tune_attack."""
 
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
+import numpy as np
 import pandas as pd
-import torch
 
 from icu_adversarial import paths
 from icu_adversarial.attack import sanity
-from icu_adversarial.attack.ensemble import ENSEMBLE, Ensemble, EnsembleScaling
-from icu_adversarial.attack.loop import DIRECTIONS, TASK, Task, Victim, attack_cohort, choose_stays, make_tasks
+from icu_adversarial.attack.checkpoints import attack_cohort, in_order
+from icu_adversarial.attack.ensemble import FILE
+from icu_adversarial.attack.loop import DIRECTIONS, Task, Victim, choose_stays, decide, make_tasks
 from icu_adversarial.attack.methods import METHODS, method_for
 from icu_adversarial.attack.quality import score, summarise
 from icu_adversarial.attack.transfer import transfer
-from icu_adversarial.features.scaling import Scaler
+from icu_adversarial.attack.victims import FILES, model_files, read_file, read_victims
 from icu_adversarial.files import read_array, read_json, write_csv, write_json
 from icu_adversarial.measurements import M
-from icu_adversarial.model.networks import load_model
 from icu_adversarial.params import Params
 from icu_adversarial.search.study import study_key
-from icu_adversarial.tables import COHORT, EXAMPLES, PERTURBATIONS, PREDICTIONS, read_batches, read_table, write_batches
+from icu_adversarial.tables import COHORT, EXAMPLES, PERTURBATIONS, PREDICTIONS, read_table, write_batches
 
 
 def run(params: Params, objective: str) -> None:
-    """Read data/tune_attack/OBJECTIVE/best.json, predictions, grid and models; write data/attack/OBJECTIVE and metrics/attack/OBJECTIVE."""
+    """Read data/tune_attack/OBJECTIVE/best.json, predictions, grid and models; write data/attack/OBJECTIVE and metrics/attack/OBJECTIVE.
+
+    `target` fold: each training stay by the model of its fold; ensemble: test stays by all folds' models together; file: test stays by the model in
+    the folder `models`, those that this model gets right.
+    """
     settings, method = params.attack, method_for(objective, params.attack.method)
     best = paths.TUNE_ATTACK / objective / "best.json"
     attack = partial(METHODS[method], **read_json(best)["hyperparameters"], iterations=settings.iterations)
     predictions = read_table(paths.PREDICTIONS, PREDICTIONS)
+    victims = read_file(settings.models) if settings.target == "file" else read_victims()
+    tasks = read_tasks(victims)
+    if settings.target == "file":
+        test = predictions[predictions["split"] == "test"].assign(fold=FILE, y=0)
+        predictions = test.assign(predicted=np.concatenate([np.empty(0, bool), *map(decide, tasks(test))]))
     limits = settings.model_dump(include={"max_stays", "attack_misclassified", "seed"})
-    chosen = choose_stays(predictions, **limits, split="test" if settings.target == "ensemble" else "oof")
+    chosen = choose_stays(predictions, **limits, split="oof" if settings.target == "fold" else "test")
 
-    choices = json.dumps([objective, settings.model_dump(), params.bin_hours])
-    state = paths.state("attack", study_key(choices, best, paths.PREDICTIONS, paths.COHORT, paths.GRID, *model_files()))
-    blocks = attack_cohort(chosen, read_tasks, attack, params.bin_hours, state)
+    choices = json.dumps([objective, settings.model_dump(mode="json"), params.bin_hours])
+    models = [settings.models / name for name in FILES] if settings.target == "file" else model_files()
+    state = paths.state("attack", study_key(choices, best, paths.PREDICTIONS, paths.COHORT, paths.GRID, *models))
+    checkpoints = attack_cohort(chosen, tasks, attack, params.bin_hours, state)
     folder = paths.ATTACK / objective
-    for name, schema, column in (("examples", EXAMPLES, 0), ("perturbations", PERTURBATIONS, 1)):
-        write_batches(folder / f"{name}.parquet", (batch for files in blocks for batch in read_batches(files[column], schema)), schema)
+    for name, schema in (("examples", EXAMPLES), ("perturbations", PERTURBATIONS)):
+        write_batches(folder / f"{name}.parquet", in_order(checkpoints, name, schema), schema)
 
     metrics_folder = paths.METRICS / "attack" / objective
-    shares = transfer(chosen, blocks, read_tasks, read_victims([ENSEMBLE]) | read_victims(member_folds()), params.bin_hours)
+    shares = transfer(chosen, checkpoints, tasks, victims, params.bin_hours)
     write_csv(metrics_folder / "plots" / "transfer.csv", shares.assign(source=params.extract.label, objective=objective))
-    warnings = sanity.check(read_tasks(chosen.groupby("fold").head(sanity.STAYS)), attack, settings.seed)
+    warnings = sanity.check(tasks(chosen.groupby("fold").head(sanity.STAYS)), attack, settings.seed)
     for warning in warnings:
         print(f"warning: {objective}: {warning}", file=sys.stderr)
     numbers = metrics(read_table(folder / "examples.parquet", EXAMPLES), objective, len(params.hours) * M, params.tune_attack.max_perts)
@@ -53,32 +62,9 @@ def run(params: Params, objective: str) -> None:
     shutil.rmtree(state, ignore_errors=True)
 
 
-def read_tasks(chosen: pd.DataFrame, size: int = TASK) -> Iterator[Task]:
-    """The chosen stays with the models and scalers of their folds, in tasks of at most `size` stays of one fold."""
-    victims = read_victims(sorted(set(chosen["fold"])))
-    return make_tasks(chosen, read_table(paths.COHORT, COHORT)["stay_id"].to_numpy(), read_array(paths.GRID), victims, size)
-
-
-def read_victims(folds: Iterable[int]) -> dict[int, Victim]:
-    """Models and scalers of some folds, on the GPU if there is one; ENSEMBLE is all of them together."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    victims = {}
-    for fold in folds:
-        folders = [paths.MODELS / f"fold_{k}" for k in (member_folds() if fold == ENSEMBLE else [fold])]
-        models, scalers = [load_model(f) for f in folders], [Scaler.load(f / "scaler.json") for f in folders]
-        scaling = EnsembleScaling(scalers)
-        victims[fold] = Victim(Ensemble(models, scaling).eval().to(device), scaling) if fold == ENSEMBLE else Victim(models[0].to(device), scalers[0])
-    return victims
-
-
-def member_folds() -> list[int]:
-    """The folds that have a model."""
-    return sorted(int(folder.name.removeprefix("fold_")) for folder in paths.MODELS.glob("fold_*"))
-
-
-def model_files() -> list[Path]:
-    """All files of all models."""
-    return sorted(file for folder in paths.MODELS.glob("fold_*") for file in folder.iterdir())
+def read_tasks(victims: dict[int, Victim]) -> Callable[..., Iterator[Task]]:
+    """`loop.make_tasks` with the cohort and its grid: what is left to say is which stays, and how many at once."""
+    return partial(make_tasks, cohort=read_table(paths.COHORT, COHORT), grid=read_array(paths.GRID), victims=victims)
 
 
 def metrics(examples: pd.DataFrame, objective: str, cells: int, max_perts: int) -> dict[str, object]:

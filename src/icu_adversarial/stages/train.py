@@ -1,6 +1,7 @@
 """Train one network per fold with the tuned hyperparameters; evaluate out of fold and, as the last step, once on the held-out test set."""
 
 import shutil
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,10 @@ from dvclive.live import Live
 from icu_adversarial import paths
 from icu_adversarial.files import read_array, read_json, write_csv, write_json
 from icu_adversarial.model import baselines
-from icu_adversarial.model.folds import predict, save_fold, train_folds
+from icu_adversarial.model.folds import make_folds, predict, save_fold, train_folds
 from icu_adversarial.model.results import Prediction, calibration_scores, curve_tables, model_scores, subgroup_table
-from icu_adversarial.model.training import State, make_fold
-from icu_adversarial.params import Params
+from icu_adversarial.model.training import State
+from icu_adversarial.params import Model, Params
 from icu_adversarial.search.study import study_key
 from icu_adversarial.tables import COHORT, PREDICTIONS, read_table, write_table
 
@@ -26,19 +27,17 @@ def run(params: Params) -> None:
     died, fold = cohort["died"].to_numpy(), cohort["fold"].to_numpy()
     training = fold >= 0
     best = paths.TUNE_MODEL / "best.json"
-    hyperparameters = read_json(best)["hyperparameters"]
-    folds, scalers = zip(
-        *(make_fold(grid[training], died[training], fold[training] == k, params.features) for k in range(params.split.folds)), strict=True
-    )
+    model = read_json(best)["hyperparameters"]
+    folds, scalers = make_folds(grid, cohort, params.features, Model.model_validate(model))
     checkpoints = paths.state("train", study_key(options.model_dump_json(), params.features.model_dump_json(), paths.GRID, paths.COHORT, best))
-    states = train_folds(folds, hyperparameters, options, checkpoints)
+    states = train_folds(folds, model, options, checkpoints)
     for k, parts in enumerate(zip(states, folds, scalers, strict=True)):
-        save_fold(paths.MODELS / f"fold_{k}", *parts, hyperparameters)
+        save_fold(paths.MODELS / f"fold_{k}", *parts, model)
     write_learning_curves(params.extract.label, states)
 
     predictions = predict(paths.MODELS, cohort, grid)
     write_table(paths.PREDICTIONS, predictions, PREDICTIONS)
-    results = write_results(params, cohort, np.asarray(grid), predictions)
+    results = write_results(params, cohort, np.asarray(grid), predictions, model["static_inputs"])
     test = fold == -1
     write_json(
         FOLDER / "metrics.json",
@@ -46,8 +45,8 @@ def run(params: Params) -> None:
             "source": params.extract.label,
             "stays": {"training": int(training.sum()), "test": int(test.sum())},
             "prevalence": {"training": float(died[training].mean()), "test": float(died[test].mean())},
-            "hyperparameters": hyperparameters,
-            "best_epochs": [int(state.history[state.best_evaluation]["epoch"]) for state in states],
+            "hyperparameters": model,
+            "epochs": [read_json(paths.MODELS / f"fold_{k}" / "model.json")["epoch"] for k in range(len(folds))],
             **results,
         },
     )
@@ -68,13 +67,12 @@ def write_learning_curves(source: str, states: list[State]) -> None:
     write_csv(FOLDER / "plots" / "learning.csv", pd.DataFrame(rows, columns=["source", "fold", "epoch", "quantity", "value"]))
 
 
-def write_results(params: Params, cohort: pd.DataFrame, grid: np.ndarray, predictions: pd.DataFrame) -> dict[str, Any]:
+def write_results(params: Params, cohort: pd.DataFrame, grid: np.ndarray, predictions: pd.DataFrame, static_inputs: Sequence[str]) -> dict[str, Any]:
     """Scores of the network and of the baselines on the same splits, of the network before and after calibration and by subgroup; their figures."""
     options = params.train
-    died, fold = cohort["died"].to_numpy(), cohort["fold"].to_numpy()
     probability, before, predicted = (predictions[name].to_numpy() for name in ("probability", "uncalibrated", "predicted"))
     models = {"network": Prediction(probability, predicted)}
-    models |= {name: baselines.predict(name, grid, died, fold, options.seed) for name in baselines.BASELINES}
+    models |= {name: baselines.predict(name, grid, cohort, static_inputs, options.seed) for name in baselines.BASELINES}
     probabilities = {name: model.probability for name, model in models.items()}
     tables = curve_tables(probabilities, cohort)
     tables["reliability"] = curve_tables({"network": probability, "network_uncalibrated": before, **probabilities}, cohort)["reliability"]

@@ -13,12 +13,13 @@ from icu_adversarial import paths
 from icu_adversarial.attack.loop import Found, choose_stays, run_tasks, to_tables
 from icu_adversarial.attack.methods import METHODS, method_for
 from icu_adversarial.attack.quality import score, summarise
+from icu_adversarial.attack.victims import model_files, read_victims
 from icu_adversarial.files import write_csv, write_json
 from icu_adversarial.measurements import M
 from icu_adversarial.params import Params
 from icu_adversarial.search.study import best_trial, run_study, study_key, write_study
 from icu_adversarial.search.tables import figure_tables
-from icu_adversarial.stages.attack import model_files, read_tasks
+from icu_adversarial.stages.attack import read_tasks
 from icu_adversarial.tables import PREDICTIONS, read_table
 
 
@@ -32,7 +33,7 @@ def run(params: Params, objective: str) -> None:
     space = getattr(settings.space, method)
     predictions = read_table(paths.PREDICTIONS, PREDICTIONS)
     chosen = choose_stays(predictions, max_stays=settings.max_stays, attack_misclassified=False, seed=settings.seed)
-    tasks = list(read_tasks(chosen))
+    tasks = list(read_tasks(read_victims())(chosen))
     processes = joblib.effective_n_jobs(-1)
 
     def results(hyperparameters: dict[str, Any]) -> Iterator[Found]:

@@ -1,0 +1,61 @@
+"""The models that can be attacked, from their files: each fold's, all of them together, and one from anywhere."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from icu_adversarial import paths
+from icu_adversarial.attack.ensemble import ENSEMBLE, FILE, Ensemble, EnsembleScaling
+from icu_adversarial.attack.loop import Victim
+from icu_adversarial.attack.oracle import for_attack
+from icu_adversarial.errors import InputError
+from icu_adversarial.features.scaling import Scaler
+from icu_adversarial.files import read_json
+from icu_adversarial.model.storage import load_model
+
+FILES = ("model.safetensors", "model.json", "scaler.json")
+
+
+def read_victims() -> dict[int, Victim]:
+    """The models and scalers of the pipeline by fold, on the GPU if there is one; ENSEMBLE is all of them. Raises InputError if there is none."""
+    loaded = {fold: _read(folder) for fold, folder in _folders().items()}
+    if not loaded:
+        raise InputError(f"{paths.MODELS} holds no model: run `dvc repro`")
+    models, scalers = zip(*loaded.values(), strict=True)
+    scaling = EnsembleScaling(scalers)
+    victims = {fold: Victim(*pair) for fold, pair in loaded.items()}
+    return victims | {ENSEMBLE: Victim(Ensemble(models, scaling).eval().to(_device()), scaling)}
+
+
+def read_file(folder: Path) -> dict[int, Victim]:
+    """The model in `folder`, as FILE. Raises InputError if `folder` does not hold one with its scaler."""
+    advice = f"name a folder with {', '.join(FILES)}, like a fold's in {paths.MODELS}"
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if missing:
+        raise InputError(f"attack.models: {folder} has no {', '.join(missing)}: {advice}")
+    try:
+        (model, scaler), channels = _read(folder), read_json(folder / "model.json")["channels"]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"attack.models: {folder} was not written by this version ({type(error).__name__}: {error}): {advice}") from None
+    if scaler.channels != channels:
+        raise InputError(f"attack.models: {folder}: scaler.json makes {scaler.channels} channels, model.json expects {channels}: {advice}")
+    return {FILE: Victim(model, scaler)}
+
+
+def model_files() -> list[Path]:
+    """All files of all folds' models."""
+    return sorted(file for folder in _folders().values() for file in folder.iterdir())
+
+
+def _folders() -> dict[int, Path]:
+    folders = {int(folder.name.removeprefix("fold_")): folder for folder in paths.MODELS.glob("fold_*")}
+    return dict(sorted(folders.items()))
+
+
+def _read(folder: Path) -> tuple[nn.Module, Scaler]:
+    return for_attack(load_model(folder)).to(_device()), Scaler.load(folder / "scaler.json")
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,31 @@
+"""The literature's networks, the baselines and the network of this pipeline in one table, beside the published numbers."""
+
+from typing import Any
+
+from icu_adversarial import paths
+from icu_adversarial.analysis.comparison import Entry, as_figure, as_markdown
+from icu_adversarial.files import atomic, read_json, write_csv
+from icu_adversarial.params import Params
+
+FOLDER = paths.METRICS / "comparison"
+OWN = {"logistic_regression": "Logistic regression on summaries", "gradient_boosting": "Gradient boosting on summaries"}
+
+
+def run(params: Params) -> None:
+    source, entries = params.extract.label, []
+    for row, about in params.compare.rows.items():
+        result = read_json(paths.METRICS / "compare" / row / "metrics.json")
+        entries.append(Entry(about.label, result["folds"], result["test"], about.published, about.differs))
+    trained = read_json(paths.METRICS / "train" / "metrics.json")
+    for name in trained["folds"]:
+        label = OWN.get(name) or f"This pipeline's network: {describe(trained['hyperparameters'])}"
+        entries.append(Entry(label, trained["folds"][name], trained["test"][name], None, "never published"))
+    write_csv(FOLDER / "plots" / "comparison.csv", as_figure(entries, source))
+    with atomic(FOLDER / "table.md") as temporary:
+        temporary.write_text(as_markdown(entries, source), encoding="utf-8")
+
+
+def describe(model: dict[str, Any]) -> str:
+    """`spline_lstm-64 + FC-32, age, sex, icu_type`."""
+    layers = f"{model['architecture']}-{model['n_lstm']}" + (f" + FC-{model['n_fc']}" if model["n_fc"] else "")
+    return ", ".join([layers, *model["static_inputs"]])

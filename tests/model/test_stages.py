@@ -1,0 +1,205 @@
+"""tune_model without trials, train, compare, comparison and learning_curve, one after the other on a tiny cohort."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from model_world import lay, make_cohort, small
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from icu_adversarial import paths
+from icu_adversarial.errors import InputError
+from icu_adversarial.features.splits import some_subjects
+from icu_adversarial.features.statics import fit_statics
+from icu_adversarial.files import read_array
+from icu_adversarial.model import leaky
+from icu_adversarial.model.baselines import summaries
+from icu_adversarial.model.folds import make_folds
+from icu_adversarial.params import Params
+from icu_adversarial.stages import compare, comparison, learning_curve, train, tune_model
+from icu_adversarial.tables import COHORT, PREDICTIONS, read_table
+
+ROWS = ("sun", "tang_cnn_static", "prior_leaky", "gru_d")
+SHARES = (0.25, 0.5)
+
+
+def make_params(params: Params, **changes: dict[str, Any]) -> Params:
+    rows = {row: content for row, content in params.compare.model_dump()["rows"].items() if row in ROWS}
+    for row in rows.values():
+        row["model"] |= {"n_lstm": 4, "learning_rate": 0.01}
+    return small(params, **({"compare": {"rows": rows}, "tune_model": {"trials": 0}, "learning_curve": {"shares": SHARES[::-1]}} | changes))
+
+
+def run_all(params: Params, cohort: pd.DataFrame, grid: np.ndarray) -> None:
+    lay(cohort, grid)
+    tune_model.run(params)
+    train.run(params)
+    for row in params.compare.rows:
+        compare.run(params, row)
+    comparison.run(params)
+    learning_curve.run(params)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Path:
+    """The folder after all stages."""
+    folder = tmp_path_factory.mktemp("stages")
+    with pytest.MonkeyPatch.context() as patch, joblib.parallel_config("sequential"):
+        patch.chdir(folder)
+        patch.setenv("DVC_ROOT", str(folder))
+        run_all(make_params(params), *make_cohort())
+    return folder
+
+
+@pytest.fixture
+def done(whole: Path, _empty_folder: None) -> None:
+    """The current folder is a copy of it."""
+    shutil.copytree(whole, ".", dirs_exist_ok=True)
+
+
+def metrics(stage: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((paths.METRICS / stage / "metrics.json").read_text())
+    return content
+
+
+def scored(table: pd.DataFrame) -> dict[str, float]:
+    died, probability = table["died"], table["probability"]
+    return {"auroc": roc_auc_score(died, probability), "auprc": average_precision_score(died, probability)}
+
+
+@pytest.mark.usefixtures("done")
+@pytest.mark.parametrize("row", ["train", *ROWS])
+def test_scores_are_those_of_the_predictions_written(row: str) -> None:
+    """Each fold's on its own held-out stays, as mean and sd; and on the test set."""
+    folder, about = (paths.COMPARE / row, metrics(f"compare/{row}")) if row != "train" else (paths.PREDICTIONS.parent, metrics("train"))
+    table, cohort = read_table(folder / "predictions.parquet", PREDICTIONS), read_table(paths.COHORT, COHORT)
+    assert table[["stay_id", "fold", "died"]].equals(cohort[["stay_id", "fold", "died"]])
+    assert len(about["epochs"]) == len(list((folder / "models").iterdir())) == 3
+    if row == "prior_leaky":
+        return
+    folds, test = (about[split]["network"] if row == "train" else about[split] for split in ("folds", "test"))
+    each = pd.DataFrame([scored(table[table["fold"] == k]) for k in range(3)])
+    for name in ("auroc", "auprc"):
+        assert folds[name] == {"mean": pytest.approx(each[name].mean(), abs=1e-6), "sd": pytest.approx(each[name].std(), abs=1e-6)}
+        assert test[name]["value"] == pytest.approx(scored(table[table["split"] == "test"])[name], abs=1e-6)
+        assert test[name]["low"] < test[name]["value"] < test[name]["high"]
+    chosen = table[table["split"] == "test"]
+    assert test["accuracy"]["value"] == pytest.approx((chosen["predicted"] == chosen["died"]).mean())
+
+
+@pytest.mark.usefixtures("done")
+def test_the_leaky_scores_are_marked_and_come_from_training_stays(params: Params) -> None:
+    chosen, about = make_params(params), metrics("compare/prior_leaky")
+    assert about["scored_on"] == "balanced_training"
+    assert about["test"] is None
+    assert "NOT a held-out result" in about["label"]
+    assert all(metrics(f"compare/{row}")["scored_on"] == "held_out" for row in ROWS if row != "prior_leaky")
+    models = [paths.COMPARE / "prior_leaky" / "models" / f"fold_{k}" for k in range(3)]
+    recipe = chosen.compare.model_of("prior_leaky")
+    folds, _ = make_folds(read_array(paths.GRID), read_table(paths.COHORT, COHORT), chosen.features, recipe)
+    assert about["folds"] == leaky.scores_on_training_stays(models, folds, chosen.compare.train.seed)
+
+
+@pytest.mark.usefixtures("done")
+def test_each_row_is_the_network_that_it_says(params: Params) -> None:
+    for row in ROWS:
+        saved = json.loads((paths.COMPARE / row / "models" / "fold_0" / "model.json").read_text())
+        assert saved["model"] == make_params(params).compare.model_of(row).model_dump(mode="json")
+    assert saved["model"]["architecture"] == "gru_d"
+    cnn = json.loads((paths.COMPARE / "tang_cnn_static" / "models" / "fold_0" / "model.json").read_text())
+    assert (cnn["channels"], cnn["statics"], cnn["model"]["conv"]) == (19 + 4, 4, 64)
+
+
+@pytest.mark.usefixtures("done")
+def test_the_table_has_every_model_with_its_own_scores(params: Params) -> None:
+    text = (paths.METRICS / "comparison" / "table.md").read_text()
+    lines = {line.split(" | ")[0].removeprefix("| "): line for line in text.splitlines() if line.startswith("| ")}
+    own = "This pipeline's network: spline_lstm-8 + FC-16, age, sex, icu_type"
+    rows = {params.compare.rows[row].label: metrics(f"compare/{row}") for row in ROWS}
+    trained = {name: {split: metrics("train")[split][name] for split in ("folds", "test")} for name in metrics("train")["folds"]}
+    rows |= {own: trained["network"], "Gradient boosting on summaries": trained["gradient_boosting"]}
+    assert set(lines) == {"model", "Logistic regression on summaries", *rows}
+    for label, about in rows.items():
+        mean, sd = about["folds"]["auroc"]["mean"], about["folds"]["auroc"]["sd"]
+        assert f"| {mean:.3f} ± {sd:.3f} |" in lines[label]
+        assert (f"{about['test']['auroc']['value']:.3f} (" if about["test"] else "| none | none |") in lines[label]
+    figure = pd.read_csv(paths.METRICS / "comparison" / "plots" / "comparison.csv")
+    leaks = figure[figure["kind"].str.startswith("LEAK")]
+    assert set(leaks["model"]) == {params.compare.rows["prior_leaky"].label}
+    assert figure["source"].eq(params.extract.label).all()
+
+
+@pytest.mark.usefixtures("done")
+def test_the_learning_curve_ends_at_the_whole() -> None:
+    found, trained, cohort = metrics("learning_curve")["folds"], metrics("train")["folds"], read_table(paths.COHORT, COHORT)
+    assert set(found) == {"network", "logistic_regression", "gradient_boosting"}
+    for name, curve in found.items():
+        assert set(curve) == {"0.25", "0.5", "1.0"}
+        for score in ("auroc", "auprc"):
+            assert curve["1.0"][score] == trained[name][score]["mean"]
+            assert len({values[score] for values in curve.values()}) == 3
+    table = pd.read_csv(paths.METRICS / "learning_curve" / "plots" / "learning_curve.csv")
+    stays = table.groupby("share")["stays"].unique().explode()
+    training = (cohort["fold"] >= 0).sum()
+    assert stays.to_dict() == {share: pytest.approx(share * training * 2 / 3, abs=1) for share in (0.25, 0.5, 1.0)}  # two of three folds
+    np.testing.assert_allclose(table["high"] - table["mean"], table["mean"] - table["low"], atol=1e-8)
+
+
+@pytest.mark.usefixtures("done")
+def test_a_share_is_scored_on_all_held_out_stays_of_its_fold() -> None:
+    """Gradient boosting, trained on half of the subjects outside the fold: the scores of scikit-learn itself."""
+    cohort, grid = read_table(paths.COHORT, COHORT), read_array(paths.GRID)
+    inside = (cohort["fold"] >= 0).to_numpy()
+    cohort, x = cohort[inside], summaries(np.asarray(grid)[inside])
+    died, fold = cohort["died"].to_numpy(), cohort["fold"].to_numpy()
+    learn = some_subjects(cohort["subject_id"].to_numpy(), 0.5, seed=20240807)
+    scores = []
+    for k in range(3):
+        chosen = learn & (fold != k)
+        both = np.c_[x, fit_statics(cohort[chosen], ("age", "sex", "icu_type")).apply(cohort)]
+        model = HistGradientBoostingClassifier(random_state=20240807).fit(both[chosen], died[chosen])
+        scores.append(roc_auc_score(died[fold == k], model.predict_proba(both[fold == k])[:, 1]))
+    assert metrics("learning_curve")["folds"]["gradient_boosting"]["0.5"]["auroc"] == pytest.approx(np.mean(scores))
+
+
+@pytest.mark.usefixtures("done")
+def test_the_test_set_has_no_part_in_the_learning_curve(params: Params) -> None:
+    before = (paths.METRICS / "learning_curve" / "metrics.json").read_bytes()
+    cohort, grid = make_cohort()
+    test = cohort["is_test"].to_numpy()
+    grid[test] = 1e6
+    lay(cohort.assign(died=cohort["died"] ^ test), grid)
+    learning_curve.run(make_params(params))
+    assert (paths.METRICS / "learning_curve" / "metrics.json").read_bytes() == before
+
+
+@pytest.mark.usefixtures("done")
+def test_compare_goes_on_after_a_kill_to_the_same_bytes(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [paths.COMPARE / "sun" / "models" / "fold_2" / "model.safetensors", paths.METRICS / "compare" / "sun" / "metrics.json"]
+    before = [file.read_bytes() for file in files]
+    shutil.rmtree(paths.COMPARE / "sun")
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(compare, "save_fold", killed)
+        with pytest.raises(KeyboardInterrupt):
+            compare.run(make_params(params), "sun")
+    assert len(list(Path(".state/compare").rglob("fold_*.safetensors"))) == 3
+    compare.run(make_params(params), "sun")
+    assert [file.read_bytes() for file in files] == before
+    assert not list(Path(".state/compare").iterdir())
+
+
+@pytest.mark.usefixtures("done")
+def test_a_share_without_deaths_is_told_in_one_line(params: Params) -> None:
+    with pytest.raises(InputError, match=r"learning_curve\.shares: 0\.01 of the subjects leaves a fold with one outcome alone") as error:
+        learning_curve.run(make_params(params, learning_curve={"shares": (0.5, 0.01)}))
+    assert "\n" not in str(error.value)
