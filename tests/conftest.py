@@ -27,6 +27,16 @@ def params() -> Params:
     return load_params(ROOT / "params.yaml")
 
 
+@pytest.fixture(autouse=True)
+def _gpu(request: pytest.FixtureRequest) -> None:
+    """Tests marked `gpu` are skipped where there is none."""
+    if request.node.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("no CUDA device")
+
+
 def _real_data(name: str) -> Path:
     folder = Path(os.environ.get("ICU_DATA_DIR", ROOT.parent / "shared" / "data")) / name
     if not folder.is_dir():

@@ -6,9 +6,3 @@ import torch
 def _one_thread() -> None:
     """As in the attack's processes; two threads on a busy machine wait for each other."""
     torch.set_num_threads(1)
-
-
-@pytest.fixture(autouse=True)
-def _gpu(request: pytest.FixtureRequest) -> None:
-    if request.node.get_closest_marker("gpu") and not torch.cuda.is_available():
-        pytest.skip("no CUDA device")

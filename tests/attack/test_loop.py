@@ -16,6 +16,7 @@ from icu_adversarial.attack import problem
 from icu_adversarial.attack.l1 import l1
 from icu_adversarial.attack.loop import Found, Task, Victim, choose_stays, make_tasks, model_input, run_task, run_tasks, to_tables
 from icu_adversarial.attack.methods import METHODS
+from icu_adversarial.attack.oracle import for_attack
 from icu_adversarial.attack.problem import Example, Result
 from icu_adversarial.errors import InputError
 from icu_adversarial.features.scaling import fit_scaler
@@ -327,13 +328,41 @@ def test_on_a_gpu_every_example_stands_a_second_look_on_the_cpu() -> None:
     task = make_task(40, Recurrent(3 * M, 32))
     model = task.victim.model
     x = torch.from_numpy(task.victim.scaler.apply(task.grid))
-    model.centre = model.centre.cuda()
-    found = run_task(task._replace(victim=Victim(model.cuda(), task.victim.scaler)), ATTACK)
-    model.cpu()
-    model.centre = model.centre.cpu()
+    on_gpu = for_attack(model).cuda()
+    on_gpu.centre = model.centre.cuda()
+    found = run_task(task._replace(victim=Victim(on_gpu, task.victim.scaler)), ATTACK)
     assert found.examples["success"].mean() > 0.9
     for row in found.examples[found.examples["success"]].itertuples():
         cells = found.cells[(found.cells["stay_id"] == row.stay_id) & (found.cells["kind"] == row.kind)]
         changed = x[row.stay_id - 100].clone()
         changed[cells["bin"].tolist(), cells["measurement"].tolist()] += torch.tensor(cells["delta"].tolist())
         assert int(model(changed[None]).argmax()) != task.y[row.stay_id - 100]
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_results_do_not_depend_on_what_was_attacked_beside() -> None:
+    """To the rounding of other kernels: the same stays flip, with the same cells."""
+    task = make_task(200, Recurrent(3 * M, 32))
+    on_gpu = for_attack(task.victim.model).cuda()
+    on_gpu.centre = on_gpu.centre.cuda()
+    task = task._replace(victim=Victim(on_gpu, task.victim.scaler))
+    whole, few = run_task(task, ATTACK).examples, run_task(pick(task, list(range(50, 90))), ATTACK).examples
+    both = whole.merge(few, on=["stay_id", "kind"])
+    assert len(both) == 80
+    assert (both["success_x"] == both["success_y"]).all()
+    assert ((both["l1_x"] - both["l1_y"]).abs() < 0.02 * both["l1_x"]).mean() > 0.95
+
+
+def test_mixed_precision_never_changes_what_counts_as_flipped() -> None:
+    """Attacked under autocast, where a margin has 8 bits; what is stored as a success flips the network in float32."""
+    task = make_task(60, Recurrent(3 * M, 32))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = run_task(task, ATTACK)
+    examples = found.examples[found.examples["success"]]
+    x = torch.from_numpy(task.victim.scaler.apply(task.grid))
+    assert len(examples) > 20
+    for row in examples.itertuples():
+        cells = found.cells[(found.cells["stay_id"] == row.stay_id) & (found.cells["kind"] == row.kind)]
+        changed = x[row.stay_id - 100].clone()
+        changed[cells["bin"].tolist(), cells["measurement"].tolist()] += torch.tensor(cells["delta"].tolist())
+        assert int(task.victim.model(changed[None]).argmax()) != task.y[row.stay_id - 100]

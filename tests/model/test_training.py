@@ -1,4 +1,5 @@
 import json
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from model_world import FEATURES, MODEL, VARIANTS, make_cohort, make_folds
+from model_world import FEATURES, MODEL, VARIANTS, N, make_cohort, make_folds
 from safetensors.torch import load_file
 
 from icu_adversarial.errors import InputError
@@ -362,3 +363,30 @@ def test_baselines_read_the_static_inputs_and_learn_from_the_stays_allowed(name:
     assert rank_scores(died[fold < 0], told[fold < 0])[0] > 0.95
     blind = predict_baseline(name, grid, cohort, (), seed=0).probability
     assert rank_scores(died[fold < 0], blind[fold < 0])[0] < 0.75
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", VARIANTS)
+def test_on_a_gpu_the_scores_are_those_of_the_cpu(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """One batch an epoch and no dropout: nothing is drawn that could differ."""
+    model = MODEL | VARIANTS[name] | {"sampling": "natural", "batch_size": N, "dropout": 0.0}
+    (data, *_), _ = make_folds(*make_cohort(), model)
+    on_gpu = advance(start(data, model, 0), data, model, epochs=20, of=20, seed=0)
+    monkeypatch.setattr(training, "training_device", lambda: torch.device("cpu"))
+    on_cpu = advance(start(data, model, 0), data, model, epochs=20, of=20, seed=0)
+    for score in ("train_loss", "held_out_loss", "auroc", "auprc"):
+        assert on_gpu.history[0][score] == pytest.approx(on_cpu.history[0][score], abs=5e-3), score
+
+
+@pytest.mark.gpu
+def test_within_an_epoch_nothing_waits_for_the_gpu() -> None:
+    (data, *_), _ = make_folds(*make_cohort())
+    counts = []
+    for size in (40, 4):  # ten times the batches
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            torch.cuda.set_sync_debug_mode("warn")
+            advance(start(data, MODEL, 0), data, MODEL | {"batch_size": size, "max_gradient": 1.0}, epochs=2, of=2, seed=0)
+            torch.cuda.set_sync_debug_mode("default")
+        counts.append(sum("synchroniz" in str(w.message) for w in caught))
+    assert counts[0] == counts[1] > 0

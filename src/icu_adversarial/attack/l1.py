@@ -31,7 +31,8 @@ SMALLEST_RADIUS = 1e-4
 PENALTY = 2.5  # a margin above zero counts this many times its price, in the merit of a point
 IMPROVEMENT = 1e-3  # smallest relative decrease worth another pass
 UNFLIPPED = 3  # a sample that has no example yet is given this many times the patience
-VISIBLE = 1e-3  # a smaller change of a cell is dropped where the prediction stays flipped
+VISIBLE = 1e-3  # a smaller change of a cell is dropped where the prediction stays flipped,
+STRETCH = 1.005  # if need be with the other cells moved so much further
 
 
 class State(NamedTuple):
@@ -105,7 +106,7 @@ def l1(
         alive[rows] = ~ended & (s.iteration <= iterations) & ~wrong_from_start & margin.isfinite()
         for whole, part in zip(state, s, strict=True):
             whole[rows] = part
-    _drop_invisible(logits_fn, x, y, best)
+    _drop_invisible(logits_fn, x, y, low, high, best)
     return Result(first, best)
 
 
@@ -178,9 +179,11 @@ def _restart(s: State, again: Tensor, P: Tensor, radius: float) -> State:
     )
 
 
-def _drop_invisible(logits_fn: Logits, x: Tensor, y: Tensor, best: Example) -> None:
-    """Zero the cells below VISIBLE (the last one of a linear programme is filled in part), where an example remains."""
-    P = torch.where(best.perturbation.abs() < VISIBLE, 0, best.perturbation)
-    rows = (best.perturbation != P).flatten(1).any(1).nonzero()[:, 0]
-    values = x[rows][..., : P.shape[2]] + P[rows]
-    keep(best, P[rows], best.iteration[rows], rows, flipping(margins(logits_fn, x[rows], y[rows], values), P[rows]))
+def _drop_invisible(logits_fn: Logits, x: Tensor, y: Tensor, low: Tensor, high: Tensor, best: Example) -> None:
+    """Zero the cells below VISIBLE (the last one of a linear programme is filled in part), where an example remains. low, high: (B, cells)."""
+    for stretch in (1.0, STRETCH):
+        P = torch.where(best.perturbation.abs() < VISIBLE, 0, best.perturbation)
+        rows = (best.perturbation != P).flatten(1).any(1).nonzero()[:, 0]
+        Q = (stretch * P[rows].flatten(1)).clamp(low[rows], high[rows]).view_as(P[rows])
+        values = x[rows][..., : P.shape[2]] + Q
+        keep(best, Q, best.iteration[rows], rows, flipping(margins(logits_fn, x[rows], y[rows], values), Q))

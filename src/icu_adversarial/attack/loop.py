@@ -138,7 +138,8 @@ def run_task(task: Task, attack: Attack) -> Found:
     found = []
     for kind, (perturbation, iteration) in zip(KINDS, result, strict=True):
         delta = without_dust(perturbation)
-        margin = margins(model, x, y, torch.clamp(x[..., :M] + delta, 0, 1))
+        with torch.autocast(x.device.type, enabled=False):  # whatever precision the attack ran in
+            margin = margins(model, x, y, torch.clamp(x[..., :M] + delta, 0, 1))
         success = (iteration >= 0) & (margin < 0)
         found.append(_describe(task, kind, *(tensor.cpu().numpy() for tensor in (delta, iteration, margin, success))))
     return Found(*map(_concat, zip(*found, strict=True)))

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+LANES = 16  # columns are a multiple of it: the bits of a stay then depend on no other
+
 State = tuple[Tensor, Tensor]
 
 
@@ -73,10 +75,11 @@ class _LSTM(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, forth: Tensor, back: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        (B, T, C), H = x.shape, forth.shape[1] // 4
+        (stays, T, C), H = x.shape, forth.shape[1] // 4
+        B = -(-stays // LANES) * LANES
         inputs = x.new_empty(T + 1, 2, H + C + 1, B)
         inputs[0, :, :H], inputs[:, :, -1] = 0, 1
-        by_hour = x.transpose(0, 1).contiguous()
+        by_hour = nn.functional.pad(x.transpose(0, 1), (0, 0, 0, B - stays)).contiguous()
         for t in range(T):  # a transposed copy of two dimensions is far faster than one of three
             inputs[t, 0, H:-1] = by_hour[t].t()
             inputs[T - 1 - t, 1, H:-1] = inputs[t, 0, H:-1]
@@ -105,10 +108,10 @@ class _LSTM(torch.autograd.Function):
         ctx.save_for_backward(slope, forget, opened, back)
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(c)
-        hours = x.new_empty(B, T, 2 * H)
+        hours = x.new_empty(stays, T, 2 * H)
         for t in range(T):
-            hours[:, t, :H], hours[:, t, H:] = states[t + 1, 0].t(), states[T - t, 1].t()
-        return hours, states[T].transpose(1, 2).contiguous(), c.transpose(1, 2)
+            hours[:, t, :H], hours[:, t, H:] = states[t + 1, 0].t()[:stays], states[T - t, 1].t()[:stays]
+        return hours, states[T].transpose(1, 2)[:, :stays].contiguous(), c.transpose(1, 2)[:, :stays]
 
     @staticmethod
     def backward(ctx: Any, *of_outputs: Tensor | None) -> tuple[Tensor, None, None]:
@@ -120,11 +123,15 @@ class _LSTM(torch.autograd.Function):
         of_gates, of_c = slope.new_empty(2, 4 * H, B), slope.new_zeros(2, H, B)
         of_gif, of_o = of_gates[:, : 3 * H].view(2, 3, H, B), of_gates[:, 3 * H :]
         of_each = slope[:, :, : 3 * H].view(T, 2, 3, H, B), slope[:, :, 3 * H :], forget, opened, of_inputs[:, 0], of_inputs[:, 1], of_states
-        of_h = slope.new_zeros(2, H, B) if of_last is None else of_last.transpose(1, 2).contiguous()
+        of_h = slope.new_zeros(2, H, B)
+        if of_last is not None:
+            stays = of_last.shape[1]
+            of_h[..., :stays] = of_last.transpose(1, 2)
         every: Any = [None] * T
         if of_hours is not None:
+            stays = len(of_hours)
             forward, backward = torch.split(of_hours.permute(1, 2, 0), H, 1)
-            every = torch.stack([forward, backward.flip(0)], 1)
+            every = nn.functional.pad(torch.stack([forward, backward.flip(0)], 1), (0, B - stays))
         hours = zip(*map(torch.unbind, of_each), every, strict=True)
         for to_gif, to_o, f, open_, ahead, behind, of_state, of_hour in reversed(list(hours)):
             if of_hour is not None:
@@ -139,4 +146,4 @@ class _LSTM(torch.autograd.Function):
         by_hour = slope.new_empty(T, B, of_x.shape[2])
         for t in range(T):
             by_hour[t] = (of_x[t, 0] + of_x[T - 1 - t, 1]).t()
-        return by_hour.transpose(0, 1).contiguous(), None, None
+        return by_hour.transpose(0, 1)[:stays].contiguous(), None, None

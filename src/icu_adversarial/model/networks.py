@@ -65,29 +65,20 @@ class MortalityLSTM(Network):
 
 
 class SplineLSTM(Network):
-    """Each value as PIECES numbers, how far it has come in each piece of its range (Gorishniy et al. 2022), so that the first layer learns a
-    piecewise-linear function of every value → optional Conv1d → bidirectional LSTM → last state of each direction, mean and maximum over hours.
+    """Each value as PIECES numbers, how far it has come in each of as many equal pieces of [0, 1] (Gorishniy et al. 2022), so that the first layer
+    learns a piecewise-linear function of every value → optional Conv1d → bidirectional LSTM → last state of each direction, mean and maximum over hours.
 
-    The pieces end at the quantiles of the training stays' values.
+    Pieces between quantiles rank stays no better, and where many values are equal, as imputed ones are, they are so short that the network jumps.
     """
 
     def __init__(self, channels: int, statics: int, *, n_lstm: int, conv: int, **head: Any) -> None:
         super().__init__(statics, 6 * n_lstm, **head)
-        self.register_buffer("knots", torch.linspace(0, 1, PIECES + 1).repeat(M, 1))  # (19, PIECES + 1)
         width = channels + M * (PIECES - 1)
         self.conv = nn.Conv1d(width, conv, kernel_size=3, padding=1) if conv else None
         self.lstm = nn.LSTM(conv or width, n_lstm, batch_first=True, bidirectional=True)
 
-    def fit(self, x: Tensor) -> None:
-        values = x[..., :M].flatten(0, 1).nan_to_num()
-        quantiles = torch.linspace(0, 1, PIECES + 1, device=x.device)
-        for j in range(M):
-            self.get_buffer("knots")[j] = _quantiles(values[:, j], quantiles)
-
     def read_out(self, x: Tensor) -> Tensor:
-        knots = self.get_buffer("knots")
-        width = (knots[:, 1:] - knots[:, :-1]).clamp(min=1e-3)  # a piece of no width, where many values are equal, is a step
-        code = ((x[..., :M, None] - knots[:, :-1]) / width).clamp(0, 1).flatten(2)
+        code = (PIECES * x[..., :M, None] - torch.arange(PIECES, device=x.device)).clamp(0, 1).flatten(2)
         x = torch.cat([code, x[..., M:]], 2)
         if self.conv is not None:
             x = self.conv(x.transpose(1, 2)).relu().transpose(1, 2)
@@ -140,12 +131,3 @@ SHAPE = ("n_lstm", "conv", *HEAD)
 def build(channels: int, statics: int, model: dict[str, Any]) -> Network:
     """The network of `model` (params.Model as a dict), freshly initialised from torch's global generator. Of C `channels`, the last are `statics`."""
     return ARCHITECTURES[model["architecture"]](channels, statics, **{name: model[name] for name in SHAPE})
-
-
-def _quantiles(values: Tensor, at: Tensor) -> Tensor:
-    """torch.quantile refuses more than 16 million values."""
-    ordered = values.sort().values
-    place = at.double() * (len(ordered) - 1)
-    low = place.long()
-    high = (low + 1).clamp(max=len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low).to(values.dtype)

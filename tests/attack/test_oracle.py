@@ -1,0 +1,125 @@
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from model_world import VARIANTS, M, T
+from torch import nn
+
+from icu_adversarial.attack.ensemble import Ensemble, EnsembleScaling
+from icu_adversarial.attack.oracle import InputGradientLSTM, for_attack
+from icu_adversarial.attack.problem import margin_and_gradient, margins
+from icu_adversarial.features.scaling import Scaler
+from icu_adversarial.model.networks import build
+from icu_adversarial.params import load_params
+
+CLOSE = 1e-5
+
+
+def network(name: str) -> tuple[nn.Module, torch.Tensor]:
+    """One of model_world.VARIANTS in evaluation mode, and an input of 40 stays."""
+    model = load_params().model.model_dump() | {"n_lstm": 24} | VARIANTS[name]
+    channels = M * (1 + len(model["extra_channels"])) + len(model["static_inputs"])
+    torch.manual_seed(0)
+    return build(channels, len(model["static_inputs"]), model).eval(), torch.rand(40, T, channels)
+
+
+def in_float64(network: nn.Module, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """margin_and_gradient with autograd alone."""
+    values = x.double()[..., :M].requires_grad_()
+    z = network.double()(torch.cat([values, x.double()[..., M:]], 2))
+    margin = (z[:, 0] - z[:, 1]) * (1 - 2 * y)
+    (gradient,) = torch.autograd.grad(margin.sum(), values)
+    return margin.detach(), gradient
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_margin_and_gradient_are_those_of_autograd(name: str) -> None:
+    model, x = network(name)
+    y = torch.arange(40) % 2
+    ours = margin_and_gradient(for_attack(model), x, y, torch.zeros(40, T, M))
+    for found, expected in zip(ours, in_float64(model, x, y), strict=True):
+        assert expected.abs().max() > 1e-3
+        np.testing.assert_allclose(found, expected, rtol=0, atol=CLOSE * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_forward_pass_alone_has_the_bits_of_the_network_itself(name: str) -> None:
+    model, x = network(name)
+    y = torch.zeros(40, dtype=torch.int64)
+    assert torch.equal(margins(for_attack(model), x, y, x[..., :M]), margins(model, x, y, x[..., :M]))
+
+
+@settings(max_examples=15)
+@given(st.integers(1, 9), st.integers(1, 5), st.integers(1, 6), st.integers(1, 4), st.integers(0, 99))
+def test_lstm_is_that_of_torch_with_every_output_in_the_loss(stays: int, hours: int, channels: int, units: int, seed: int) -> None:
+    torch.manual_seed(seed)
+    lstm = nn.LSTM(channels, units, batch_first=True, bidirectional=True)
+    ours = InputGradientLSTM(lstm)
+    x = torch.randn(stays, hours, channels)
+    of_hours, of_last = torch.randn(stays, hours, 2 * units), torch.randn(2, stays, units)
+
+    def run(model: nn.Module) -> tuple[torch.Tensor, ...]:
+        inputs = x.clone().requires_grad_()
+        states, (last, cell) = model(inputs)
+        ((states * of_hours).sum() + (last * of_last).sum()).backward()
+        return states.detach(), last.detach(), cell.detach(), inputs.grad
+
+    for found, expected in zip(run(ours), run(lstm), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("outputs", ["hours", "last"])
+def test_lstm_is_that_of_torch_with_one_output_in_the_loss(outputs: str) -> None:
+    torch.manual_seed(0)
+    lstm = nn.LSTM(4, 3, batch_first=True, bidirectional=True)
+    x = torch.randn(5, 6, 4)
+    gradients = []
+    for model in (InputGradientLSTM(lstm), lstm):
+        inputs = x.clone().requires_grad_()
+        hours, (last, _) = model(inputs)
+        (hours if outputs == "hours" else last).square().sum().backward()
+        gradients.append(inputs.grad)
+    torch.testing.assert_close(*gradients)
+
+
+def test_gradient_of_a_stay_has_the_same_bits_in_any_batch() -> None:
+    model, x = network("spline_lstm")
+    x, y, P = torch.cat([x] * 3), torch.zeros(120, dtype=torch.int64), torch.zeros(120, T, M)
+    fast = for_attack(model)
+    margin, gradient = margin_and_gradient(fast, x, y, P)
+    for rows in (torch.arange(1), torch.arange(37), torch.randperm(120)):
+        some = margin_and_gradient(fast, x[rows], y[rows], P[rows])
+        assert torch.equal(some[0], margin[rows])
+        assert torch.equal(some[1], gradient[rows])
+
+
+def test_the_network_itself_stays_as_it_is() -> None:
+    model, _ = network("lstm")
+    fast: Any = for_attack(model.train())
+    assert model.training
+    assert isinstance(model.lstm, nn.LSTM)
+    assert all(weight.requires_grad for weight in model.parameters())
+    assert not fast.training
+    assert not any(weight.requires_grad for weight in fast.parameters())
+    assert isinstance(fast.lstm, InputGradientLSTM)
+
+
+@pytest.mark.parametrize("changes", [{"num_layers": 2, "dropout": 0.5}, {"bidirectional": False}, {"bias": False}, {"proj_size": 2}])
+def test_an_lstm_of_another_kind_is_left_to_torch(changes: dict[str, Any]) -> None:
+    lstm = nn.LSTM(**{"input_size": 3, "hidden_size": 4, "batch_first": True, "bidirectional": True} | changes)
+    (fast,) = for_attack(nn.Sequential(lstm))
+    assert isinstance(fast, nn.LSTM)
+    assert fast.dropout == 0
+
+
+def test_members_of_an_ensemble_are_replaced_too() -> None:
+    models = [network("lstm")[0] for _ in range(2)]
+    channels = 2 * M
+    scaler = Scaler(np.zeros(M, np.float32), np.ones(M, np.float32), np.full(M, 0.5, np.float32), "linear", "both", ("observed",))
+    scaling = EnsembleScaling([scaler, scaler])
+    fast = for_attack(Ensemble(models, scaling))
+    assert sum(isinstance(module, InputGradientLSTM) for module in fast.modules()) == 2
+    assert channels == scaler.channels
