@@ -220,7 +220,7 @@ def tuned_prior(file: Path, groups: Iterable[Group]) -> Method:
     most. Kept in `file`."""
     if not file.exists():
         tuning, trials = list(groups), []
-        for optimizer, rate, share in ((optimizer, rate, share) for optimizer in RATES for rate in RATES[optimizer] for share in SHARES):
+        for optimizer, rate, share in ((name, rate, share) for name, rates in RATES.items() for rate in rates for share in SHARES):
             settings = {"optimizer": optimizer, "learning_rate": rate, "kappa": 0.0, "penalty": rate * share}
             results = [run(prior(settings, TUNING_ITERATIONS), group) for group in tuning]
             success, l1 = (np.concatenate([getattr(result, name) for result in results]) for name in ("success", "l1"))

@@ -51,8 +51,10 @@ RECIPES = {
 
 
 class Group(NamedTuple):
-    """The stays of one fold and their network, on a GPU if there is one. x: (n, T, C), no NaN. y: (n,). lower, upper: (n, T, 19), the box; equal where
-    a cell is fixed."""
+    """The stays of one fold and their network, on a GPU if there is one.
+
+    x: (n, T, C), no NaN. y: (n,). lower, upper: (n, T, 19), the box; equal where a cell is fixed.
+    """
 
     network: nn.Module
     fold: int

@@ -18,15 +18,23 @@ N, T = 240, 8
 FEATURES = Features(interpolation="linear", limit_direction="both", lower_percentile=5, upper_percentile=95)
 MODEL: dict[str, Any] = {
     "architecture": "lstm", "extra_channels": ("observed",), "static_inputs": (), "conv": 0, "n_lstm": 8, "lstm_activation": "tanh", "dropout": 0.2,
-    "n_fc": 8, "fc_activation": "relu", "optimizer": "adam", "learning_rate": 0.01, "weight_decay": 0.0, "batch_size": 32, "sampling": "balanced",
-    "schedule": "constant", "max_gradient": None, "keep": "best",
+    "measurement_dropout": 0.0, "n_fc": 8, "fc_activation": "relu", "optimizer": "adam", "learning_rate": 0.01, "weight_decay": 0.0,
+    "batch_size": 32, "sampling": "balanced", "schedule": "constant", "max_gradient": None, "keep": "best",
 }  # fmt: skip
 EXTRAS = {"extra_channels": ("observed", "hours_since_observed"), "static_inputs": ("age", "sex", "icu_type")}
 VARIANTS = {  # of MODEL: every architecture, and what there is to choose
     "lstm": {},
     "conv": {"conv": 6, "n_fc": 0, "static_inputs": ("sex",)},
-    "spline_lstm": {"architecture": "spline_lstm", "sampling": "natural", "schedule": "one_cycle", "max_gradient": 0.5, "keep": "last"} | EXTRAS,
-    "spline_conv": {"architecture": "spline_lstm", "conv": 6, "n_fc": 0},
+    "pooled_lstm": {
+        "architecture": "pooled_lstm",
+        "sampling": "natural",
+        "schedule": "one_cycle",
+        "max_gradient": 0.5,
+        "keep": "last",
+        "measurement_dropout": 0.3,
+        **EXTRAS,
+    },
+    "pooled_conv": {"architecture": "pooled_lstm", "conv": 6, "n_fc": 0},
     "gru_d": {"architecture": "gru_d", "weight_decay": 0.1} | EXTRAS,
 }
 

@@ -27,7 +27,7 @@ Objective = Literal["robust_l1", "robust_l0", "sparsity", "max_num_nonzero_perts
 Method = Literal["auto", "l1", "l0", "prior", "sun"]
 Activation = Literal["relu", "tanh"]
 OptimizerName = Literal["adam", "rmsprop", "sgd"]
-Architecture = Literal["lstm", "spline_lstm", "gru_d"]
+Architecture = Literal["lstm", "pooled_lstm", "gru_d"]
 Channel = Literal["observed", "hours_since_observed"]
 StaticInput = Literal["age", "sex", "icu_type"]
 
@@ -123,6 +123,7 @@ class Model(Block):
     n_lstm: Positive
     lstm_activation: Activation
     dropout: Annotated[float, Field(ge=0, lt=1)]
+    measurement_dropout: Annotated[float, Field(ge=0, lt=1)]
     n_fc: Annotated[int, Field(ge=0)]
     fc_activation: Activation
     optimizer: OptimizerName

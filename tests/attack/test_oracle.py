@@ -86,7 +86,7 @@ def test_lstm_is_that_of_torch_with_one_output_in_the_loss(outputs: str) -> None
 
 
 def test_gradient_of_a_stay_has_the_same_bits_in_any_batch() -> None:
-    model, x = network("spline_lstm")
+    model, x = network("pooled_lstm")
     x, y, P = torch.cat([x] * 3), torch.zeros(120, dtype=torch.int64), torch.zeros(120, T, M)
     fast = for_attack(model)
     margin, gradient = margin_and_gradient(fast, x, y, P)

@@ -9,7 +9,7 @@ from torch import nn
 
 from icu_adversarial.errors import InputError
 from icu_adversarial.measurements import M
-from icu_adversarial.model.networks import PIECES, Network, build
+from icu_adversarial.model.networks import Network, build
 from icu_adversarial.model.storage import load_model, save_model
 
 T, H = 12, MODEL["n_lstm"]
@@ -86,12 +86,11 @@ def slow_conv(w: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
 
 
 def slow_code(x: np.ndarray) -> np.ndarray:
-    """Of every value how far it has come in each piece; one value after the other."""
-    knots = np.linspace(0, 1, PIECES + 1)
-    code = np.empty((*x.shape[:2], M, PIECES))
-    for stay, t, j, piece in np.ndindex(*code.shape):
-        code[stay, t, j, piece] = np.interp(x[stay, t, j], knots[piece : piece + 2], [0, 1])
-    return np.concatenate([code.reshape(*x.shape[:2], -1), x[..., M:]], axis=2)
+    """Of every value its distance from the middle, four times, and how close it is to 0, 1/4, 1/2, 3/4 and 1; one value after the other."""
+    values, bumps = 4 * x[..., :M] - 2, np.empty((*x.shape[:2], M, 5))
+    for stay, t, j, k in np.ndindex(*bumps.shape):
+        bumps[stay, t, j, k] = 2 * np.exp(-((x[stay, t, j] - k / 4) ** 2) / (2 * 0.25**2))
+    return np.concatenate([values, bumps.reshape(*x.shape[:2], -1), x[..., M:]], axis=2)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -105,12 +104,12 @@ def test_every_network_has_one_pair_of_logits_per_stay_whatever_its_neighbours(n
 def test_network_is_the_equations(name: str) -> None:
     network, x = make(name), make_x(name)
     w, read = weights(network), x.astype(float)
-    spline = VARIANTS[name].get("architecture") == "spline_lstm"
-    if spline:
+    pooled = VARIANTS[name].get("architecture") == "pooled_lstm"
+    if pooled:
         read = slow_code(read)
     states = slow_lstm(w, slow_conv(w, read) if "conv.weight" in w else read)
     read_out = [states[:, -1, :H], states[:, 0, H:]]
-    if spline:
+    if pooled:
         read_out += [states.mean(1), states.max(1)]
     with torch.no_grad():
         ours = network(torch.from_numpy(x)).numpy()
@@ -175,16 +174,27 @@ def test_gru_d_decays_to_the_mean_of_the_observed_values() -> None:
     assert (np.delete(mean, 5) == 0).all()
 
 
-def test_code_of_a_value_by_hand() -> None:
-    """Pieces of 1/8."""
+def test_training_hides_whole_measurements_as_if_never_observed() -> None:
     seen: list[torch.Tensor] = []
-    network = build(M, 0, MODEL | {"architecture": "spline_lstm"})
+    network = make("pooled_lstm", architecture="lstm").train()
     network.lstm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    x = torch.zeros(1, T, M)
-    x[0, :5, 1] = torch.tensor([0.0, 0.0625, 0.3125, 1.0, torch.nan])
+    x = torch.from_numpy(make_x("pooled_lstm", 400))
     network(x)
-    code = seen[0].detach()[0].view(T, M, PIECES)
-    assert code[:5, 1].tolist() == [[0] * 8, [0.5] + [0] * 7, [1, 1, 0.5] + [0] * 5, [1] * 8, [0] * 8]
+    network.eval()(x)
+    trained, evaluated = seen
+    assert torch.equal(evaluated, x)
+    hidden = (trained != x).any(1)[:, :M]
+    assert 0.25 < hidden.float().mean() < 0.35
+    assert hidden.any(0).all()
+    values, observed, since, statics = torch.split(trained, [M, M, M, STATICS], 2)
+    fitted_on = np.sort(make_x("pooled_lstm", 50)[..., :M].reshape(-1, M), axis=0)
+    median = torch.from_numpy(fitted_on[(len(fitted_on) - 1) // 2]).expand_as(values)
+    rows = hidden[:, None].expand_as(values)
+    assert torch.equal(values[rows], median[rows])
+    assert (observed[rows] == 0).all()
+    assert (since[rows] == 1).all()
+    assert torch.equal(trained[..., :M][~rows], x[..., :M][~rows])
+    assert torch.equal(statics, x[..., 3 * M :])
 
 
 @pytest.mark.parametrize("name", LSTM_VARIANTS)
@@ -193,7 +203,7 @@ def test_reading_the_backward_lstm_at_the_last_hour_is_ruled_out(name: str, hour
     """A change of the first hour must reach the logits through the backward direction as strongly as one of the last through the forward one."""
     network, x = make(name), torch.from_numpy(make_x(name, 1))
     changed = x.clone()
-    changed[:, hour, :M] = 1 - changed[:, hour, :M]
+    changed[:, hour, :M] = (changed[:, hour, :M] + 0.4) % 1
     assert (network(changed) - network(x)).abs().max() > 1e-3
     direction = network.lstm.weight_hh_l0_reverse if hour == 0 else network.lstm.weight_hh_l0
     assert torch.autograd.grad(network(x).sum(), direction)[0].abs().max() > 0

@@ -62,7 +62,7 @@ def without_dust(P: Tensor) -> Tensor:
 
 def margin_and_gradient(logits_fn: Logits, x: Tensor, y: Tensor, P: Tensor) -> tuple[Tensor, Tensor]:
     """Z_y - Z_t at x + P, (B,), and its gradient by P, (B, T, M). P: (B, T, M), added to the first M channels."""
-    rows = _at_least_smallest_batch(len(y))
+    rows = _at_least_smallest_batch(len(y), y.device)
     values = (x[rows][..., : P.shape[2]] + P[rows]).requires_grad_()
     with torch.enable_grad():
         margin = _margin(logits_fn, x[rows], y[rows], values)
@@ -75,7 +75,7 @@ def margins(logits_fn: Logits, x: Tensor, y: Tensor, values: Tensor) -> Tensor:
     """Z_y - Z_t where `values`, (B, T, M), stand for the first M channels of x, (B,); `rows_at_once` at a time."""
     found = []
     for part in torch.split(torch.arange(len(y), device=y.device), rows_at_once(x)):
-        rows = part[_at_least_smallest_batch(len(part))]
+        rows = part[_at_least_smallest_batch(len(part), y.device)]
         found.append(_margin(logits_fn, x[rows], y[rows], values[rows])[: len(part)])
     return torch.cat(found) if found else x.new_zeros(0)
 
@@ -87,6 +87,6 @@ def _margin(logits_fn: Logits, x: Tensor, y: Tensor, values: Tensor) -> Tensor:
     return torch.where(y == 0, difference, -difference)
 
 
-def _at_least_smallest_batch(n: int) -> Tensor:
+def _at_least_smallest_batch(n: int, device: torch.device) -> Tensor:
     """0 .. n-1, repeated until they are SMALLEST_BATCH; nothing if n is 0."""
-    return torch.arange(max(n, SMALLEST_BATCH) if n else 0) % max(n, 1)
+    return torch.arange(max(n, SMALLEST_BATCH) if n else 0, device=device) % max(n, 1)

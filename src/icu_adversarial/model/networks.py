@@ -1,5 +1,6 @@
 """The networks: hours × channels → logits. Which is which, and its size, stands in `model` of params.yaml."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -8,27 +9,42 @@ from torch import Tensor, nn
 from icu_adversarial.measurements import M
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
-PIECES = 8  # of the piecewise-linear code of a value
-HEAD = ("lstm_activation", "dropout", "n_fc", "fc_activation")
+SPREAD, BUMPS = 4.0, 5  # of a value as PooledLSTM reads it
+NEVER_OBSERVED = {"observed": 0.0, "hours_since_observed": 1.0}  # what an extra channel says of such a measurement
+STANDARD = ("measurement_dropout", "lstm_activation", "dropout", "n_fc", "fc_activation")  # what every network has
 
 
 class Network(nn.Module):
     """What all networks share: read-out and static inputs → activation → dropout → optional Linear(n_fc) → activation → Linear(2).
 
-    Input (B, T, C): 19 values, where NaN (not observed and not filled) is read as 0, the extra channels of the 19, and `statics` further ones that
+    Input (B, T, C): 19 values, where NaN (not observed and not filled) is read as 0, the `extra_channels` of the 19, and `statics` further ones that
     are the same at every hour. Output: logits (B, 2), column 1 for death. A subclass makes the read-out.
+    In training, each measurement of each stay is hidden with probability `measurement_dropout`: the network sees what it sees of one never observed.
     """
 
-    def __init__(self, statics: int, read_out: int, *, lstm_activation: str, dropout: float, n_fc: int, fc_activation: str) -> None:
+    def __init__(
+        self,
+        statics: int,
+        read_out: int,
+        *,
+        extra_channels: Sequence[str],
+        measurement_dropout: float,
+        lstm_activation: str,
+        dropout: float,
+        n_fc: int,
+        fc_activation: str,
+    ) -> None:
         super().__init__()
-        self.statics = statics
+        self.statics, self.extra_channels, self.measurement_dropout = statics, tuple(extra_channels), measurement_dropout
         width = read_out + statics
         layers = [nn.Linear(width, n_fc), ACTIVATIONS[fc_activation]()] if n_fc else []
         self.hidden = nn.Sequential(ACTIVATIONS[lstm_activation](), nn.Dropout(dropout), *layers)
         self.output = nn.Linear(n_fc or width, 2)
+        self.register_buffer("median", torch.zeros(M))
 
     def fit(self, x: Tensor) -> None:
-        """Take what is no weight from the training stays x, (N, T, C), before the training starts."""
+        """Take what is no weight from the training stays x, (N, T, C), before the training starts: the median of each value."""
+        self.get_buffer("median").copy_(x[..., :M].nan_to_num().flatten(0, 1).median(0).values)
 
     def read_out(self, x: Tensor) -> Tensor:
         """(B, T, C) without NaN → (B, read_out)."""
@@ -36,9 +52,18 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.nan_to_num()
+        if self.training and self.measurement_dropout:
+            x = self._hide_measurements(x)
         statics = x[:, 0, x.shape[2] - self.statics :]
         logits: Tensor = self.output(self.hidden(torch.cat([self.read_out(x), statics], 1)))
         return logits
+
+    def _hide_measurements(self, x: Tensor) -> Tensor:
+        hidden = torch.rand(len(x), 1, M, device=x.device) < self.measurement_dropout
+        groups = [torch.where(hidden, self.get_buffer("median"), x[..., :M])]
+        for i, name in enumerate(self.extra_channels, start=1):
+            groups.append(x[..., i * M : (i + 1) * M].masked_fill(hidden, NEVER_OBSERVED[name]))
+        return torch.cat([*groups, x[..., M * len(groups) :]], 2)
 
     def fold_threshold(self, log_odds: float) -> None:
         """Shift the logits so that their argmax decides for death where logit_1 - logit_0 exceeded `log_odds`."""
@@ -52,8 +77,8 @@ class MortalityLSTM(Network):
     The read-out takes the last hidden state of each direction: the forward one has read the bins up to T - 1, the backward one down to bin 0.
     """
 
-    def __init__(self, channels: int, statics: int, *, n_lstm: int, conv: int, **head: Any) -> None:
-        super().__init__(statics, 2 * n_lstm, **head)
+    def __init__(self, channels: int, statics: int, *, n_lstm: int, conv: int, **standard: Any) -> None:
+        super().__init__(statics, 2 * n_lstm, **standard)
         self.conv = nn.Conv1d(channels, conv, kernel_size=3, padding=1) if conv else None
         self.lstm = nn.LSTM(conv or channels, n_lstm, batch_first=True, bidirectional=True)
 
@@ -64,22 +89,25 @@ class MortalityLSTM(Network):
         return torch.cat([last[0], last[1]], 1)
 
 
-class SplineLSTM(Network):
-    """Each value as PIECES numbers, how far it has come in each of as many equal pieces of [0, 1] (Gorishniy et al. 2022), so that the first layer
-    learns a piecewise-linear function of every value → optional Conv1d → bidirectional LSTM → last state of each direction, mean and maximum over hours.
+class PooledLSTM(Network):
+    """Each value standardised and as BUMPS Gaussian bumps over its range, so that the first layer learns a smooth function of every value → optional
+    Conv1d → bidirectional LSTM → last state of each direction, mean and maximum over hours.
 
-    Pieces between quantiles rank stays no better, and where many values are equal, as imputed ones are, they are so short that the network jumps.
+    As they come, in [0, 1], values are too small beside the weights of a new network. Pieces of a line for the bumps (Gorishniy et al. 2022) rank
+    stays as well, but their kinks, and jumps where many values are equal, hide from every gradient what a change of a value does.
     """
 
-    def __init__(self, channels: int, statics: int, *, n_lstm: int, conv: int, **head: Any) -> None:
-        super().__init__(statics, 6 * n_lstm, **head)
-        width = channels + M * (PIECES - 1)
+    def __init__(self, channels: int, statics: int, *, n_lstm: int, conv: int, **standard: Any) -> None:
+        super().__init__(statics, 6 * n_lstm, **standard)
+        width = channels + M * BUMPS
         self.conv = nn.Conv1d(width, conv, kernel_size=3, padding=1) if conv else None
         self.lstm = nn.LSTM(conv or width, n_lstm, batch_first=True, bidirectional=True)
 
     def read_out(self, x: Tensor) -> Tensor:
-        code = (PIECES * x[..., :M, None] - torch.arange(PIECES, device=x.device)).clamp(0, 1).flatten(2)
-        x = torch.cat([code, x[..., M:]], 2)
+        values = x[..., :M]
+        centres = torch.linspace(0, 1, BUMPS, device=x.device)
+        bumps = 2 * torch.exp(-(((BUMPS - 1) * (values[..., None] - centres)) ** 2) / 2)
+        x = torch.cat([SPREAD * (values - 0.5), bumps.flatten(2), x[..., M:]], 2)
         if self.conv is not None:
             x = self.conv(x.transpose(1, 2)).relu().transpose(1, 2)
         hours, (last, _) = self.lstm(x)  # (B, T, 2 n_lstm), (2, B, n_lstm)
@@ -92,18 +120,19 @@ class GRUD(Network):
     Of the 57 first channels it reads `observed`, `hours_since_observed` and the observed values, but no filled one; static inputs at every hour.
     """
 
-    def __init__(self, channels: int, statics: int, *, n_lstm: int, conv: int, **head: Any) -> None:
+    def __init__(self, channels: int, statics: int, *, n_lstm: int, conv: int, **standard: Any) -> None:
         if channels - statics != 3 * M or conv:
             raise ValueError(
                 f"GRU-D reads 19 values, their masks and hours since, and no convolution: found {channels - statics} channels, conv {conv}"
             )
-        super().__init__(statics, n_lstm, **head)
+        super().__init__(statics, n_lstm, **standard)
         self.register_buffer("mean", torch.zeros(M))
         self.value_decay = nn.Parameter(torch.stack([torch.ones(M), torch.zeros(M)]))  # weight and bias: of each value by its own gap alone
         self.state_decay = nn.Linear(M, n_lstm)
         self.cell = nn.GRUCell(2 * M + statics, n_lstm)
 
     def fit(self, x: Tensor) -> None:
+        super().fit(x)
         observed = x[..., M : 2 * M]
         total = (x[..., :M].nan_to_num() * observed).sum((0, 1))
         self.get_buffer("mean").copy_(total / observed.sum((0, 1)).clamp(min=1))
@@ -124,8 +153,8 @@ class GRUD(Network):
         return state
 
 
-ARCHITECTURES: dict[str, type[Network]] = {"lstm": MortalityLSTM, "spline_lstm": SplineLSTM, "gru_d": GRUD}
-SHAPE = ("n_lstm", "conv", *HEAD)
+ARCHITECTURES: dict[str, type[Network]] = {"lstm": MortalityLSTM, "pooled_lstm": PooledLSTM, "gru_d": GRUD}
+SHAPE = ("n_lstm", "conv", "extra_channels", *STANDARD)
 
 
 def build(channels: int, statics: int, model: dict[str, Any]) -> Network:
