@@ -74,7 +74,7 @@ def test_search_ranges_are_those_of_the_literature(params: Params) -> None:
         ("n_lstm: 64, n_fc: 0, learning_rate: 3.0e-3", "n_lstm: -1", "rows.gru_d.model.n_lstm: Input should be greater than or equal to 1, found -1"),
         ("shares: [0.125, 0.25, 0.5]", "shares: [0.125, 1.0]", "learning_curve.shares.1: Input should be less than 1"),
         ("shares: [0.125, 0.25, 0.5]", "shares: []", "learning_curve.shares: Tuple should have at least 1 item"),
-        ("epochs: 14", "epochs: fourteen", "train.epochs"),
+        ("epochs: 18", "epochs: eighteen", "train.epochs"),
         ("source: synthetic ", "source: mimiciii ", "source synthetic and raw data/raw/synthetic go together"),
         ("raw: data/raw/synthetic", "raw: /somewhere/else", "source synthetic and raw data/raw/synthetic go together"),
         ("split:", "spilt:", "split: Field required"),

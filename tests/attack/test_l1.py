@@ -56,7 +56,7 @@ def test_the_step_solves_the_linear_programme() -> None:
     solved = 0
     for i in range(n):
         least, most, now, g = (tensor[i].double().numpy() for tensor in (low, high, P, gradient))
-        down, up = np.maximum(least, now - np.where(now > 0, 1.2, 0.3)), np.minimum(most, now + np.where(now < 0, 1.2, 0.3))
+        down, up = np.maximum(least, now - 0.3), np.minimum(most, now + 0.3)
         identity = np.eye(cells)
         limits = np.concatenate([np.c_[identity, -identity], np.c_[-identity, identity], np.r_[g, -g][None]])
         bounds = np.concatenate([up, -down, [g @ now - float(margin[i] + kappa[i])]])

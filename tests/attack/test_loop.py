@@ -318,7 +318,7 @@ def test_an_unobserved_value_that_is_not_filled_in_never_moves() -> None:
 def test_hour_is_the_first_hour_of_the_bin() -> None:
     found = [run_task(make_task(20, Recurrent(3 * M, 16)), ATTACK)]
     hourly, wider = (to_tables(found, hours)[1].to_pandas() for hours in (1, 6))
-    assert hourly["hour"].max() > 6
+    assert hourly["hour"].max() > 0
     assert (wider["hour"] == 6 * hourly["hour"]).all()
     pd.testing.assert_frame_equal(hourly.drop(columns="hour"), wider.drop(columns="hour"))
 

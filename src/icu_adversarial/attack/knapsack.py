@@ -5,7 +5,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-INWARD = 4.0  # towards zero, the linearisation is trusted this many times further
 REACH = 0.7  # share of what the linearisation can reach, where it cannot reach the boundary
 TOP = 64  # cells sorted at first; a full sort takes five times as long, and is rarely needed
 
@@ -26,8 +25,7 @@ def step(P: Tensor, margin: Tensor, gradient: Tensor, low: Tensor, high: Tensor,
     in part. Where all bounds together do not reach the boundary, go REACH of the way. A row's result depends on this row alone.
     """
     radius = radius[:, None]
-    low = torch.maximum(low, P - torch.where(P > 0, INWARD, 1) * radius)
-    high = torch.minimum(high, P + torch.where(P < 0, INWARD, 1) * radius)
+    low, high = torch.maximum(low, P - radius), torch.minimum(high, P + radius)
     start, end = torch.zeros_like(P).clamp(low, high), torch.where(gradient < 0, high, low)
     gain = gradient * (start - end)
     need = margin + kappa + (gradient * (start - P)).sum(1)

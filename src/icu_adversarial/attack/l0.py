@@ -1,32 +1,19 @@
 """The fewest cells that flip a prediction: grow a support, exchange and drop its cells, then make what is left as small as possible.
 
 In the first two parts every cell of the support is at an end of its box, where it gains the most margin. The linear programme for the convex
-envelope of L0 (weights 1 / headroom) ranks cells by gradient x headroom; `_grow` adds only a part of its solution before it looks again.
+envelope of L0 (weights 1 / headroom) ranks cells by gradient x headroom; `growth.grow` adds only a part of its solution before it looks again.
 """
-
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from icu_adversarial.attack.growth import LONGEST, Samples, gain_of, grow
 from icu_adversarial.attack.l1 import l1
-from icu_adversarial.attack.problem import Example, Logits, Result, flipping, keep, margin_and_gradient, margins, no_example, rows_at_once
+from icu_adversarial.attack.problem import Example, Logits, Result, flipping, keep, margin_and_gradient, margins, rows_at_once
 from icu_adversarial.attack.quality import FLIP_MARGIN
 
-LONGEST = 64  # cells added or dropped at once
-NEIGHBOURS = 8  # cells that an exchange considers, of those to leave and of those to enter
+NEIGHBOURS = 16  # cells that an exchange considers, of those to leave and of those to enter
 HOPELESS = 10  # a sample ends where this many exchanges like the most promising one would not flip it, linearly
-
-
-class Samples(NamedTuple):
-    """x: (B, T, C). y: (B,). low, high: (B, cells), bounds of P."""
-
-    logits_fn: Logits
-    x: Tensor
-    y: Tensor
-    low: Tensor
-    high: Tensor
-    shape: tuple[int, int]  # (T, M), cells = T * M
 
 
 def l0(
@@ -39,8 +26,8 @@ def l0(
     iterations: int,
     cap: float = 1.0,
     share: float = 0.34,
-    candidates: int = 4,
-    patience: int = 2,
+    candidates: int = 16,
+    patience: int = 4,
 ) -> Result:
     """Minimise the number of cells with P != 0, then sum|P| on these cells; see attack/problem.py for the arguments that all attacks share.
 
@@ -51,7 +38,7 @@ def l0(
     T, M = lower.shape[1:]
     low, high = ((bound - x[..., :M]).flatten(1).clamp(-cap, cap) for bound in (lower, upper))
     samples = Samples(logits_fn, x, y, low, high, (T, M))
-    first = _grow(samples, no_example(lower), iterations, share)
+    first = grow(samples, iterations, share)
     failed = (first.iteration < 0).nonzero()[:, 0]
     dense = l1(logits_fn, x[failed], y[failed], lower=lower[failed], upper=upper[failed], iterations=iterations, cap=cap)
     keep(first, dense.first.perturbation, dense.first.iteration, failed, dense.first.iteration >= 0)
@@ -67,27 +54,6 @@ def l0(
     steps = best.iteration[found] + smaller.iteration
     keep(best, smaller.perturbation, steps, found, smaller.iteration >= 0)
     return Result(first, best)
-
-
-def _grow(samples: Samples, example: Example, iterations: int, share: float) -> Example:
-    """Add the cells of largest gradient x headroom, each at its end, until the prediction flips; fills `example`."""
-    logits_fn, x, y, low, high, shape = samples
-    support = torch.zeros_like(low)
-    iteration = torch.zeros_like(example.iteration)
-    alive = torch.ones_like(y, dtype=torch.bool)
-    while len(rows := alive.nonzero()[: rows_at_once(x), 0]):
-        P = support[rows]
-        margin, gradient = margin_and_gradient(logits_fn, x[rows], y[rows], P.view(-1, *shape))
-        flips = flipping(margin, P)
-        keep(example, P, iteration[rows], rows, flips)
-        end, gain = _gain(gradient.flatten(1), low[rows], high[rows], P == 0)
-        largest, cell = gain.topk(min(LONGEST, gain.shape[1]), 1)
-        needed = (largest.cumsum(1) < margin[:, None]).sum(1) + 1
-        entering = torch.arange(cell.shape[1], device=y.device) < (share * needed).ceil()[:, None]
-        support[rows] = P.scatter(1, cell, torch.where(entering & (largest > 0), end.gather(1, cell), P.gather(1, cell)))
-        alive[rows] = ~flips & (largest[:, 0] > 0) & (margin >= FLIP_MARGIN) & (iteration[rows] < iterations)
-        iteration[rows] += 1
-    return example
 
 
 def _exchange(samples: Samples, best: Example, iterations: int, candidates: int, patience: int) -> None:
@@ -109,7 +75,7 @@ def _exchange(samples: Samples, best: Example, iterations: int, candidates: int,
         flips = flipping(margin, P)
         _keep_sparser(best, P, rows, flips, steps[rows])
         base, dropped = _drop(P, margin, gradient.flatten(1), flips, most[rows])
-        end, gain = _gain(gradient.flatten(1), low[rows], high[rows], base == 0)
+        end, gain = gain_of(gradient.flatten(1), low[rows], high[rows], base == 0)
         tried, change = _candidates(base, gradient.flatten(1), end, gain, flips, candidates)
         again = rows.repeat_interleave(tried.shape[1])
         values = x[again][..., : shape[1]] + tried.view(-1, *shape)
@@ -129,12 +95,6 @@ def _exchange(samples: Samples, best: Example, iterations: int, candidates: int,
         hopeless = ~hit & ~flips & (margin + HOPELESS * change[:, 0] > 0)
         single = (best.perturbation[rows] != 0).flatten(1).sum(1) == 1
         alive[rows] = (stalled[rows] < patience) & lowest_margin.isfinite() & ~hopeless & ~single & (steps[rows] < iterations)
-
-
-def _gain(gradient: Tensor, low: Tensor, high: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
-    """The end of each cell that lowers the margin, and by how much it does to first order; 0 for cells that are not `free`. All (n, cells)."""
-    end = torch.where(gradient < 0, high, low)
-    return end, torch.where(free, -gradient * end, 0).clamp(min=0)
 
 
 def _drop(P: Tensor, margin: Tensor, gradient: Tensor, flips: Tensor, most: Tensor) -> tuple[Tensor, Tensor]:

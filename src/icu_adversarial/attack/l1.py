@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from icu_adversarial.attack.growth import Samples, grow
 from icu_adversarial.attack.knapsack import step
 from icu_adversarial.attack.problem import (
     Example,
@@ -31,6 +32,8 @@ SMALLEST_RADIUS = 1e-4
 PENALTY = 2.5  # a margin above zero counts this many times its price, in the merit of a point
 IMPROVEMENT = 1e-3  # smallest relative decrease worth another pass
 UNFLIPPED = 3  # a sample that has no example yet is given this many times the patience
+RESTARTS = (0.7, 0.3)  # a sample whose margin is far from linear goes on from these shares of its best P, each after it has converged
+SHARE = 0.34  # of `growth.grow`, for a sample that is not flipped otherwise
 VISIBLE = 1e-3  # a smaller change of a cell is dropped where the prediction stays flipped,
 STRETCH = 1.005  # if need be with the other cells moved so much further
 
@@ -51,7 +54,7 @@ class State(NamedTuple):
     anchor_gradient: Tensor
     stalled: Tensor  # passes without progress
     bent: Tensor  # bool: a long step was off by more than half, so there may be a better optimum elsewhere
-    restarted: Tensor  # bool
+    restarted: Tensor  # how often
     iteration: Tensor
 
 
@@ -64,15 +67,15 @@ def l1(
     upper: Tensor,
     iterations: int,
     cap: float = 1.0,
-    radius: float = 0.2,
-    patience: int = 6,
+    radius: float = 1.0,
+    patience: int = 8,
     start: Tensor | None = None,
 ) -> Result:
     """Minimise sum|P| subject to Z_y - Z_t < FLIP_MARGIN at x + P; see attack/problem.py for the arguments that all attacks share.
 
     cap: no cell moves further. radius: of the first trust region, in model input units. patience: passes without progress before a sample ends.
     start: (B, T, M), where to begin instead of at P = 0, and where to stay near. `best` has the smallest L1 norm.
-    A sample whose margin is far from linear goes on once after it has converged, from half of its best P.
+    A sample that is not flipped begins once more, at an example of `growth.grow`.
     """
     M = lower.shape[2]
     low, high = ((bound - x[..., :M]).flatten(1).clamp(-cap, cap) for bound in (lower, upper))
@@ -99,13 +102,23 @@ def l1(
         converged = better & (s.P.abs().sum(1) > norm * (1 - IMPROVEMENT))
         ended = converged | (s.stalled >= torch.where(s.best_l1.isfinite(), patience, UNFLIPPED * patience))
         if start is None:
-            again = ended & s.bent & ~s.restarted & s.best_l1.isfinite()
-            s = _restart(s, again, best.perturbation[rows].flatten(1) / 2, radius)
+            again = ended & s.bent & (s.restarted < len(RESTARTS)) & s.best_l1.isfinite()
+            s = _restart(s, again, best.perturbation[rows].flatten(1), radius / 2)
             ended &= ~again
         wrong_from_start = (margin < FLIP_MARGIN) & ~P.any(1)
         alive[rows] = ~ended & (s.iteration <= iterations) & ~wrong_from_start & margin.isfinite()
         for whole, part in zip(state, s, strict=True):
             whole[rows] = part
+    failed = best.iteration < 0
+    if start is None and failed.any():
+        rows = failed.nonzero()[:, 0]
+        grown = grow(Samples(logits_fn, x[rows], y[rows], low[rows], high[rows], (lower.shape[1], M)), iterations, SHARE)
+        flipped = grown.iteration >= 0
+        rows, P, steps = rows[flipped], grown.perturbation[flipped], grown.iteration[flipped]
+        box = {"lower": lower[rows], "upper": upper[rows]}
+        found = l1(logits_fn, x[rows], y[rows], **box, iterations=iterations, cap=cap, radius=radius, patience=patience, start=P)
+        for example, late in zip((first, best), found, strict=True):
+            keep(example, late.perturbation, late.iteration + steps, rows, late.iteration >= 0)
     _drop_invisible(logits_fn, x, y, low, high, best)
     return Result(first, best)
 
@@ -127,7 +140,7 @@ def _begin(P: Tensor, radius: float) -> State:
         anchor_gradient=torch.zeros_like(P),
         stalled=count.clone(),
         bent=count.bool(),
-        restarted=count.bool(),
+        restarted=count.clone(),
         iteration=count.clone(),
     )
 
@@ -137,7 +150,7 @@ def _judge(s: State, margin: Tensor, gradient: Tensor, norm: Tensor, flips: Tens
     started = s.iteration > 0
     promised = (s.before - s.predicted).abs()
     error = (margin - s.predicted).abs() / promised.clamp(min=1e-6)  # NaN at a start: no comparison holds
-    factor = torch.where(error > 0.5, 0.5, torch.where(error < 0.2, 2.0, 1.0))
+    factor = torch.where(error > 0.5, 0.7, torch.where(error < 0.2, 1.5, 1.0))
     radius = (s.radius * factor).clamp(SMALLEST_RADIUS, 1)
     first_margin = torch.where(started, s.first_margin, margin)
     missing = torch.where(margin < NEAR * first_margin, margin / 2, 0)
@@ -167,9 +180,10 @@ def _return_if_stalled(s: State, margin: Tensor, gradient: Tensor) -> tuple[Tens
 
 
 def _restart(s: State, again: Tensor, P: Tensor, radius: float) -> State:
-    """Those of `again` look at P next, with nothing expected there and no point to return to."""
+    """Those of `again` look at a share of P next, with nothing expected there and no point to return to."""
+    P = P * torch.tensor([*RESTARTS, 0], device=P.device)[s.restarted.long()][:, None]
     return s._replace(
-        restarted=s.restarted | again,
+        restarted=s.restarted + again,
         P=torch.where(again[:, None], without_dust(P), s.P),
         predicted=torch.where(again, torch.inf, s.predicted),
         radius=torch.where(again, radius, s.radius),

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from icu_adversarial.measurements import M
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
-SPREAD, BUMPS = 4.0, 5  # of a value as PooledLSTM reads it
+SPREAD = 6.0  # of the values as PooledLSTM reads them
 NEVER_OBSERVED = {"observed": 0.0, "hours_since_observed": 1.0}  # what an extra channel says of such a measurement
 STANDARD = ("measurement_dropout", "lstm_activation", "dropout", "n_fc", "fc_activation")  # what every network has
 
@@ -90,24 +90,18 @@ class MortalityLSTM(Network):
 
 
 class PooledLSTM(Network):
-    """Each value standardised and as BUMPS Gaussian bumps over its range, so that the first layer learns a smooth function of every value → optional
-    Conv1d → bidirectional LSTM → last state of each direction, mean and maximum over hours.
+    """Each value standardised → optional Conv1d → bidirectional LSTM → last state of each direction, mean and maximum over hours.
 
-    As they come, in [0, 1], values are too small beside the weights of a new network. Pieces of a line for the bumps (Gorishniy et al. 2022) rank
-    stays as well, but their kinks, and jumps where many values are equal, hide from every gradient what a change of a value does.
+    As they come, in [0, 1], values are small beside the other inputs, and a new network hardly reads them.
     """
 
     def __init__(self, channels: int, statics: int, *, n_lstm: int, conv: int, **standard: Any) -> None:
         super().__init__(statics, 6 * n_lstm, **standard)
-        width = channels + M * BUMPS
-        self.conv = nn.Conv1d(width, conv, kernel_size=3, padding=1) if conv else None
-        self.lstm = nn.LSTM(conv or width, n_lstm, batch_first=True, bidirectional=True)
+        self.conv = nn.Conv1d(channels, conv, kernel_size=3, padding=1) if conv else None
+        self.lstm = nn.LSTM(conv or channels, n_lstm, batch_first=True, bidirectional=True)
 
     def read_out(self, x: Tensor) -> Tensor:
-        values = x[..., :M]
-        centres = torch.linspace(0, 1, BUMPS, device=x.device)
-        bumps = 2 * torch.exp(-(((BUMPS - 1) * (values[..., None] - centres)) ** 2) / 2)
-        x = torch.cat([SPREAD * (values - 0.5), bumps.flatten(2), x[..., M:]], 2)
+        x = torch.cat([SPREAD * (x[..., :M] - 0.5), x[..., M:]], 2)
         if self.conv is not None:
             x = self.conv(x.transpose(1, 2)).relu().transpose(1, 2)
         hours, (last, _) = self.lstm(x)  # (B, T, 2 n_lstm), (2, B, n_lstm)
