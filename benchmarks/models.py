@@ -79,8 +79,7 @@ def network(grid: np.ndarray, cohort: pd.DataFrame, split: Split, features: Feat
 
 def baseline(name: str, grid: np.ndarray, cohort: pd.DataFrame, split: Split, static_inputs: Iterable[str]) -> np.ndarray:
     """Probability of the test stays."""
-    stays = cohort.assign(fold=np.where(split.test, -1, 0))
-    x = baselines.with_statics(baselines.summaries(grid), stays, split.train, tuple(static_inputs))
+    x = baselines.with_statics(baselines.summaries(grid), cohort, split.train, tuple(static_inputs))
     return baselines.fitted(name, x, cohort["died"].to_numpy(), split.train, SEED)[split.test]
 
 

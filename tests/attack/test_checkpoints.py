@@ -62,12 +62,19 @@ def test_a_run_that_is_cut_off_goes_on_with_the_tasks_that_it_had_not_stored(tmp
     with pytest.raises(KeyboardInterrupt):
         attack_cohort(chosen, tasks, ATTACK, 1, tmp_path / "twice", size=5)
     kept = {file.name for file in (tmp_path / "twice").iterdir()}
-    half = tmp_path / "twice" / "perturbations_0_100.parquet"
+    half = tmp_path / "twice" / "perturbations_0_100_5.parquet"
     half.unlink()  # a checkpoint of which one file is there is none
     begun, stop = [], 99
     found = attack_cohort(chosen, tasks, ATTACK, 1, tmp_path / "twice", size=5)
     again = [stays[0] for stays in begun]
-    assert again == [100, *(first for first in (110, 120, 130) if f"perturbations_0_{first}.parquet" not in kept), 101, 111, 121, 131]
+    assert again == [
+        100,
+        *(first for first, stays in ((110, 5), (120, 5), (130, 4)) if f"perturbations_0_{first}_{stays}.parquet" not in kept),
+        101,
+        111,
+        121,
+        131,
+    ]
     assert len(again) < 8
     assert bytes_of(found) == undisturbed
     assert [checkpoint.first for checkpoint in found] == [100, 101, 110, 111, 120, 121, 130, 131]
@@ -167,3 +174,15 @@ def test_about_a_task_of_each_fold_is_held_at_once(tmp_path: Path, monkeypatch: 
     assert read == handed_on == len(cells)
     assert max(held) <= (n_folds + 1) * max(task_rows)
     assert max(held) < len(cells) / 10
+
+
+def test_a_part_of_another_size_is_not_taken_for_this_one(tmp_path: Path) -> None:
+    """A run killed on CPUs that goes on where a GPU takes larger parts: every stay once."""
+    chosen, task = make_cohort(38)
+
+    def tasks(members: pd.DataFrame) -> Iterable[Task]:
+        return [pick(task, (members["stay_id"] - FIRST).tolist())._replace(fold=int(members["fold"].iloc[0]))]
+
+    undisturbed = bytes_of(attack_cohort(chosen, tasks, ATTACK, 1, tmp_path / "once", size=12))
+    attack_cohort(chosen, tasks, ATTACK, 1, tmp_path / "twice", size=5)
+    assert bytes_of(attack_cohort(chosen, tasks, ATTACK, 1, tmp_path / "twice", size=12)) == undisturbed

@@ -32,7 +32,8 @@ def attack_cohort(
     checkpoints, missing = [], []
     for fold, members in split_by_fold(chosen, size):
         first = int(members["stay_id"].iloc[0])
-        checkpoint = Checkpoint(first, state / f"examples_{fold}_{first}.parquet", state / f"perturbations_{fold}_{first}.parquet")
+        part = f"{fold}_{first}_{len(members)}"  # a GPU takes larger parts
+        checkpoint = Checkpoint(first, state / f"examples_{part}.parquet", state / f"perturbations_{part}.parquet")
         checkpoints.append(checkpoint)
         if not checkpoint.perturbations.exists():
             missing.append((members, checkpoint))

@@ -23,8 +23,10 @@ class Samples(NamedTuple):
 
 
 def grow(samples: Samples, iterations: int, share: float) -> Example:
-    """Add the cells of largest gradient x headroom, each at its end, until the prediction flips. share: of the cells that the
-    linearisation asks for, how many are added at once."""
+    """Add the cells of largest gradient x headroom, each at its end, until the prediction flips.
+
+    iterations: passes per sample, at most. share: of the cells that the linearisation asks for, how many are added at once.
+    """
     logits_fn, x, y, low, high, shape = samples
     example = no_example(low.view(-1, *shape))
     support = torch.zeros_like(low)

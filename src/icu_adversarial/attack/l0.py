@@ -40,7 +40,7 @@ def l0(
     samples = Samples(logits_fn, x, y, low, high, (T, M))
     first = grow(samples, iterations, share)
     failed = (first.iteration < 0).nonzero()[:, 0]
-    dense = l1(logits_fn, x[failed], y[failed], lower=lower[failed], upper=upper[failed], iterations=iterations, cap=cap)
+    dense = l1(logits_fn, x[failed], y[failed], lower=lower[failed], upper=upper[failed], iterations=iterations, cap=cap, growth=False)
     keep(first, dense.first.perturbation, dense.first.iteration, failed, dense.first.iteration >= 0)
 
     best = Example(first.perturbation.clone(), first.iteration.clone())
@@ -65,7 +65,7 @@ def _exchange(samples: Samples, best: Example, iterations: int, candidates: int,
     logits_fn, x, y, low, high, shape = samples
     found = best.perturbation.flatten(1)
     now = torch.where(found > 0, high, torch.where(found < 0, low, 0))  # an example of l1 may lie between the ends
-    steps = torch.zeros_like(best.iteration)
+    steps, started = torch.zeros_like(best.iteration), best.iteration.clone()
     stalled, most = torch.zeros_like(y), torch.full_like(y, LONGEST)
     lowest = torch.full_like(low[:, 0], torch.inf)
     alive = best.iteration >= 0
@@ -73,7 +73,7 @@ def _exchange(samples: Samples, best: Example, iterations: int, candidates: int,
         P = now[rows]
         margin, gradient = margin_and_gradient(logits_fn, x[rows], y[rows], P.view(-1, *shape))
         flips = flipping(margin, P)
-        _keep_sparser(best, P, rows, flips, steps[rows])
+        _keep_sparser(best, P, rows, flips, started[rows] + steps[rows])
         base, dropped = _drop(P, margin, gradient.flatten(1), flips, most[rows])
         end, gain = gain_of(gradient.flatten(1), low[rows], high[rows], base == 0)
         tried, change = _candidates(base, gradient.flatten(1), end, gain, flips, candidates)
@@ -85,7 +85,7 @@ def _exchange(samples: Samples, best: Example, iterations: int, candidates: int,
 
         hit = lowest_margin < FLIP_MARGIN
         steps[rows] += 1
-        _keep_sparser(best, Q, rows, hit & Q.any(1), steps[rows])
+        _keep_sparser(best, Q, rows, hit & Q.any(1), started[rows] + steps[rows])
         too_many = flips & ~hit & (dropped > 1)
         most[rows] = torch.where(too_many, dropped // 2, most[rows])
         down = ~hit & ~too_many & (flips | (lowest_margin < lowest[rows]))
@@ -124,7 +124,7 @@ def _candidates(base: Tensor, gradient: Tensor, end: Tensor, gain: Tensor, flips
     return tried, change
 
 
-def _keep_sparser(best: Example, P: Tensor, rows: Tensor, flips: Tensor, steps: Tensor) -> None:
+def _keep_sparser(best: Example, P: Tensor, rows: Tensor, flips: Tensor, iteration: Tensor) -> None:
     """Keep P where it flips with fewer cells than the best."""
     fewer = (P != 0).sum(1) < (best.perturbation[rows] != 0).flatten(1).sum(1)
-    keep(best, P, best.iteration[rows] + steps, rows, flips & fewer)
+    keep(best, P, iteration, rows, flips & fewer)

@@ -4,6 +4,7 @@ Where a proximal or penalty method needs a weight of the norm, the linear progra
 cell. The trust region is that of sequential linear programming (Fletcher and Sainz de la Maza 1989, Mathematical Programming 43:235-256).
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -70,12 +71,14 @@ def l1(
     radius: float = 1.0,
     patience: int = 8,
     start: Tensor | None = None,
+    growth: bool = True,
 ) -> Result:
     """Minimise sum|P| subject to Z_y - Z_t < FLIP_MARGIN at x + P; see attack/problem.py for the arguments that all attacks share.
 
-    cap: no cell moves further. radius: of the first trust region, in model input units. patience: passes without progress before a sample ends.
-    start: (B, T, M), where to begin instead of at P = 0, and where to stay near. `best` has the smallest L1 norm.
-    A sample that is not flipped begins once more, at an example of `growth.grow`.
+    cap: no cell moves further. radius: of the first trust region, in model input units; half of it where a sample begins anew (see RESTARTS).
+    patience: passes without progress before a sample ends. start: (B, T, M), where to begin instead of at P = 0, without restarts.
+    growth: whether a sample that is not flipped begins once more, at an example of `growth.grow`. `best` has the smallest L1 norm, or one larger by
+    less than STRETCH - 1 with a cell fewer.
     """
     M = lower.shape[2]
     low, high = ((bound - x[..., :M]).flatten(1).clamp(-cap, cap) for bound in (lower, upper))
@@ -110,15 +113,15 @@ def l1(
         for whole, part in zip(state, s, strict=True):
             whole[rows] = part
     failed = best.iteration < 0
-    if start is None and failed.any():
+    if start is None and growth and failed.any():
         rows = failed.nonzero()[:, 0]
         grown = grow(Samples(logits_fn, x[rows], y[rows], low[rows], high[rows], (lower.shape[1], M)), iterations, SHARE)
         flipped = grown.iteration >= 0
         rows, P, steps = rows[flipped], grown.perturbation[flipped], grown.iteration[flipped]
-        box = {"lower": lower[rows], "upper": upper[rows]}
-        found = l1(logits_fn, x[rows], y[rows], **box, iterations=iterations, cap=cap, radius=radius, patience=patience, start=P)
-        for example, late in zip((first, best), found, strict=True):
-            keep(example, late.perturbation, late.iteration + steps, rows, late.iteration >= 0)
+        late = partial(l1, logits_fn, x[rows], y[rows], lower=lower[rows], upper=upper[rows])
+        found = late(iterations=iterations, cap=cap, radius=radius, patience=patience, start=P)
+        for example, new in zip((first, best), found, strict=True):
+            keep(example, new.perturbation, new.iteration + steps, rows, new.iteration >= 0)
     _drop_invisible(logits_fn, x, y, low, high, best)
     return Result(first, best)
 

@@ -36,7 +36,7 @@ class Scaling(Protocol):
 
 
 class Victim(NamedTuple):
-    """A fold's model, (B, T, C) -> logits (B, 2), in evaluation mode, and the scaler that it was trained with."""
+    """The model of a fold, of all folds, or from a file, (B, T, C) -> logits (B, 2), in evaluation mode, and the scaler that it was trained with."""
 
     model: Callable[[Tensor], Tensor]
     scaler: Scaling

@@ -4,10 +4,11 @@ An attack is a function f(logits_fn, x, y, *, lower, upper, iterations, ...) -> 
 logits_fn: (B, T, C) -> (B, 2), without randomness, each sample on its own; a network, best as `oracle.for_attack` makes it (on a GPU, cuDNN refuses
 the backward pass of any other in evaluation mode). x: float (B, T, C). y: int64 (B,), the class to leave, 0 or 1.
 lower, upper: (B, T, M), the box of the first M <= C channels at x + P; the others never move, nor does a cell with lower = upper = x.
-iterations: at most, per sample; one is one pass for the margin and its gradient. No NaN in x.
+iterations: at most, per sample and part of the attack; one is one pass for the margin and its gradient. No NaN in x.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import torch
@@ -64,7 +65,7 @@ def margin_and_gradient(logits_fn: Logits, x: Tensor, y: Tensor, P: Tensor) -> t
     """Z_y - Z_t at x + P, (B,), and its gradient by P, (B, T, M). P: (B, T, M), added to the first M channels."""
     rows = _at_least_smallest_batch(len(y), y.device)
     values = (x[rows][..., : P.shape[2]] + P[rows]).requires_grad_()
-    with torch.enable_grad():
+    with torch.enable_grad(), _float32():
         margin = _margin(logits_fn, x[rows], y[rows], values)
         (gradient,) = torch.autograd.grad(margin.sum(), values)
     return margin.detach()[: len(y)], gradient[: len(y)]
@@ -81,10 +82,15 @@ def margins(logits_fn: Logits, x: Tensor, y: Tensor, values: Tensor) -> Tensor:
 
 
 def _margin(logits_fn: Logits, x: Tensor, y: Tensor, values: Tensor) -> Tensor:
-    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # by default cuDNN rounds to 10 bits: 1e-3, where a flip is told by 5e-5
+    with _float32():
         Z = logits_fn(torch.cat([values, x[..., values.shape[2] :]], 2))
     difference = Z[:, 0] - Z[:, 1]
     return torch.where(y == 0, difference, -difference)
+
+
+def _float32() -> AbstractContextManager[None]:
+    """By default cuDNN rounds to 10 bits: 1e-3, where a flip is told by 5e-5."""
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 
 def _at_least_smallest_batch(n: int, device: torch.device) -> Tensor:

@@ -19,7 +19,8 @@ class Network(nn.Module):
 
     Input (B, T, C): 19 values, where NaN (not observed and not filled) is read as 0, the `extra_channels` of the 19, and `statics` further ones that
     are the same at every hour. Output: logits (B, 2), column 1 for death. A subclass makes the read-out.
-    In training, each measurement of each stay is hidden with probability `measurement_dropout`: the network sees what it sees of one never observed.
+    In training, each measurement of each stay is hidden with probability `measurement_dropout`: the network sees its median, and that it
+    was never observed.
     """
 
     def __init__(

@@ -44,7 +44,8 @@ def run_study(
     """Run until `trials` trials have ended (complete or pruned), counting those that the journal in `state` already holds.
 
     evaluate(trial, hyperparameters) returns the value, may report and may raise TrialPruned. The sampler is seeded anew from (seed, number of ended
-    trials) before each trial, so that a resumed study draws what an undisturbed one draws. Returns the first `trials` ended trials, in order.
+    trials) before each trial, so that a resumed study draws what an undisturbed one draws. first: hyperparameters to try before any other, where
+    the space holds them. Returns the first `trials` ended trials, in order.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     state.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 
 from icu_adversarial import paths
+from icu_adversarial.errors import InputError
 from icu_adversarial.files import read_array, read_json, write_json
 from icu_adversarial.model.folds import make_folds, predict, save_fold, train_folds
 from icu_adversarial.model.leaky import scores_on_training_stays
@@ -15,6 +16,8 @@ from icu_adversarial.tables import COHORT, PREDICTIONS, read_table, write_table
 
 
 def run(params: Params, row: str) -> None:
+    if row not in params.compare.rows:
+        raise InputError(f"compare: no row {row}: choose one of {', '.join(params.compare.rows)}")
     about, options = params.compare.rows[row], params.compare.train
     recipe = params.compare.model_of(row)
     model, folder = recipe.model_dump(), paths.COMPARE / row

@@ -40,7 +40,10 @@ def run(params: Params) -> None:
             raise InputError(f"learning_curve.shares: {share:g} of the subjects leaves a fold with one outcome alone: choose a larger share")
         stays = round(np.mean([len(data.y_train) for data in folds]))
         states = train_folds(folds, model, params.train, state / f"{share:g}")
-        kept = pd.DataFrame([s.history[max(kept_evaluation(s, model), 0)] for s in states])
+        entries = [kept_evaluation(state, model) for state in states]
+        if min(entries) < 0:
+            raise InputError(f"learning_curve.shares: {share:g}: the held-out loss was never a number: lower model.learning_rate in params.yaml")
+        kept = pd.DataFrame([state.history[entry] for state, entry in zip(states, entries, strict=True)])
         rows += [(share, stays, "network", name, kept[name].mean(), kept[name].std(ddof=1)) for name in SCORES]
         for baseline in baselines.BASELINES:
             prediction = baselines.predict(baseline, grid, cohort, recipe.static_inputs, params.train.seed, learn)

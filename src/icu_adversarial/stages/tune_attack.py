@@ -8,6 +8,7 @@ from typing import Any
 import joblib
 import optuna
 import pandas as pd
+import torch
 
 from icu_adversarial import paths
 from icu_adversarial.attack.loop import Found, choose_stays, run_tasks, to_tables
@@ -34,7 +35,7 @@ def run(params: Params, objective: str) -> None:
     predictions = read_table(paths.PREDICTIONS, PREDICTIONS)
     chosen = choose_stays(predictions, max_stays=settings.max_stays, attack_misclassified=False, seed=settings.seed)
     tasks = list(read_tasks(read_victims())(chosen))
-    processes = joblib.effective_n_jobs(-1)
+    processes = 1 if torch.cuda.is_available() else joblib.effective_n_jobs(-1)
 
     def results(hyperparameters: dict[str, Any]) -> Iterator[Found]:
         attack = partial(METHODS[method], **hyperparameters, iterations=settings.iterations)
