@@ -1,12 +1,12 @@
 """How small and how sparse: our attacks beside adv-lib, foolbox and ART on real stays, everything checked again on the unmodified network.
 
 make peers                                                                   # the environment of the other projects' attacks, once (peers.txt)
-.peers/bin/python benchmarks/attack_quality.py CHALLENGE_FOLDER --work FOLDER    # 512 stays: about 5 hours on one core
+.peers/bin/python benchmarks/attack_quality.py CHALLENGE_FOLDER --work FOLDER    # 512 stays: hours on a core, minutes on a GPU
 .peers/bin/python benchmarks/attack_quality.py CHALLENGE_FOLDER --stays 64 --methods l1 l0 FAB-L1 VFGA    # a small table
 
-Two networks are trained on the way. The results of others go to FOLDER after every batch: a run that was stopped goes on, and a larger --stays adds
-to what is there; ours are always attacked anew. What a method is compared with, per stay, is the best that any method found. ElasticNet and
-Brendel-Bethge are slow, and get 64 of the stays. Passes include the samples that our attacks repeat to fill a batch of fewer than 32.
+Three networks are trained on the way (attack_victims.RECIPES). The results of others go to FOLDER after every batch: a run that was stopped goes on,
+and a larger --stays adds to what is there; ours are always attacked anew. What a method is compared with, per stay, is the best that any method
+found. ElasticNet and Brendel-Bethge are slow, and get 64 of the stays. Passes include the samples that our attacks repeat to fill a batch of 32.
 """
 
 import argparse

@@ -33,7 +33,7 @@ SMALLEST_RADIUS = 1e-4
 PENALTY = 2.5  # a margin above zero counts this many times its price, in the merit of a point
 IMPROVEMENT = 1e-3  # smallest relative decrease worth another pass
 UNFLIPPED = 3  # a sample that has no example yet is given this many times the patience
-RESTARTS = (0.7, 0.3)  # a sample whose margin is far from linear goes on from these shares of its best P, each after it has converged
+RESTARTS = (0.7, 0.3)  # a sample far from linear begins anew at these shares of its best P, once converged or its part of the passes used
 SHARE = 0.34  # of `growth.grow`, for a sample that is not flipped otherwise
 VISIBLE = 1e-3  # a smaller change of a cell is dropped where the prediction stays flipped,
 STRETCH = 1.005  # if need be with the other cells moved so much further
@@ -105,6 +105,8 @@ def l1(
         converged = better & (s.P.abs().sum(1) > norm * (1 - IMPROVEMENT))
         ended = converged | (s.stalled >= torch.where(s.best_l1.isfinite(), patience, UNFLIPPED * patience))
         if start is None:
+            share_used = s.iteration * (1 + len(RESTARTS)) >= (1 + s.restarted) * iterations
+            ended |= share_used & (s.restarted < len(RESTARTS))
             again = ended & s.bent & (s.restarted < len(RESTARTS)) & s.best_l1.isfinite()
             s = _restart(s, again, best.perturbation[rows].flatten(1), radius / 2)
             ended &= ~again
