@@ -1,0 +1,39 @@
+import pytest
+import torch
+from attack_models import Logits, Recurrent, box, linear_case, margins, smallest_l0, two_layers
+
+from icu_adversarial.attack import l1 as module
+from icu_adversarial.attack.growth import Samples, grow
+from icu_adversarial.attack.l1 import l1
+
+
+def samples(model: Logits, x: torch.Tensor, y: torch.Tensor) -> Samples:
+    low, high = -x.flatten(1), 1 - x.flatten(1)
+    return Samples(model, x, y, low, high, tuple(x.shape[1:]))
+
+
+def test_of_a_linear_model_it_adds_the_fewest_cells() -> None:
+    x, y, weight, model = linear_case(100, 6, 5)
+    grown = grow(samples(model, x, y), iterations=100, share=0.01)  # one cell at a time
+    assert (margins(model, x + grown.perturbation, y) < 0).all()
+    cells = (grown.perturbation != 0).flatten(1).sum(1)
+    assert cells.tolist() == smallest_l0(x, y, weight, margins(model, x, y)).tolist()
+    assert torch.equal(grown.iteration, cells.int())
+
+
+def test_every_cell_is_at_an_end_of_its_box() -> None:
+    x, y, model = two_layers(50, 6, 5, 0)
+    P = grow(samples(model, x, y), iterations=100, share=0.34).perturbation
+    ends = (-x == P) | (1 - x == P) | (P == 0)
+    assert ends.all()
+
+
+def test_l1_begins_once_more_there_where_it_finds_no_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "UNFLIPPED", 0)  # gives up after its first pass
+    model = Recurrent(5, 32)
+    x = torch.rand(60, 6, 5, generator=torch.Generator().manual_seed(0))
+    y = model.calibrate(x)
+    without, with_growth = (l1(model, x, y, **box(x), iterations=40, growth=growth).best for growth in (False, True))
+    assert (without.iteration < 0).any()
+    assert (with_growth.iteration > 0).all()
+    assert (margins(model, x + with_growth.perturbation, y) < 0).all()
