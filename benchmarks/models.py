@@ -44,6 +44,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "convolution with 64 filters": {"conv": 64},
     "128 hidden units": {"n_lstm": 128},
     "no dropout": {"dropout": 0.0},
+    "no measurement hidden": {"measurement_dropout": 0.0},
     "batches of 128": {"batch_size": 128},
     "balanced batches": {"sampling": "balanced"},
     "constant learning rate, last weights": {"schedule": "constant"},
