@@ -27,7 +27,7 @@ def l0(
     cap: float = 1.0,
     share: float = 0.34,
     candidates: int = 16,
-    patience: int = 4,
+    patience: int = 2,
 ) -> Result:
     """Minimise the number of cells with P != 0, then sum|P| on these cells; see attack/problem.py for the arguments that all attacks share.
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from icu_adversarial.attack.curvature import Memory, curved_step
 from icu_adversarial.attack.growth import Samples, grow
-from icu_adversarial.attack.knapsack import step
 from icu_adversarial.attack.problem import (
     Example,
     Logits,
@@ -28,12 +28,12 @@ from icu_adversarial.attack.quality import FLIP_MARGIN
 
 KAPPA = 1e-4  # how far behind the linearised boundary to aim, at least
 NEAR = 0.02  # share of the first margin below which the aim moves back by half of what is missing
-LONG = 0.05  # share of the first margin that a long step promises to remove
+LONG = 0.02  # share of the first margin that a long step promises to remove
 SMALLEST_RADIUS = 1e-4
 PENALTY = 2.5  # a margin above zero counts this many times its price, in the merit of a point
 IMPROVEMENT = 1e-3  # smallest relative decrease worth another pass
 UNFLIPPED = 3  # a sample that has no example yet is given this many times the patience
-RESTARTS = (0.7, 0.3)  # a sample far from linear begins anew at these shares of its best P, once converged or its part of the passes used
+RESTART = 0.5  # a sample far from linear begins anew at this share of its best P, once converged or half of the passes used
 SHARE = 0.34  # of `growth.grow`, for a sample that is not flipped otherwise
 VISIBLE = 1e-3  # a smaller change of a cell is dropped where the prediction stays flipped,
 STRETCH = 1.005  # if need be with the other cells moved so much further
@@ -50,12 +50,11 @@ class State(NamedTuple):
     price: Tensor  # L1 norm per unit of margin
     best_l1: Tensor
     first_margin: Tensor
-    anchor: Tensor  # the point of lowest merit, to return to, with its margin and gradient
-    anchor_margin: Tensor
-    anchor_gradient: Tensor
+    lowest_l1: Tensor  # of the point of lowest merit, with its margin
+    lowest_margin: Tensor
     stalled: Tensor  # passes without progress
     bent: Tensor  # bool: a long step was off by more than half, so there may be a better optimum elsewhere
-    restarted: Tensor  # how often
+    restarted: Tensor  # bool
     iteration: Tensor
 
 
@@ -69,14 +68,14 @@ def l1(
     iterations: int,
     cap: float = 1.0,
     radius: float = 1.0,
-    patience: int = 8,
+    patience: int = 4,
     start: Tensor | None = None,
     growth: bool = True,
 ) -> Result:
     """Minimise sum|P| subject to Z_y - Z_t < FLIP_MARGIN at x + P; see attack/problem.py for the arguments that all attacks share.
 
-    cap: no cell moves further. radius: of the first trust region, in model input units; half of it where a sample begins anew (see RESTARTS).
-    patience: passes without progress before a sample ends. start: (B, T, M), where to begin instead of at P = 0, without restarts.
+    cap: no cell moves further. radius: of the first trust region, in model input units; an eighth of it where a sample begins anew (see RESTART).
+    patience: passes without progress before a sample ends. start: (B, T, M), where to begin instead of at P = 0, without a restart.
     growth: whether a sample that is not flipped begins once more, at an example of `growth.grow`. `best` has the smallest L1 norm, or one larger by
     less than STRETCH - 1 with a cell fewer.
     """
@@ -84,6 +83,7 @@ def l1(
     low, high = ((bound - x[..., :M]).flatten(1).clamp(-cap, cap) for bound in (lower, upper))
     first, best = no_example(lower), no_example(lower)
     state = _begin(torch.zeros_like(low) if start is None else start.flatten(1), radius)
+    memory = Memory.empty(low)
     alive = torch.ones_like(y, dtype=torch.bool)
     while len(rows := alive.nonzero()[: rows_at_once(x), 0]):
         s = State(*(tensor[rows] for tensor in state))
@@ -96,21 +96,22 @@ def l1(
         keep(first, s.P, s.iteration, rows, flips & (first.iteration[rows] < 0))
         keep(best, s.P, s.iteration, rows, better)
 
-        s, progress = _judge(s, margin, gradient, norm, flips)
+        s, progress = _judge(s, margin, norm, flips)
         s = s._replace(best_l1=torch.where(better, norm, s.best_l1), stalled=torch.where(progress, 0, s.stalled + 1))
-        P, margin, gradient, s = _return_if_stalled(s, margin, gradient)
-        Q, predicted, price = step(P, margin, gradient, low[rows], high[rows], s.kappa, s.radius)
+        Q, predicted, price = curved_step(s.P, margin, gradient, memory, rows, low[rows], high[rows], s.kappa, s.radius)
+        memory.remember(rows, s.P, gradient)
         s = s._replace(P=without_dust(Q), predicted=predicted, before=margin, price=price, iteration=s.iteration + 1)
 
         converged = better & (s.P.abs().sum(1) > norm * (1 - IMPROVEMENT))
         ended = converged | (s.stalled >= torch.where(s.best_l1.isfinite(), patience, UNFLIPPED * patience))
         if start is None:
-            share_used = s.iteration * (1 + len(RESTARTS)) >= (1 + s.restarted) * iterations
-            ended |= share_used & (s.restarted < len(RESTARTS))
-            again = ended & s.bent & (s.restarted < len(RESTARTS)) & s.best_l1.isfinite()
-            s = _restart(s, again, best.perturbation[rows].flatten(1), radius / 2)
+            first_start = s.bent & ~s.restarted
+            ended |= first_start & (2 * s.iteration >= iterations)
+            again = ended & first_start & s.best_l1.isfinite()
+            s = _restart(s, again, RESTART * best.perturbation[rows].flatten(1), radius / 8)
+            memory.number[rows[again]] = 0
             ended &= ~again
-        wrong_from_start = (margin < FLIP_MARGIN) & ~P.any(1)
+        wrong_from_start = (margin < FLIP_MARGIN) & (norm == 0)
         alive[rows] = ~ended & (s.iteration <= iterations) & ~wrong_from_start & margin.isfinite()
         for whole, part in zip(state, s, strict=True):
             whole[rows] = part
@@ -140,60 +141,49 @@ def _begin(P: Tensor, radius: float) -> State:
         price=torch.ones_like(number),
         best_l1=infinite.clone(),
         first_margin=number.clone(),
-        anchor=P.clone(),
-        anchor_margin=infinite.clone(),
-        anchor_gradient=torch.zeros_like(P),
+        lowest_l1=infinite.clone(),
+        lowest_margin=infinite.clone(),
         stalled=count.clone(),
         bent=count.bool(),
-        restarted=count.clone(),
+        restarted=count.bool(),
         iteration=count.clone(),
     )
 
 
-def _judge(s: State, margin: Tensor, gradient: Tensor, norm: Tensor, flips: Tensor) -> tuple[State, Tensor]:
-    """Adapt radius, kappa and anchor to what the last step brought; which samples made progress, bool (n,)."""
+def _judge(s: State, margin: Tensor, norm: Tensor, flips: Tensor) -> tuple[State, Tensor]:
+    """Adapt radius, kappa and lowest merit to what the last step brought; which samples made progress, bool (n,)."""
     started = s.iteration > 0
     promised = (s.before - s.predicted).abs()
     error = (margin - s.predicted).abs() / promised.clamp(min=1e-6)  # NaN at a start: no comparison holds
-    factor = torch.where(error > 0.5, 0.7, torch.where(error < 0.2, 1.5, 1.0))
+    factor = torch.where(error > 0.5, 0.6, torch.where(error < 0.2, 1.5, 1.0))
     radius = (s.radius * factor).clamp(SMALLEST_RADIUS, 1)
     first_margin = torch.where(started, s.first_margin, margin)
     missing = torch.where(margin < NEAR * first_margin, margin / 2, 0)
     kappa = torch.where(margin < FLIP_MARGIN, s.kappa / 2, torch.where(started, torch.maximum(s.kappa * 2, missing), s.kappa)).clamp(KAPPA, 1)
 
     penalty = PENALTY * s.price
-    merit, lowest = norm + penalty * margin.clamp(min=0), s.anchor.abs().sum(1) + penalty * s.anchor_margin.clamp(min=0)
+    merit, lowest = norm + penalty * margin.clamp(min=0), s.lowest_l1 + penalty * s.lowest_margin.clamp(min=0)
     lower = merit < lowest * (1 - IMPROVEMENT)
     s = s._replace(
         radius=radius,
         kappa=kappa,
         first_margin=first_margin,
         bent=s.bent | ((error > 0.5) & (promised > LONG * first_margin)),
-        anchor=torch.where(lower[:, None], s.P, s.anchor),
-        anchor_margin=torch.where(lower, margin, s.anchor_margin),
-        anchor_gradient=torch.where(lower[:, None], gradient, s.anchor_gradient),
+        lowest_l1=torch.where(lower, norm, s.lowest_l1),
+        lowest_margin=torch.where(lower, margin, s.lowest_margin),
     )
     return s, lower | (flips & (norm < s.best_l1 * (1 - IMPROVEMENT)))
 
 
-def _return_if_stalled(s: State, margin: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, State]:
-    """After every third pass without progress, go on from the anchor with half the radius. Returns P, its margin and gradient, and the state."""
-    back = (s.stalled > 0) & (s.stalled % 3 == 0)
-    s = s._replace(radius=torch.where(back, s.radius / 2, s.radius))
-    P, gradient = (torch.where(back[:, None], old, new) for old, new in ((s.anchor, s.P), (s.anchor_gradient, gradient)))
-    return P, torch.where(back, s.anchor_margin, margin), gradient, s
-
-
 def _restart(s: State, again: Tensor, P: Tensor, radius: float) -> State:
-    """Those of `again` look at a share of P next, with nothing expected there and no point to return to."""
-    P = P * torch.tensor([*RESTARTS, 0], device=P.device)[s.restarted.long()][:, None]
+    """Those of `again` look at P next, with nothing expected there and no merit to beat."""
     return s._replace(
-        restarted=s.restarted + again,
+        restarted=s.restarted | again,
         P=torch.where(again[:, None], without_dust(P), s.P),
         predicted=torch.where(again, torch.inf, s.predicted),
         radius=torch.where(again, radius, s.radius),
         kappa=torch.where(again, KAPPA, s.kappa),
-        anchor_margin=torch.where(again, torch.inf, s.anchor_margin),
+        lowest_l1=torch.where(again, torch.inf, s.lowest_l1),
         stalled=torch.where(again, 0, s.stalled),
     )
 

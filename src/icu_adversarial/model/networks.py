@@ -91,13 +91,13 @@ class MortalityLSTM(Network):
 
 
 class PooledLSTM(Network):
-    """Each value standardised → optional Conv1d → bidirectional LSTM → last state of each direction, mean and maximum over hours.
+    """Each value standardised → optional Conv1d → bidirectional LSTM → last state of each direction, mean over hours.
 
     As they come, in [0, 1], values are small beside the other inputs, and a new network hardly reads them.
     """
 
     def __init__(self, channels: int, statics: int, *, n_lstm: int, conv: int, **standard: Any) -> None:
-        super().__init__(statics, 6 * n_lstm, **standard)
+        super().__init__(statics, 4 * n_lstm, **standard)
         self.conv = nn.Conv1d(channels, conv, kernel_size=3, padding=1) if conv else None
         self.lstm = nn.LSTM(conv or channels, n_lstm, batch_first=True, bidirectional=True)
 
@@ -106,7 +106,7 @@ class PooledLSTM(Network):
         if self.conv is not None:
             x = self.conv(x.transpose(1, 2)).relu().transpose(1, 2)
         hours, (last, _) = self.lstm(x)  # (B, T, 2 n_lstm), (2, B, n_lstm)
-        return torch.cat([last[0], last[1], hours.mean(1), hours.amax(1)], 1)
+        return torch.cat([last[0], last[1], hours.mean(1)], 1)
 
 
 class GRUD(Network):
