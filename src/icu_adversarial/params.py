@@ -202,6 +202,7 @@ class Row(Block):
 
 
 class Compare(Block):
+    features: Features
     train: Train
     model: Model
     rows: dict[str, Row]

@@ -98,11 +98,11 @@ def test_network_is_the_equations(name: str) -> None:
     w, read = weights(network), x.astype(float)
     pooled = VARIANTS[name].get("architecture") == "pooled_lstm"
     if pooled:
-        read[..., :M] = 6 * read[..., :M] - 3
+        read[..., :M] = 10 * read[..., :M] - 5
     states = slow_lstm(w, slow_conv(w, read) if "conv.weight" in w else read)
     read_out = [states[:, -1, :H], states[:, 0, H:]]
     if pooled:
-        read_out += [states.mean(1), states.max(1)]
+        read_out.append(states.mean(1))
     with torch.no_grad():
         ours = network(torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(ours, slow_head(w, np.concatenate(read_out, axis=1), x[:, 0, -STATICS:]), atol=1e-5)

@@ -19,7 +19,7 @@ INDEPENDENT = 1e-4  # share of a move's square that must be new, beside those to
 
 
 class Memory(NamedTuple):
-    """points, gradients: (B, LAST, cells), a ring of each sample's last points and the margin's gradients there. number: (B,), how many there were."""
+    """points, gradients: (B, LAST, cells), rings of each sample's last points and the margin's gradients there. number: (B,), how many."""
 
     points: Tensor
     gradients: Tensor
