@@ -78,35 +78,35 @@ class MortalityLSTM(Network):
     The read-out takes the last hidden state of each direction: the forward one has read the bins up to T - 1, the backward one down to bin 0.
     """
 
+    states_read = 2  # vectors of n_lstm numbers in the read-out
+
     def __init__(self, channels: int, statics: int, *, n_lstm: int, conv: int, **standard: Any) -> None:
-        super().__init__(statics, 2 * n_lstm, **standard)
+        super().__init__(statics, self.states_read * n_lstm, **standard)
         self.conv = nn.Conv1d(channels, conv, kernel_size=3, padding=1) if conv else None
         self.lstm = nn.LSTM(conv or channels, n_lstm, batch_first=True, bidirectional=True)
 
-    def read_out(self, x: Tensor) -> Tensor:
+    def states(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, C) → both directions' states at every hour, (B, T, 2 n_lstm), and their last ones, (B, 2 n_lstm)."""
         if self.conv is not None:
             x = self.conv(x.transpose(1, 2)).relu().transpose(1, 2)
-        _, (last, _) = self.lstm(x)  # (2, B, n_lstm)
-        return torch.cat([last[0], last[1]], 1)
+        hours, (last, _) = self.lstm(x)  # last: (2, B, n_lstm)
+        return hours, torch.cat([last[0], last[1]], 1)
+
+    def read_out(self, x: Tensor) -> Tensor:
+        return self.states(x)[1]
 
 
-class PooledLSTM(Network):
-    """Each value standardised → optional Conv1d → bidirectional LSTM → last state of each direction, mean over hours.
+class PooledLSTM(MortalityLSTM):
+    """As MortalityLSTM, of standardised values; the read-out takes the mean of the states over hours too.
 
     As they come, in [0, 1], values are small beside the other inputs, and a new network hardly reads them.
     """
 
-    def __init__(self, channels: int, statics: int, *, n_lstm: int, conv: int, **standard: Any) -> None:
-        super().__init__(statics, 4 * n_lstm, **standard)
-        self.conv = nn.Conv1d(channels, conv, kernel_size=3, padding=1) if conv else None
-        self.lstm = nn.LSTM(conv or channels, n_lstm, batch_first=True, bidirectional=True)
+    states_read = 4
 
     def read_out(self, x: Tensor) -> Tensor:
-        x = torch.cat([SPREAD * (x[..., :M] - 0.5), x[..., M:]], 2)
-        if self.conv is not None:
-            x = self.conv(x.transpose(1, 2)).relu().transpose(1, 2)
-        hours, (last, _) = self.lstm(x)  # (B, T, 2 n_lstm), (2, B, n_lstm)
-        return torch.cat([last[0], last[1], hours.mean(1)], 1)
+        hours, last = self.states(torch.cat([SPREAD * (x[..., :M] - 0.5), x[..., M:]], 2))
+        return torch.cat([last, hours.mean(1)], 1)
 
 
 class GRUD(Network):
