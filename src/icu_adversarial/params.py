@@ -202,7 +202,6 @@ class Row(Block):
 
 
 class Compare(Block):
-    features: Features
     train: Train
     model: Model
     rows: dict[str, Row]
