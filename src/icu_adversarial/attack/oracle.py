@@ -23,7 +23,24 @@ def for_attack(network: nn.Module) -> nn.Module:
             if isinstance(layer, nn.LSTM):
                 layer.dropout = 0.0
                 setattr(owner, name, InputGradientLSTM(layer) if InputGradientLSTM.can_stand_for(layer) else layer)
+            elif isinstance(layer, nn.Linear) and layer.in_features % LANES:
+                setattr(owner, name, AlignedLinear(layer))
     return network
+
+
+class AlignedLinear(nn.Module):
+    """`linear` with zeros beside its inputs: on some CPUs the bits of a row depend on where it starts in memory, so on its place in the batch."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.missing = -linear.in_features % LANES
+        self.linear = nn.Linear(linear.in_features + self.missing, linear.out_features)
+        self.linear.weight = nn.Parameter(nn.functional.pad(linear.weight, (0, self.missing)), requires_grad=False)
+        self.linear.bias = linear.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.linear(nn.functional.pad(x, (0, self.missing)))
+        return logits
 
 
 class InputGradientLSTM(nn.Module):
