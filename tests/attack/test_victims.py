@@ -31,7 +31,7 @@ def test_a_file_is_the_network_and_the_scaler_that_were_written() -> None:
     x = torch.from_numpy(scaler.apply(make_grid(), make_cohort()))
     np.testing.assert_array_equal(victim.scaler.apply(make_grid(), make_cohort()), x)
     with torch.no_grad():
-        assert torch.equal(victim.model(x), network(x))
+        torch.testing.assert_close(victim.model(x), network(x), rtol=0, atol=1e-6)  # not bit for bit: see oracle.AlignedLinear
         assert torch.equal(victim.model(x), victim.model(x))  # no dropout
 
 
