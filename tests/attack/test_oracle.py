@@ -9,7 +9,7 @@ from model_world import VARIANTS, M, T
 from torch import nn
 
 from icu_adversarial.attack.ensemble import Ensemble, EnsembleScaling
-from icu_adversarial.attack.oracle import InputGradientLSTM, for_attack
+from icu_adversarial.attack.oracle import LANES, InputGradientLSTM, for_attack
 from icu_adversarial.attack.problem import margin_and_gradient, margins
 from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.model.networks import build
@@ -52,6 +52,8 @@ def test_a_forward_pass_alone_is_that_of_the_network_itself(name: str) -> None:
     y = torch.zeros(40, dtype=torch.int64)
     found, expected = margins(for_attack(model), x, y, x[..., :M]), margins(model, x, y, x[..., :M])
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    if all(layer.in_features % LANES == 0 for layer in model.modules() if isinstance(layer, nn.Linear)):
+        assert torch.equal(found, expected)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
