@@ -37,7 +37,7 @@ MASKED = {"extra_channels": ("observed", "hours_since_observed")}
 
 
 class Recipe(NamedTuple):
-    """What is changed in `compare.model` and `compare.train` of params.yaml, the literature's recipe."""
+    """What is changed in `compare` of params.yaml, the literature's recipe."""
 
     model: dict[str, Any]
     train: dict[str, Any] = {}  # noqa: RUF012 (never changed)
@@ -97,10 +97,11 @@ def train(name: str, params: Params) -> Path:
         return folder
     cohort, grid = read_table(paths.COHORT, COHORT), read_array(paths.GRID)
     fold = cohort["fold"].to_numpy()
-    model, options = params.model, params.train
+    features, model, options = params.features, params.model, params.train
     if recipe is not None:
-        model, options = params.compare.model.model_copy(update=recipe.model), params.compare.train.model_copy(update=recipe.train)
-    pairs = [make_fold(grid, cohort, fold == k, params.features, model, (fold >= 0) & (fold != k)) for k in FOLDS]
+        features, literature = params.compare.features, params.compare
+        model, options = literature.model.model_copy(update=recipe.model), literature.train.model_copy(update=recipe.train)
+    pairs = [make_fold(grid, cohort, fold == k, features, model, (fold >= 0) & (fold != k)) for k in FOLDS]
     data, scalers = zip(*pairs, strict=True)
     checkpoints = Path("checkpoints", name)
     checkpoints.mkdir(parents=True, exist_ok=True)

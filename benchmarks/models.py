@@ -43,6 +43,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "values alone": {"extra_channels": ()},
     "convolution with 64 filters": {"conv": 64},
     "128 hidden units": {"n_lstm": 128},
+    "a fully connected layer of 32 units": {"n_fc": 32},
     "no dropout": {"dropout": 0.0},
     "no measurement hidden": {"measurement_dropout": 0.0},
     "batches of 128": {"batch_size": 128},
@@ -128,11 +129,13 @@ def paired_error(died: list[np.ndarray], a: list[np.ndarray], b: list[np.ndarray
 
 
 def ablations(params: Params, cohort: pd.DataFrame, grid: np.ndarray, members: int) -> None:
-    models = {"the network": params.model} | {name: params.model.model_copy(update=changes) for name, changes in ABLATIONS.items()}
-    jobs = [(name, split, seed) for name in models for split in splits(cohort)[:2] for seed in range(members)]
-    z = workers()(delayed(network)(grid, cohort, split, params.features, models[name], params.train.epochs, seed) for name, split, seed in jobs)
+    variants = {"the network": (params.features, params.model)}
+    variants |= {name: (params.features, params.model.model_copy(update=changes)) for name, changes in ABLATIONS.items()}
+    variants["values winsorised at 5 %"] = (params.compare.features, params.model)
+    jobs = [(name, split, seed) for name in variants for split in splits(cohort)[:2] for seed in range(members)]
+    z = workers()(delayed(network)(grid, cohort, split, *variants[name], params.train.epochs, seed) for name, split, seed in jobs)
     died = cohort["died"].to_numpy()
-    scored = {name: np.array([rank_scores(died[s.test], v) for (n, s, _), v in zip(jobs, z, strict=True) if n == name]) for name in models}
+    scored = {name: np.array([rank_scores(died[s.test], v) for (n, s, _), v in zip(jobs, z, strict=True) if n == name]) for name in variants}
     print(f"mean of {2 * members} trainings each (A → B and B → A); difference to the network ± standard error over the pairs")
     print("| | AUROC | AUPRC | Δ AUROC | Δ AUPRC |\n|---|---|---|---|---|")
     for name, values in scored.items():

@@ -69,7 +69,7 @@ def small(params: Params, **changes: dict[str, Any]) -> Params:
     content["split"]["folds"] = 3
     content["model"] |= {"n_lstm": 8, "n_fc": 16, "batch_size": 32, "learning_rate": 0.01}
     content["tune_model"] |= {"trials": 3, "folds": 2, "rounds": 2, "epochs_per_round": 1}
-    content["tune_model"]["space"] |= {"log2_n_lstm": {"low": 2, "high": 3}, "log2_n_fc": {"low": 2, "high": 4}}
+    content["tune_model"]["space"] |= {"log2_n_lstm": {"low": 2, "high": 3}, "n_fc": [4, 8, 16]}
     content["train"] |= {"epochs": 4, "evaluate_every": 2, "bootstrap": 20}
     content["compare"]["train"] |= {"epochs": 3, "bootstrap": 20}
     for block, keys in changes.items():

@@ -21,7 +21,7 @@ def changed(tmp_path: Path, old: str, new: str) -> Path:
 def test_search_ranges_are_those_of_the_literature(params: Params) -> None:
     space = params.tune_model.space
     assert (space.log2_n_lstm.low, space.log2_n_lstm.high) == (5, 7)
-    assert (space.log2_n_fc.low, space.log2_n_fc.high) == (4, 8)
+    assert set(space.n_fc) == {0, 16, 32, 64, 128, 256}  # and none
     assert (space.dropout.low, space.dropout.high) == (0, 0.5)
     assert (space.learning_rate.low, space.learning_rate.high, space.learning_rate.log) == (1e-5, 1e-1, True)
     assert (space.log2_batch_size.low, space.log2_batch_size.high) == (5, 8)
@@ -44,7 +44,7 @@ def test_search_ranges_are_those_of_the_literature(params: Params) -> None:
         ("low: 0.0, high: 0.5", "low: 0.6, high: 0.5", "dropout: Value error, low 0.6 lies above high 0.5"),
         ("low: 1.0e-5, high: 1.0e-1", "low: 0, high: 1.0e-1", "a logarithmic range starts above 0"),
         ("test_fraction: 0.2", "test_fraction: 1.5", "split.test_fraction"),
-        ("lower_percentile: 5 ", "lower_percentile: 99 ", "lower_percentile must lie below upper_percentile"),
+        ("lower_percentile: 1 ", "lower_percentile: 99 ", "lower_percentile must lie below upper_percentile"),
         ("bin_hours: 1 ", "bin_hours: 5 ", "bin_hours 5 does not divide window_hours 48"),
         ("bin_hours: 1 ", "bin_hours: 0 ", "bin_hours: Input should be greater than or equal to 1"),
         ("stays: all ", "stays: last ", "preprocess.stays: Input should be 'all', 'first_of_admission' or 'first_of_subject'"),
@@ -147,7 +147,12 @@ def test_profile_prior_is_the_cohort_and_the_input_of_prior(tmp_path: Path, para
     assert (features.interpolation, features.limit_direction) == ("linear", "both")
     assert (prior.model.extra_channels, prior.model.static_inputs) == ((), ())
     assert (features.lower_percentile, features.upper_percentile) == (5, 95)
-    differs = {"extract": {"potassium"}, "preprocess": {"stays"}, "features": set(), "model": {"extra_channels", "static_inputs"}}
+    differs = {
+        "extract": {"potassium"},
+        "preprocess": {"stays"},
+        "features": {"lower_percentile", "upper_percentile"},
+        "model": {"extra_channels", "static_inputs"},
+    }
     for block, keys in differs.items():  # what PRIOR does otherwise than the defaults
         assert {k for k, v in prior.model_dump()[block].items() if v != params.model_dump()[block][k]} <= keys
 

@@ -151,7 +151,7 @@ class ModelSpace(Block):
     log2_n_lstm: IntRange
     lstm_activation: tuple[Activation, ...]
     dropout: Range
-    log2_n_fc: IntRange
+    n_fc: tuple[Annotated[int, Field(ge=0)], ...]
     fc_activation: tuple[Activation, ...]
     optimizer: tuple[OptimizerName, ...]
     learning_rate: Range
@@ -202,6 +202,7 @@ class Row(Block):
 
 
 class Compare(Block):
+    features: Features
     train: Train
     model: Model
     rows: dict[str, Row]
@@ -232,6 +233,7 @@ class L1Space(Block):
     cap: Caps
     radius: Range
     patience: IntRange
+    restarts: tuple[Annotated[int, Field(ge=0, le=5)], ...]
 
 
 class L0Space(Block):
@@ -239,6 +241,7 @@ class L0Space(Block):
     share: Range
     candidates: IntRange
     patience: IntRange
+    starts: tuple[Positive, ...]
 
 
 class PriorSpace(Block):

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -22,7 +24,7 @@ def test_l1_is_that_of_the_optimum_of_a_linear_model(batch: int, hours: int, cha
 def test_few_passes() -> None:
     x, y, _, model = linear_case(400, 48, 19)
     counted = Counted(model)
-    l1(counted, x, y, **box(x), iterations=100)
+    l1(counted, x, y, **box(x), iterations=100, restarts=0)
     assert counted.gradients <= counted.forward <= 6 * 400
 
 
@@ -103,3 +105,17 @@ def test_the_best_is_never_larger_than_the_first_and_iterations_are_a_limit() ->
     last = int(result.best.iteration.max())
     short = l1(model, x, y, **box(x), iterations=last - 1)
     assert int(short.best.iteration.max()) < last
+
+
+def test_each_further_start_costs_passes_and_may_find_less() -> None:
+    x, y, model = two_layers(60, 12, 19, 5)
+    sizes, passes = [], []
+    for restarts in range(6):
+        counted = Counted(model)
+        best = l1(counted, x, y, **box(x), iterations=100, restarts=restarts).best
+        sizes.append(best.perturbation.abs().sum((1, 2)))
+        passes.append(counted.gradients)
+    for fewer, more in pairwise(sizes):
+        assert more.mean() <= fewer.mean() + 1e-3
+    assert (sizes[-1] < 0.99 * sizes[0]).any()
+    assert sorted(set(passes)) == passes

@@ -124,7 +124,7 @@ def test_the_best_trial_is_reported_and_poor_ones_are_pruned() -> None:
     metrics = read_json(paths.METRICS / "tune_attack" / OBJECTIVE / "metrics.json")
     trials = pq.read_table(paths.TUNE_ATTACK / OBJECTIVE / "trials.parquet").to_pandas()
     complete, pruned = trials[trials["state"] == "complete"], trials[trials["state"] == "pruned"]
-    assert set(best["hyperparameters"]) == {"cap", "share", "candidates", "patience"}
+    assert set(best["hyperparameters"]) == {"cap", "share", "candidates", "patience", "starts"}
     assert metrics["method"] == "l0"
     assert best["value"] == metrics["best_value"] == complete["value"].max() > 0
     assert (metrics["trials"], metrics["trials_pruned"]) == (6, len(pruned))
@@ -224,12 +224,13 @@ def test_the_searchs_own_limits_and_seed_do_what_they_say() -> None:
     for name, changes in {"as it is": {}, "seed": {"seed": 6}, "iterations": {"iterations": 1}, "no pruning": {"pruner_startup_trials": 99}}.items():
         content = make_params().model_dump()
         content["tune_attack"] |= {"max_stays": 12, "trials": 4} | changes
+        content["tune_attack"]["space"]["l0"]["starts"] = (1,)  # the second one finds in one iteration what the first one finds in two
         tune_attack.run(Params.model_validate(content), OBJECTIVE)
         trials = pq.read_table(paths.TUNE_ATTACK / OBJECTIVE / "trials.parquet").to_pandas()
         metrics = read_json(paths.METRICS / "tune_attack" / OBJECTIVE / "metrics.json")
         assert (len(trials), metrics["attacked"]) == (4, 12)
         found[name] = trials
-    parameters = ["cap", "share", "candidates", "patience"]
+    parameters = ["cap", "share", "candidates", "patience", "starts"]
     assert not found["seed"][parameters].equals(found["as it is"][parameters])
     pd.testing.assert_series_equal(found["iterations"].loc[0, parameters], found["as it is"].loc[0, parameters])
     assert found["iterations"]["value"].max() < found["as it is"]["value"].max()

@@ -98,7 +98,7 @@ def test_network_is_the_equations(name: str) -> None:
     w, read = weights(network), x.astype(float)
     pooled = VARIANTS[name].get("architecture") == "pooled_lstm"
     if pooled:
-        read[..., :M] = 6 * read[..., :M] - 3
+        read[..., :M] = 10 * read[..., :M] - 5
     states = slow_lstm(w, slow_conv(w, read) if "conv.weight" in w else read)
     read_out = [states[:, -1, :H], states[:, 0, H:]]
     if pooled:

@@ -102,7 +102,7 @@ def test_the_leaky_scores_are_marked_and_come_from_training_stays(params: Params
     assert all(metrics(f"compare/{row}")["scored_on"] == "held_out" for row in ROWS if row != "prior_leaky")
     models = [paths.COMPARE / "prior_leaky" / "models" / f"fold_{k}" for k in range(3)]
     recipe = chosen.compare.model_of("prior_leaky")
-    folds, _ = make_folds(read_array(paths.GRID), read_table(paths.COHORT, COHORT), chosen.features, recipe)
+    folds, _ = make_folds(read_array(paths.GRID), read_table(paths.COHORT, COHORT), chosen.compare.features, recipe)
     assert about["folds"] == leaky.scores_on_training_stays(models, folds, chosen.compare.train.seed)
 
 

@@ -4,6 +4,8 @@ In the first two parts every cell of the support is at an end of its box, where 
 envelope of L0 (weights 1 / headroom) ranks cells by gradient x headroom; `growth.grow` adds only a part of its solution before it looks again.
 """
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -28,11 +30,13 @@ def l0(
     share: float = 0.34,
     candidates: int = 16,
     patience: int = 2,
+    starts: int = 2,
 ) -> Result:
     """Minimise the number of cells with P != 0, then sum|P| on these cells; see attack/problem.py for the arguments that all attacks share.
 
     cap: no cell moves further. share: of the cells that the linearisation asks for, how many are added at once. candidates: supports tried per
-    exchange, in one forward pass. patience: exchanges that do not lower the margin before a sample ends. `best` has the fewest cells.
+    exchange, in one forward pass. patience: exchanges that do not lower the margin before a start ends. starts: supports grown and exchanged, the
+    second one with twice the share and so on. `best` has the fewest cells of all.
     A sample that cannot be flipped by cells at their ends starts from the example of `l1`.
     """
     T, M = lower.shape[1:]
@@ -46,11 +50,17 @@ def l0(
     best = Example(first.perturbation.clone(), first.iteration.clone())
     keep(best, dense.best.perturbation, dense.best.iteration, failed, dense.best.iteration >= 0)
     _exchange(samples, best, iterations, candidates, patience)
+    everyone = torch.arange(len(y), device=y.device)
+    for number in range(2, starts + 1):
+        other = grow(samples, iterations, min(number * share, 1))
+        _exchange(samples, other, iterations, candidates, patience)
+        _keep_sparser(best, other.perturbation.flatten(1), everyone, other.iteration >= 0, other.iteration)
 
     found = (best.iteration >= 0).nonzero()[:, 0]
     P, values = best.perturbation[found], x[found][..., :M]
     down_to, up_to = (torch.where(P != 0, bound[found], values) for bound in (lower, upper))
-    smaller = l1(logits_fn, x[found], y[found], lower=down_to, upper=up_to, iterations=iterations, cap=cap, start=P).best
+    refit = partial(l1, logits_fn, x[found], y[found], lower=down_to, upper=up_to)
+    smaller = refit(iterations=iterations, cap=cap, restarts=0, start=P, growth=False).best
     steps = best.iteration[found] + smaller.iteration
     keep(best, smaller.perturbation, steps, found, smaller.iteration >= 0)
     return Result(first, best)
@@ -125,6 +135,6 @@ def _candidates(base: Tensor, gradient: Tensor, end: Tensor, gain: Tensor, flips
 
 
 def _keep_sparser(best: Example, P: Tensor, rows: Tensor, flips: Tensor, iteration: Tensor) -> None:
-    """Keep P where it flips with fewer cells than the best."""
+    """Keep P where it flips with fewer cells than the best, if there is one."""
     fewer = (P != 0).sum(1) < (best.perturbation[rows] != 0).flatten(1).sum(1)
-    keep(best, P, iteration, rows, flips & fewer)
+    keep(best, P, iteration, rows, flips & (fewer | (best.iteration[rows] < 0)))

@@ -28,12 +28,14 @@ from icu_adversarial.attack.quality import FLIP_MARGIN
 
 KAPPA = 1e-4  # how far behind the linearised boundary to aim, at least
 NEAR = 0.02  # share of the first margin below which the aim moves back by half of what is missing
-LONG = 0.02  # share of the first margin that a long step promises to remove
 SMALLEST_RADIUS = 1e-4
 PENALTY = 2.5  # a margin above zero counts this many times its price, in the merit of a point
 IMPROVEMENT = 1e-3  # smallest relative decrease worth another pass
 UNFLIPPED = 3  # a sample that has no example yet is given this many times the patience
-RESTART = 0.5  # a sample far from linear begins anew at this share of its best P, once converged or half of the passes used
+# Where a sample begins anew: these shares of its best P, of every other cell and of the rest.
+STARTS = ((0.0, 0.0), (0.5, 0.5), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
+LONGEST = 3  # one start of several takes at most 1 / LONGEST of the passes
+RADIUS = 0.1  # of the first trust region at such a start
 SHARE = 0.34  # of `growth.grow`, for a sample that is not flipped otherwise
 VISIBLE = 1e-3  # a smaller change of a cell is dropped where the prediction stays flipped,
 STRETCH = 1.005  # if need be with the other cells moved so much further
@@ -53,8 +55,8 @@ class State(NamedTuple):
     lowest_l1: Tensor  # of the point of lowest merit, with its margin
     lowest_margin: Tensor
     stalled: Tensor  # passes without progress
-    bent: Tensor  # bool: a long step was off by more than half, so there may be a better optimum elsewhere
-    restarted: Tensor  # bool
+    restarts: Tensor
+    since: Tensor  # passes since the last start
     iteration: Tensor
 
 
@@ -69,21 +71,23 @@ def l1(
     cap: float = 1.0,
     radius: float = 1.0,
     patience: int = 4,
+    restarts: int = len(STARTS),
     start: Tensor | None = None,
     growth: bool = True,
 ) -> Result:
     """Minimise sum|P| subject to Z_y - Z_t < FLIP_MARGIN at x + P; see attack/problem.py for the arguments that all attacks share.
 
-    cap: no cell moves further. radius: of the first trust region, in model input units; an eighth of it where a sample begins anew (see RESTART).
-    patience: passes without progress before a sample ends. start: (B, T, M), where to begin instead of at P = 0, without a restart.
-    growth: whether a sample that is not flipped begins once more, at an example of `growth.grow`. `best` has the smallest L1 norm, or one larger by
-    less than STRETCH - 1 with a cell fewer.
+    cap: no cell moves further. radius: of the first trust region, in model input units. patience: passes without progress before a start ends.
+    restarts: how often a sample begins anew, from 0 to 5 (STARTS): there may be a better optimum elsewhere. None costs a fifth of the passes of all.
+    start: (B, T, M), where to begin instead of at P = 0. growth: whether a sample that is not flipped begins once more, at an example of
+    `growth.grow`. `best` has the smallest L1 norm, or one larger by less than STRETCH - 1 with a cell fewer.
     """
     M = lower.shape[2]
     low, high = ((bound - x[..., :M]).flatten(1).clamp(-cap, cap) for bound in (lower, upper))
     first, best = no_example(lower), no_example(lower)
     state = _begin(torch.zeros_like(low) if start is None else start.flatten(1), radius)
     memory = Memory.empty(low)
+    longest = iterations / LONGEST if restarts else iterations + 1
     alive = torch.ones_like(y, dtype=torch.bool)
     while len(rows := alive.nonzero()[: rows_at_once(x), 0]):
         s = State(*(tensor[rows] for tensor in state))
@@ -100,29 +104,27 @@ def l1(
         s = s._replace(best_l1=torch.where(better, norm, s.best_l1), stalled=torch.where(progress, 0, s.stalled + 1))
         Q, predicted, price = curved_step(s.P, margin, gradient, memory, rows, low[rows], high[rows], s.kappa, s.radius)
         memory.remember(rows, s.P, gradient)
-        s = s._replace(P=without_dust(Q), predicted=predicted, before=margin, price=price, iteration=s.iteration + 1)
+        s = s._replace(P=without_dust(Q), predicted=predicted, before=margin, price=price, since=s.since + 1, iteration=s.iteration + 1)
 
         converged = better & (s.P.abs().sum(1) > norm * (1 - IMPROVEMENT))
         ended = converged | (s.stalled >= torch.where(s.best_l1.isfinite(), patience, UNFLIPPED * patience))
-        if start is None:
-            first_start = s.bent & ~s.restarted
-            ended |= first_start & (2 * s.iteration >= iterations)
-            again = ended & first_start & s.best_l1.isfinite()
-            s = _restart(s, again, RESTART * best.perturbation[rows].flatten(1), radius / 8)
-            memory.number[rows[again]] = 0
-            ended &= ~again
+        ended |= s.since >= longest
+        again = ended & (s.restarts < restarts) & s.best_l1.isfinite()
+        s = _restart(s, again, best.perturbation[rows].flatten(1))
+        memory.number[rows[again]] = 0
+        ended &= ~again
         wrong_from_start = (margin < FLIP_MARGIN) & (norm == 0)
         alive[rows] = ~ended & (s.iteration <= iterations) & ~wrong_from_start & margin.isfinite()
         for whole, part in zip(state, s, strict=True):
             whole[rows] = part
     failed = best.iteration < 0
-    if start is None and growth and failed.any():
+    if growth and failed.any():
         rows = failed.nonzero()[:, 0]
         grown = grow(Samples(logits_fn, x[rows], y[rows], low[rows], high[rows], (lower.shape[1], M)), iterations, SHARE)
         flipped = grown.iteration >= 0
         rows, P, steps = rows[flipped], grown.perturbation[flipped], grown.iteration[flipped]
         late = partial(l1, logits_fn, x[rows], y[rows], lower=lower[rows], upper=upper[rows])
-        found = late(iterations=iterations, cap=cap, radius=radius, patience=patience, start=P)
+        found = late(iterations=iterations, cap=cap, radius=radius, patience=patience, restarts=0, start=P, growth=False)
         for example, new in zip((first, best), found, strict=True):
             keep(example, new.perturbation, new.iteration + steps, rows, new.iteration >= 0)
     _drop_invisible(logits_fn, x, y, low, high, best)
@@ -144,8 +146,8 @@ def _begin(P: Tensor, radius: float) -> State:
         lowest_l1=infinite.clone(),
         lowest_margin=infinite.clone(),
         stalled=count.clone(),
-        bent=count.bool(),
-        restarted=count.bool(),
+        restarts=count.clone(),
+        since=count.clone(),
         iteration=count.clone(),
     )
 
@@ -153,8 +155,7 @@ def _begin(P: Tensor, radius: float) -> State:
 def _judge(s: State, margin: Tensor, norm: Tensor, flips: Tensor) -> tuple[State, Tensor]:
     """Adapt radius, kappa and lowest merit to what the last step brought; which samples made progress, bool (n,)."""
     started = s.iteration > 0
-    promised = (s.before - s.predicted).abs()
-    error = (margin - s.predicted).abs() / promised.clamp(min=1e-6)  # NaN at a start: no comparison holds
+    error = (margin - s.predicted).abs() / (s.before - s.predicted).abs().clamp(min=1e-6)  # NaN at a start: no comparison holds
     factor = torch.where(error > 0.5, 0.6, torch.where(error < 0.2, 1.5, 1.0))
     radius = (s.radius * factor).clamp(SMALLEST_RADIUS, 1)
     first_margin = torch.where(started, s.first_margin, margin)
@@ -168,20 +169,23 @@ def _judge(s: State, margin: Tensor, norm: Tensor, flips: Tensor) -> tuple[State
         radius=radius,
         kappa=kappa,
         first_margin=first_margin,
-        bent=s.bent | ((error > 0.5) & (promised > LONG * first_margin)),
         lowest_l1=torch.where(lower, norm, s.lowest_l1),
         lowest_margin=torch.where(lower, margin, s.lowest_margin),
     )
     return s, lower | (flips & (norm < s.best_l1 * (1 - IMPROVEMENT)))
 
 
-def _restart(s: State, again: Tensor, P: Tensor, radius: float) -> State:
-    """Those of `again` look at P next, with nothing expected there and no merit to beat."""
+def _restart(s: State, again: Tensor, best: Tensor) -> State:
+    """Those of `again` look next at shares of their best P, (n, cells), with nothing expected there and no merit to beat."""
+    shares = best.new_tensor([*STARTS, (0.0, 0.0)])[s.restarts.long()]  # the last row: of those that are through
+    odd = (best != 0).cumsum(1) % 2 == 1
+    P = without_dust(torch.where(odd, shares[:, :1], shares[:, 1:]) * best)
     return s._replace(
-        restarted=s.restarted | again,
-        P=torch.where(again[:, None], without_dust(P), s.P),
+        restarts=s.restarts + again.int(),
+        since=torch.where(again, 0, s.since),
+        P=torch.where(again[:, None], P, s.P),
         predicted=torch.where(again, torch.inf, s.predicted),
-        radius=torch.where(again, radius, s.radius),
+        radius=torch.where(again, RADIUS, s.radius),
         kappa=torch.where(again, KAPPA, s.kappa),
         lowest_l1=torch.where(again, torch.inf, s.lowest_l1),
         stalled=torch.where(again, 0, s.stalled),

@@ -90,7 +90,7 @@ class _LSTM(torch.autograd.Function):
     Index 0 of the first axis of every tensor is the first hour of the forward direction and the last hour of the backward one. g, i, f, o: the gates,
     c' = f c + i g and h = o tanh(c'), as in Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000. The forward pass keeps, per
     hour, what turns the gradients of c' and h into those of the gates' inputs: slope (4 H), and forget = f and open = o (1 - tanh(c')^2).
-    tanh(z) is 2 sigmoid(2 z) - 1, six times as fast; 2 z comes from the weights where z is a gate.
+    tanh(z) is 2 sigmoid(2 z) - 1, which torch computes faster; 2 z comes from the weights where z is a gate.
     """
 
     @staticmethod

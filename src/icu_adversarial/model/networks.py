@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from icu_adversarial.measurements import M
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
-SPREAD = 6.0  # of the values as PooledLSTM reads them
+SPREAD = 10.0  # of the values as PooledLSTM reads them
 NEVER_OBSERVED = {"observed": 0.0, "hours_since_observed": 1.0}  # what an extra channel says of such a measurement
 STANDARD = ("measurement_dropout", "lstm_activation", "dropout", "n_fc", "fc_activation")  # what every network has
 

@@ -22,8 +22,8 @@ def run(params: Params, row: str) -> None:
     recipe = params.compare.model_of(row)
     model, folder = recipe.model_dump(), paths.COMPARE / row
     cohort, grid = read_table(paths.COHORT, COHORT), read_array(paths.GRID)
-    folds, scalers = make_folds(grid, cohort, params.features, recipe)
-    blocks = [options.model_dump_json(), recipe.model_dump_json(), params.features.model_dump_json()]
+    folds, scalers = make_folds(grid, cohort, params.compare.features, recipe)
+    blocks = [options.model_dump_json(), recipe.model_dump_json(), params.compare.features.model_dump_json()]
     checkpoints = paths.state("compare", study_key(row, *blocks, paths.GRID, paths.COHORT))
     states = train_folds(folds, model, options, checkpoints)
     models = [folder / "models" / f"fold_{k}" for k in range(len(folds))]
