@@ -233,7 +233,7 @@ class L1Space(Block):
     cap: Caps
     radius: Range
     patience: IntRange
-    restarts: tuple[Annotated[int, Field(ge=0, le=5)], ...]
+    restarts: tuple[Annotated[int, Field(ge=0, le=6)], ...]
 
 
 class L0Space(Block):

@@ -30,7 +30,7 @@ def l0(
     share: float = 0.34,
     candidates: int = 16,
     patience: int = 2,
-    starts: int = 2,
+    starts: int = 3,
 ) -> Result:
     """Minimise the number of cells with P != 0, then sum|P| on these cells; see attack/problem.py for the arguments that all attacks share.
 

@@ -26,16 +26,15 @@ from icu_adversarial.attack.problem import (
 )
 from icu_adversarial.attack.quality import FLIP_MARGIN
 
-KAPPA = 1e-4  # how far behind the linearised boundary to aim, at least
+KAPPA = 2e-5  # how far behind the linearised boundary to aim, at least
 NEAR = 0.02  # share of the first margin below which the aim moves back by half of what is missing
 SMALLEST_RADIUS = 1e-4
 PENALTY = 2.5  # a margin above zero counts this many times its price, in the merit of a point
 IMPROVEMENT = 1e-3  # smallest relative decrease worth another pass
 UNFLIPPED = 3  # a sample that has no example yet is given this many times the patience
-# Where a sample begins anew: these shares of its best P, of every other cell and of the rest.
-STARTS = ((0.0, 0.0), (0.5, 0.5), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
+# Where a sample begins anew: shares of its best P, of every other cell and of the rest; and the radius of the first trust region there.
+STARTS = ((0.0, 0.0, 0.1), (0.5, 0.5, 0.1), (1.0, 0.0, 0.1), (0.0, 1.0, 0.1), (0.0, 0.0, 0.3), (1.0, 1.0, 0.1))
 LONGEST = 3  # one start of several takes at most 1 / LONGEST of the passes
-RADIUS = 0.1  # of the first trust region at such a start
 SHARE = 0.34  # of `growth.grow`, for a sample that is not flipped otherwise
 VISIBLE = 1e-3  # a smaller change of a cell is dropped where the prediction stays flipped,
 STRETCH = 1.005  # if need be with the other cells moved so much further
@@ -78,7 +77,7 @@ def l1(
     """Minimise sum|P| subject to Z_y - Z_t < FLIP_MARGIN at x + P; see attack/problem.py for the arguments that all attacks share.
 
     cap: no cell moves further. radius: of the first trust region, in model input units. patience: passes without progress before a start ends.
-    restarts: how often a sample begins anew, from 0 to 5 (STARTS): there may be a better optimum elsewhere. None costs a fifth of the passes of all.
+    restarts: how often a sample begins anew, from 0 to 6 (STARTS): there may be a better optimum elsewhere. None costs a fifth of the passes of all.
     start: (B, T, M), where to begin instead of at P = 0. growth: whether a sample that is not flipped begins once more, at an example of
     `growth.grow`. `best` has the smallest L1 norm, or one larger by less than STRETCH - 1 with a cell fewer.
     """
@@ -177,15 +176,15 @@ def _judge(s: State, margin: Tensor, norm: Tensor, flips: Tensor) -> tuple[State
 
 def _restart(s: State, again: Tensor, best: Tensor) -> State:
     """Those of `again` look next at shares of their best P, (n, cells), with nothing expected there and no merit to beat."""
-    shares = best.new_tensor([*STARTS, (0.0, 0.0)])[s.restarts.long()]  # the last row: of those that are through
+    start = best.new_tensor([*STARTS, (0.0, 0.0, 0.0)])[s.restarts.long()]  # the last row: of those that are through
     odd = (best != 0).cumsum(1) % 2 == 1
-    P = without_dust(torch.where(odd, shares[:, :1], shares[:, 1:]) * best)
+    P = without_dust(torch.where(odd, start[:, :1], start[:, 1:2]) * best)
     return s._replace(
         restarts=s.restarts + again.int(),
         since=torch.where(again, 0, s.since),
         P=torch.where(again[:, None], P, s.P),
         predicted=torch.where(again, torch.inf, s.predicted),
-        radius=torch.where(again, RADIUS, s.radius),
+        radius=torch.where(again, start[:, 2], s.radius),
         kappa=torch.where(again, KAPPA, s.kappa),
         lowest_l1=torch.where(again, torch.inf, s.lowest_l1),
         stalled=torch.where(again, 0, s.stalled),

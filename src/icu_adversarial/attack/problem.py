@@ -89,7 +89,7 @@ def _margin(logits_fn: Logits, x: Tensor, y: Tensor, values: Tensor) -> Tensor:
 
 
 def _float32() -> AbstractContextManager[None]:
-    """By default cuDNN rounds to 10 bits: 1e-3, where a flip is told by 5e-5."""
+    """By default cuDNN rounds to 10 bits: 1e-3, where a flip is told by 1e-5."""
     return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 NONZERO = 1e-6  # a cell is perturbed when |P| lies above (model input units)
-FLIP_MARGIN = -5e-5  # an attack trusts a flip whose margin Z_y - Z_t lies below: it survives the rounding of other hardware
+FLIP_MARGIN = -1e-5  # an attack trusts a flip whose margin Z_y - Z_t lies below: it survives the rounding of other hardware
 
 
 def score(objective: str, examples: pd.DataFrame, *, cells: int, max_perts: int) -> float:
