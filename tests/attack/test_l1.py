@@ -6,7 +6,7 @@ import torch
 from attack_models import Counted, box, linear_case, margins, smallest_l1, two_layers
 
 from icu_adversarial.attack.knapsack import step
-from icu_adversarial.attack.l1 import l1
+from icu_adversarial.attack.l1 import STARTS, l1
 
 
 @pytest.mark.parametrize(("batch", "hours", "channels"), [(1, 6, 5), (7, 6, 5), (64, 12, 4), (300, 48, 19)])
@@ -110,7 +110,7 @@ def test_the_best_is_never_larger_than_the_first_and_iterations_are_a_limit() ->
 def test_each_further_start_costs_passes_and_may_find_less() -> None:
     x, y, model = two_layers(60, 12, 19, 5)
     sizes, passes = [], []
-    for restarts in range(6):
+    for restarts in range(len(STARTS) + 1):
         counted = Counted(model)
         best = l1(counted, x, y, **box(x), iterations=100, restarts=restarts).best
         sizes.append(best.perturbation.abs().sum((1, 2)))
