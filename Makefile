@@ -15,8 +15,8 @@ $(READY): requirements.lock
 repro: setup  ## run every stage whose inputs changed; with PROFILE=tiny, paper or prior, as an experiment with the settings of profiles/
 	$(if $(PROFILE),dvc exp run $(shell cat profiles/$(PROFILE)),dvc repro)
 
-test: setup  ## all tests
-	python -m pytest -q
+test: setup  ## all tests, two files at a time
+	python -m pytest -q -n 2 --dist loadfile
 
 check: setup  ## format, lint, types
 	ruff format --check . && ruff check . && mypy

@@ -172,8 +172,12 @@ PEERS = {
 OURS = {
     "l1": Method("ours", "defaults, 100 iterations", ours("l1", iterations=100)),
     "l0": Method("ours", "defaults, 100 iterations", ours("l0", iterations=100)),
-    "l1 fast": Method("ours", "no restart, radius 0.3, 100 iterations", ours("l1", iterations=100, restarts=0, radius=0.3)),
-    "l0 fast": Method("ours", "one start, 4 candidates, patience 1, 100 iterations", ours("l0", iterations=100, starts=1, candidates=4, patience=1)),
+    "l1 fast": Method("ours", "no restart, radius 0.3, 20 iterations", ours("l1", iterations=20, restarts=0, radius=0.3)),
+    "l0 fast": Method(
+        "ours",
+        "one start, share 0.7, 2 candidates, patience 1, 16 iterations",
+        ours("l0", iterations=16, starts=1, share=0.7, candidates=2, patience=1),
+    ),
 }
 SUN = Method("ours", "25 penalties x 100 iterations", ours("sun", iterations=100))
 

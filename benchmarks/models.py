@@ -52,6 +52,10 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no weight decay": {"weight_decay": 0.0},
     "no limit to the gradient": {"max_gradient": None},
 }
+OTHER_FEATURES: dict[str, dict[str, Any]] = {
+    "the earlier value between observed hours": {"interpolation": "previous"},
+    "values winsorised at 5 %": {"lower_percentile": 5.0, "upper_percentile": 95.0},
+}
 
 
 class Split(NamedTuple):
@@ -131,7 +135,7 @@ def paired_error(died: list[np.ndarray], a: list[np.ndarray], b: list[np.ndarray
 def ablations(params: Params, cohort: pd.DataFrame, grid: np.ndarray, members: int) -> None:
     variants = {"the network": (params.features, params.model)}
     variants |= {name: (params.features, params.model.model_copy(update=changes)) for name, changes in ABLATIONS.items()}
-    variants["values winsorised at 5 %"] = (params.compare.features, params.model)
+    variants |= {name: (params.features.model_copy(update=changes), params.model) for name, changes in OTHER_FEATURES.items()}
     jobs = [(name, split, seed) for name in variants for split in splits(cohort)[:2] for seed in range(members)]
     z = workers()(delayed(network)(grid, cohort, split, *variants[name], params.train.epochs, seed) for name, split, seed in jobs)
     died = cohort["died"].to_numpy()

@@ -210,7 +210,10 @@ def test_tables_of_a_study(tmp_path: Path) -> None:
 
 def test_importance_names_the_parameter_that_rules_the_value() -> None:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    study.optimize(lambda t: t.suggest_float("rules", 1e-4, 1, log=True) + 0.001 * t.suggest_int("log2_idle", 0, 9), n_trials=40)
+    study.optimize(
+        lambda t: t.suggest_float("rules", 1e-4, 1, log=True) + 0.001 * t.suggest_int("log2_idle", 0, 9) + t.suggest_categorical("fixed", [3]),
+        n_trials=40,
+    )
     tables = figure_tables(study.trials, "minimize")
     assert tables["importance"].set_index("parameter")["importance"]["rules"] > 0.9
     assert tables["importance"]["importance"].sum() == pytest.approx(1)
@@ -218,6 +221,8 @@ def test_importance_names_the_parameter_that_rules_the_value() -> None:
     by_setting = tables["slice"].set_index(["parameter", "trial"])["setting"]
     assert by_setting["log10 rules", 7] == pytest.approx(np.log10(study.trials[7].params["rules"]))
     assert by_setting["log2 idle", 7] == study.trials[7].params["log2_idle"]
+    assert set(tables["slice"]["parameter"]) == {"log10 rules", "log2 idle"}  # one setting alone tells nothing
+    assert set(tables["importance"]["parameter"]) == {"rules", "log2_idle"}
     assert tables["slice_choice"].empty
 
 

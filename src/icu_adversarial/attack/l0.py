@@ -35,8 +35,8 @@ def l0(
     """Minimise the number of cells with P != 0, then sum|P| on these cells; see attack/problem.py for the arguments that all attacks share.
 
     cap: no cell moves further. share: of the cells that the linearisation asks for, how many are added at once. candidates: supports tried per
-    exchange, in one forward pass. patience: exchanges that do not lower the margin before a start ends. starts: supports grown and exchanged, the
-    second one with twice the share and so on. `best` has the fewest cells of all.
+    exchange, in one forward pass. patience: exchanges that do not lower the margin before a start ends, and passes of the last part without progress.
+    starts: supports grown and exchanged, with shares from `share` to 1. `best` has the fewest cells of all.
     A sample that cannot be flipped by cells at their ends starts from the example of `l1`.
     """
     T, M = lower.shape[1:]
@@ -51,8 +51,8 @@ def l0(
     keep(best, dense.best.perturbation, dense.best.iteration, failed, dense.best.iteration >= 0)
     _exchange(samples, best, iterations, candidates, patience)
     everyone = torch.arange(len(y), device=y.device)
-    for number in range(2, starts + 1):
-        other = grow(samples, iterations, min(number * share, 1))
+    for larger in [share + (1 - share) * number / (starts - 1) for number in range(1, starts)]:
+        other = grow(samples, iterations, larger)
         _exchange(samples, other, iterations, candidates, patience)
         _keep_sparser(best, other.perturbation.flatten(1), everyone, other.iteration >= 0, other.iteration)
 
@@ -60,7 +60,7 @@ def l0(
     P, values = best.perturbation[found], x[found][..., :M]
     down_to, up_to = (torch.where(P != 0, bound[found], values) for bound in (lower, upper))
     refit = partial(l1, logits_fn, x[found], y[found], lower=down_to, upper=up_to)
-    smaller = refit(iterations=iterations, cap=cap, restarts=0, start=P, growth=False).best
+    smaller = refit(iterations=iterations, cap=cap, patience=patience, restarts=0, start=P, growth=False).best
     steps = best.iteration[found] + smaller.iteration
     keep(best, smaller.perturbation, steps, found, smaller.iteration >= 0)
     return Result(first, best)

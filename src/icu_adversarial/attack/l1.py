@@ -34,7 +34,7 @@ IMPROVEMENT = 1e-3  # smallest relative decrease worth another pass
 UNFLIPPED = 3  # a sample that has no example yet is given this many times the patience
 # Where a sample begins anew: shares of its best P, of every other cell and of the rest; and the radius of the first trust region there.
 STARTS = ((0.0, 0.0, 0.1), (0.5, 0.5, 0.1), (1.0, 0.0, 0.1), (0.0, 1.0, 0.1), (0.0, 0.0, 0.3), (1.0, 1.0, 0.1))
-LONGEST = 3  # one start of several takes at most 1 / LONGEST of the passes
+LONGEST_START = 1 / 3  # of several: share of the passes that one may take
 SHARE = 0.34  # of `growth.grow`, for a sample that is not flipped otherwise
 VISIBLE = 1e-3  # a smaller change of a cell is dropped where the prediction stays flipped,
 STRETCH = 1.005  # if need be with the other cells moved so much further
@@ -85,8 +85,8 @@ def l1(
     low, high = ((bound - x[..., :M]).flatten(1).clamp(-cap, cap) for bound in (lower, upper))
     first, best = no_example(lower), no_example(lower)
     state = _begin(torch.zeros_like(low) if start is None else start.flatten(1), radius)
-    memory = Memory.empty(low)
-    longest = iterations / LONGEST if restarts else iterations + 1
+    memory, starts = Memory.empty(low), low.new_tensor([*STARTS, (0.0, 0.0, 0.0)])  # the last row: of samples that are through
+    longest = iterations * LONGEST_START if restarts else iterations + 1
     alive = torch.ones_like(y, dtype=torch.bool)
     while len(rows := alive.nonzero()[: rows_at_once(x), 0]):
         s = State(*(tensor[rows] for tensor in state))
@@ -109,9 +109,10 @@ def l1(
         ended = converged | (s.stalled >= torch.where(s.best_l1.isfinite(), patience, UNFLIPPED * patience))
         ended |= s.since >= longest
         again = ended & (s.restarts < restarts) & s.best_l1.isfinite()
-        s = _restart(s, again, best.perturbation[rows].flatten(1))
-        memory.number[rows[again]] = 0
-        ended &= ~again
+        if restarts:
+            s = _restart(s, again, best.perturbation[rows].flatten(1), starts)
+            memory.number[rows[again]] = 0
+            ended &= ~again
         wrong_from_start = (margin < FLIP_MARGIN) & (norm == 0)
         alive[rows] = ~ended & (s.iteration <= iterations) & ~wrong_from_start & margin.isfinite()
         for whole, part in zip(state, s, strict=True):
@@ -174,9 +175,9 @@ def _judge(s: State, margin: Tensor, norm: Tensor, flips: Tensor) -> tuple[State
     return s, lower | (flips & (norm < s.best_l1 * (1 - IMPROVEMENT)))
 
 
-def _restart(s: State, again: Tensor, best: Tensor) -> State:
-    """Those of `again` look next at shares of their best P, (n, cells), with nothing expected there and no merit to beat."""
-    start = best.new_tensor([*STARTS, (0.0, 0.0, 0.0)])[s.restarts.long()]  # the last row: of those that are through
+def _restart(s: State, again: Tensor, best: Tensor, starts: Tensor) -> State:
+    """Those of `again` look next at shares of their best P, (n, cells), with nothing expected there and no merit to beat. starts: rows of STARTS."""
+    start = starts[s.restarts.long()]
     odd = (best != 0).cumsum(1) % 2 == 1
     P = without_dust(torch.where(odd, start[:, :1], start[:, 1:2]) * best)
     return s._replace(

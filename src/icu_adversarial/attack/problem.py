@@ -63,22 +63,22 @@ def without_dust(P: Tensor) -> Tensor:
 
 def margin_and_gradient(logits_fn: Logits, x: Tensor, y: Tensor, P: Tensor) -> tuple[Tensor, Tensor]:
     """Z_y - Z_t at x + P, (B,), and its gradient by P, (B, T, M). P: (B, T, M), added to the first M channels."""
-    rows = _at_least_smallest_batch(len(y), y.device)
-    values = (x[rows][..., : P.shape[2]] + P[rows]).requires_grad_()
+    n, M = len(y), P.shape[2]
+    x, y, P = _at_least_smallest_batch(x, y, P)
+    values = (x[..., :M] + P).requires_grad_()
     with torch.enable_grad(), _float32():
-        margin = _margin(logits_fn, x[rows], y[rows], values)
+        margin = _margin(logits_fn, x, y, values)
         (gradient,) = torch.autograd.grad(margin.sum(), values)
-    return margin.detach()[: len(y)], gradient[: len(y)]
+    return margin.detach()[:n], gradient[:n]
 
 
 @torch.no_grad()
 def margins(logits_fn: Logits, x: Tensor, y: Tensor, values: Tensor) -> Tensor:
     """Z_y - Z_t where `values`, (B, T, M), stand for the first M channels of x, (B,); `rows_at_once` at a time."""
-    found = []
-    for part in torch.split(torch.arange(len(y), device=y.device), rows_at_once(x)):
-        rows = part[_at_least_smallest_batch(len(part), y.device)]
-        found.append(_margin(logits_fn, x[rows], y[rows], values[rows])[: len(part)])
-    return torch.cat(found) if found else x.new_zeros(0)
+    if not len(y):
+        return x.new_zeros(0)
+    parts = zip(*(torch.split(tensor, rows_at_once(x)) for tensor in (x, y, values)), strict=True)
+    return torch.cat([_margin(logits_fn, *_at_least_smallest_batch(*part))[: len(part[1])] for part in parts])
 
 
 def _margin(logits_fn: Logits, x: Tensor, y: Tensor, values: Tensor) -> Tensor:
@@ -93,6 +93,10 @@ def _float32() -> AbstractContextManager[None]:
     return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 
-def _at_least_smallest_batch(n: int, device: torch.device) -> Tensor:
-    """0 .. n-1, repeated until they are SMALLEST_BATCH; nothing if n is 0."""
-    return torch.arange(max(n, SMALLEST_BATCH) if n else 0, device=device) % max(n, 1)
+def _at_least_smallest_batch(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """The same rows of each, repeated until they are SMALLEST_BATCH."""
+    n = len(tensors[0])
+    if n >= SMALLEST_BATCH or not n:
+        return tensors
+    rows = torch.arange(SMALLEST_BATCH, device=tensors[0].device) % n
+    return tuple(tensor[rows] for tensor in tensors)

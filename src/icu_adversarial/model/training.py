@@ -24,9 +24,8 @@ from icu_adversarial.model.networks import Network, build
 from icu_adversarial.params import Features, Model
 from icu_adversarial.processes import prepare_worker
 
-OPTIMIZERS: dict[
-    str, Callable[..., torch.optim.Optimizer]
-] = {  # fused: all weights in one kernel; of RMSprop there is none. AdamW without weight decay is Adam
+# fused: all weights in one kernel; of RMSprop there is none. AdamW without weight decay is Adam
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": partial(torch.optim.AdamW, fused=True),
     "rmsprop": torch.optim.RMSprop,
     "sgd": partial(torch.optim.SGD, fused=True),

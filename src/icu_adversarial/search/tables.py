@@ -40,7 +40,7 @@ def figure_tables(trials: list[FrozenTrial], direction: Direction) -> dict[str, 
 
     `history`: every trial, and the best value so far among the complete ones. `importance`: share of the variance of the value that each searched
     parameter explains (fANOVA, Hutter et al. 2014), over the complete trials; no rows for fewer than FEWEST_TRIALS. `slice`, `slice_choice`: value
-    against setting for numbers (log2 or log10 where the range is logarithmic) and for choices.
+    against setting for numbers (log2 or log10 where the range is logarithmic) and for choices. A parameter with one setting alone is in none.
     """
     table = trials_table(trials)[["trial", "value", "state"]]
     complete = table["value"].where(table["state"] == "complete")
@@ -48,6 +48,8 @@ def figure_tables(trials: list[FrozenTrial], direction: Direction) -> dict[str, 
     slices: dict[str, list[dict[str, Any]]] = {"slice": [], "slice_choice": []}
     for row, trial in zip(table.to_dict("records"), trials, strict=True):
         for parameter, setting in trial.params.items():
+            if trial.distributions[parameter].single():
+                continue
             if isinstance(setting, str):
                 slices["slice_choice"].append(row | {"parameter": parameter, "setting": setting})
             else:
@@ -65,4 +67,5 @@ def _importance(trials: list[FrozenTrial], direction: Direction) -> pd.DataFrame
     if len(study.trials) < FEWEST_TRIALS or len(values) == 1:
         return pd.DataFrame(columns=COLUMNS["importance"])
     shares = optuna.importance.get_param_importances(study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0))
-    return pd.DataFrame(sorted(shares.items()), columns=COLUMNS["importance"])
+    searched = [share for share in sorted(shares.items()) if not study.trials[0].distributions[share[0]].single()]
+    return pd.DataFrame(searched, columns=COLUMNS["importance"])

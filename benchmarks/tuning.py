@@ -1,0 +1,124 @@
+"""What a search of the network costs on real patients, how much of it pruning saves, and whether the winner is the one that it would be without.
+
+python benchmarks/tuning.py CHALLENGE_FOLDER --work FOLDER             # 60 trials of the default ranges on PhysioNet Challenge 2012, sets A and B
+python benchmarks/tuning.py CHALLENGE_FOLDER --work FOLDER --workers   # one trial with one worker and with all, in turn
+
+A killed run goes on where it was, in FOLDER; after a change of the code, take another one.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ["OMP_NUM_THREADS"] = "1"  # as src/run.py does, before torch is imported
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+
+import joblib
+import numpy as np
+from attack_victims import workplace
+from optuna.trial import FrozenTrial, TrialState
+
+from icu_adversarial import paths
+from icu_adversarial.features.splits import assign_folds
+from icu_adversarial.files import digest, read_array
+from icu_adversarial.model.training import Fold, advance, make_fold, seed_of, start
+from icu_adversarial.model.tuning import search_network
+from icu_adversarial.params import Params
+from icu_adversarial.processes import workers
+from icu_adversarial.search.space import decode
+from icu_adversarial.search.study import best_trial
+from icu_adversarial.tables import COHORT, read_table
+
+FEWER_EPOCHS = 0.4
+
+
+def training_stays() -> tuple[Any, np.ndarray]:
+    cohort, grid = read_table(paths.COHORT, COHORT), np.asarray(read_array(paths.GRID))
+    training = ~cohort["is_test"].to_numpy()
+    return cohort[training], grid[training]
+
+
+def folds_of(params: Params) -> list[Fold]:
+    """Those of the search."""
+    stays, grid = training_stays()
+    fold = assign_folds(stays["subject_id"].to_numpy(), stays["died"].to_numpy(), folds=params.tune_model.folds, seed=params.tune_model.fold_seed)
+    return [make_fold(grid, stays, fold == k, params.features, params.model)[0] for k in range(params.tune_model.folds)]
+
+
+def to_the_end(params: Params, folds: list[Fold], hyperparameters: dict[str, Any], parallel: joblib.Parallel) -> float:
+    """The value that a trial would have had without pruning."""
+    model, epochs = params.model.model_dump() | hyperparameters, params.tune_model.rounds * params.tune_model.epochs_per_round
+    seeds = [seed_of(params.tune_model.seed, k) for k in range(len(folds))]
+    states = [start(fold, model, seed) for fold, seed in zip(folds, seeds, strict=True)]
+    jobs = zip(states, folds, seeds, strict=True)
+    done = parallel(joblib.delayed(advance)(state, fold, model, epochs=epochs, of=epochs, seed=seed) for state, fold, seed in jobs)
+    return float(np.mean([state.history[-1]["held_out_loss"] for state in done]))
+
+
+def without_pruning(params: Params, trials: list[FrozenTrial], done: Path) -> Iterator[tuple[int, float]]:
+    """The pruned trials, trained to the end; each is written to `done` when it is there."""
+    known = dict(json.loads(line) for line in done.read_text().splitlines()) if done.exists() else {}
+    folds = folds_of(params)
+    with workers() as parallel, done.open("a") as file:
+        for number, trial in enumerate(trials):
+            if trial.state != TrialState.PRUNED:
+                continue
+            if number not in known:
+                known[number] = to_the_end(params, folds, decode(trial.params), parallel)
+                print(json.dumps([number, known[number]]), file=file, flush=True)
+            yield number, known[number]
+
+
+def study(params: Params, trials: int) -> None:
+    options = params.tune_model.model_copy(update={"trials": trials})
+    params = params.model_copy(update={"tune_model": options})
+    key = digest(options.model_dump_json(exclude={"trials"}), params.model.model_dump_json(), params.features.model_dump_json())[:16]
+    found = search_network(params, *training_stays(), Path("study", key))
+    best = best_trial(found, "minimize")
+    hours = sum((t.datetime_complete - t.datetime_start).total_seconds() for t in found if t.datetime_complete and t.datetime_start) / 3600
+    epochs, every = sum(t.user_attrs["epochs"] for t in found), trials * options.folds * options.rounds * options.epochs_per_round
+    pruned = sum(t.state == TrialState.PRUNED for t in found)
+    print(f"{trials} trials, {pruned} pruned: {hours:.2f} hours with {joblib.cpu_count()} workers")
+    print(f"epochs of all folds: {epochs} of {every}, {1 - epochs / every:.0%} fewer (bar: at least {FEWER_EPOCHS:.0%})")
+    print(f"winner: trial {found.index(best)}, held-out loss {best.value:.5f}, AUROC {best.user_attrs['auroc']:.4f}: {decode(best.params)}")
+    begin = time.perf_counter()
+    values = dict(without_pruning(params, found, Path("study", f"{key}.jsonl")))
+    number = min(values, key=values.__getitem__)
+    print(f"best of the pruned trials, trained to the end: trial {number}, {values[number]:.5f}; ({(time.perf_counter() - begin) / 3600:.2f} hours)")
+    print(f"the winner is the same without pruning these trials: {'yes' if best.value is not None and best.value <= values[number] else 'NO'}")
+
+
+def by_workers(params: Params, repeats: int) -> None:
+    """Wall time of the first trial of a search."""
+    folds, times = folds_of(params), {n: [] for n in (1, joblib.cpu_count())}
+    for _ in range(repeats):
+        for n, seconds in times.items():
+            with joblib.Parallel(n_jobs=n, mmap_mode="c") as parallel:
+                parallel(joblib.delayed(seed_of)(k) for k in range(n))  # workers start
+                begin = time.perf_counter()
+                to_the_end(params, folds, {}, parallel)
+                seconds.append(time.perf_counter() - begin)
+    for n, seconds in times.items():
+        print(f"one trial, {n} workers: {statistics.median(seconds):.0f} s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("raw", type=Path, help="folder with set-a.tar.gz, set-b.tar.gz and their Outcomes")
+    parser.add_argument("--work", type=Path, required=True, help="where the records are prepared, and the study stands")
+    parser.add_argument("--trials", type=int, default=60)
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--workers", action="store_true")
+    arguments = parser.parse_args()
+    with workplace(arguments.raw, arguments.work) as params:
+        by_workers(params, arguments.repeats) if arguments.workers else study(params, arguments.trials)
+
+
+if __name__ == "__main__":
+    main()
