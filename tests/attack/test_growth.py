@@ -14,7 +14,7 @@ def samples(model: Logits, x: torch.Tensor, y: torch.Tensor) -> Samples:
 
 def test_of_a_linear_model_it_adds_the_fewest_cells() -> None:
     x, y, weight, model = linear_case(100, 6, 5)
-    grown = grow(samples(model, x, y), iterations=100, share=0.01)  # one cell at a time
+    grown = grow(samples(model, x, y), iterations=100, share=torch.full_like(y, 0.01, dtype=x.dtype))  # one cell at a time
     assert (margins(model, x + grown.perturbation, y) < 0).all()
     cells = (grown.perturbation != 0).flatten(1).sum(1)
     assert cells.tolist() == smallest_l0(x, y, weight, margins(model, x, y)).tolist()
@@ -23,7 +23,7 @@ def test_of_a_linear_model_it_adds_the_fewest_cells() -> None:
 
 def test_every_cell_is_at_an_end_of_its_box() -> None:
     x, y, model = two_layers(50, 6, 5, 0)
-    P = grow(samples(model, x, y), iterations=100, share=0.34).perturbation
+    P = grow(samples(model, x, y), iterations=100, share=torch.full_like(y, 0.34, dtype=x.dtype)).perturbation
     ends = (-x == P) | (1 - x == P) | (P == 0)
     assert ends.all()
 

@@ -22,10 +22,10 @@ class Samples(NamedTuple):
     shape: tuple[int, int]  # (T, M), cells = T * M
 
 
-def grow(samples: Samples, iterations: int, share: float) -> Example:
+def grow(samples: Samples, iterations: int, share: Tensor) -> Example:
     """Add the cells of largest gradient x headroom, each at its end, until the prediction flips.
 
-    iterations: passes per sample, at most. share: of the cells that the linearisation asks for, how many are added at once.
+    iterations: passes per sample, at most. share: (B,), of the cells that the linearisation asks for, how many are added at once.
     """
     logits_fn, x, y, low, high, shape = samples
     example = no_example(low.view(-1, *shape))
@@ -40,7 +40,7 @@ def grow(samples: Samples, iterations: int, share: float) -> Example:
         end, gain = gain_of(gradient.flatten(1), low[rows], high[rows], P == 0)
         largest, cell = gain.topk(min(LONGEST, gain.shape[1]), 1)
         needed = (largest.cumsum(1) < margin[:, None]).sum(1) + 1
-        entering = torch.arange(cell.shape[1], device=y.device) < (share * needed).ceil()[:, None]
+        entering = torch.arange(cell.shape[1], device=y.device) < (share[rows] * needed).ceil()[:, None]
         support[rows] = P.scatter(1, cell, torch.where(entering & (largest > 0), end.gather(1, cell), P.gather(1, cell)))
         alive[rows] = ~flips & (largest[:, 0] > 0) & (margin >= FLIP_MARGIN) & (iteration[rows] < iterations)
         iteration[rows] += 1

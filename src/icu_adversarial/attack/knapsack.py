@@ -34,7 +34,7 @@ def step(P: Tensor, margin: Tensor, gradient: Tensor, low: Tensor, high: Tensor,
 
     Q, price, left = _filled(start, end, gain, gradient, need, min(TOP, P.shape[1]))
     if len(rows := left.nonzero()[:, 0]):
-        Q[rows], price[rows], _ = _filled(*(tensor[rows] for tensor in (start, end, gain, gradient, need)), P.shape[1])
+        Q[rows], price[rows], _ = _filled(start[rows], end[rows], gain[rows], gradient[rows], need[rows], P.shape[1])
     return Step(Q, margin + (gradient * (Q - P)).sum(1), price)
 
 

@@ -41,19 +41,19 @@ def l0(
     """
     T, M = lower.shape[1:]
     low, high = ((bound - x[..., :M]).flatten(1).clamp(-cap, cap) for bound in (lower, upper))
-    samples = Samples(logits_fn, x, y, low, high, (T, M))
-    first = grow(samples, iterations, share)
+    B = len(y)
+    every = Samples(logits_fn, x.repeat(starts, 1, 1), y.repeat(starts), low.repeat(starts, 1), high.repeat(starts, 1), (T, M))  # start by start
+    grown = grow(every, iterations, torch.linspace(share, 1, starts, device=x.device).repeat_interleave(B))
+    first = _rows(grown, slice(0, B))
     failed = (first.iteration < 0).nonzero()[:, 0]
     dense = l1(logits_fn, x[failed], y[failed], lower=lower[failed], upper=upper[failed], iterations=iterations, cap=cap, growth=False)
-    keep(first, dense.first.perturbation, dense.first.iteration, failed, dense.first.iteration >= 0)
+    for example, new in ((first, dense.first), (grown, dense.best)):
+        keep(example, new.perturbation, new.iteration, failed, new.iteration >= 0)
 
-    best = Example(first.perturbation.clone(), first.iteration.clone())
-    keep(best, dense.best.perturbation, dense.best.iteration, failed, dense.best.iteration >= 0)
-    _exchange(samples, best, iterations, candidates, patience)
-    everyone = torch.arange(len(y), device=y.device)
-    for larger in [share + (1 - share) * number / (starts - 1) for number in range(1, starts)]:
-        other = grow(samples, iterations, larger)
-        _exchange(samples, other, iterations, candidates, patience)
+    _exchange(every, grown, iterations, candidates, patience)
+    best, everyone = _rows(grown, slice(0, B)), torch.arange(B, device=y.device)
+    for number in range(1, starts):
+        other = _rows(grown, slice(number * B, (number + 1) * B))
         _keep_sparser(best, other.perturbation.flatten(1), everyone, other.iteration >= 0, other.iteration)
 
     found = (best.iteration >= 0).nonzero()[:, 0]
@@ -64,6 +64,11 @@ def l0(
     steps = best.iteration[found] + smaller.iteration
     keep(best, smaller.perturbation, steps, found, smaller.iteration >= 0)
     return Result(first, best)
+
+
+def _rows(example: Example, which: slice) -> Example:
+    """A copy of some samples' examples."""
+    return Example(example.perturbation[which].clone(), example.iteration[which].clone())
 
 
 def _exchange(samples: Samples, best: Example, iterations: int, candidates: int, patience: int) -> None:

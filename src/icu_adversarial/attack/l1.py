@@ -120,7 +120,8 @@ def l1(
     failed = best.iteration < 0
     if growth and failed.any():
         rows = failed.nonzero()[:, 0]
-        grown = grow(Samples(logits_fn, x[rows], y[rows], low[rows], high[rows], (lower.shape[1], M)), iterations, SHARE)
+        samples = Samples(logits_fn, x[rows], y[rows], low[rows], high[rows], (lower.shape[1], M))
+        grown = grow(samples, iterations, torch.full_like(rows, SHARE, dtype=low.dtype))
         flipped = grown.iteration >= 0
         rows, P, steps = rows[flipped], grown.perturbation[flipped], grown.iteration[flipped]
         late = partial(l1, logits_fn, x[rows], y[rows], lower=lower[rows], upper=upper[rows])
