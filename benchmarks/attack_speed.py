@@ -99,12 +99,12 @@ def by_size(stays: list[Group], repeats: int) -> None:
 
 
 def two_processes(stays: list[Group], repeats: int) -> None:
-    """The same two tasks in one worker and in two, wall time."""
-    halves = list(chunks(stays, TASK))[:2]
+    """A task of each of the two folds, one after the other in a worker and side by side in two; wall time."""
+    halves = [group.rows(slice(TASK)) for group in stays]
     job = joblib.delayed(run_in_worker)
     with workers() as parallel:
-        if parallel._effective_n_jobs() < 2 or len(halves) < 2:
-            print("two processes: one core or one task only, left out")
+        if parallel._effective_n_jobs() < 2:
+            print("two processes: one core only, left out")
             return
         parallel(job(half) for half in halves)  # workers start, torch is imported
         ratios = []
