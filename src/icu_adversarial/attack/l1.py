@@ -194,10 +194,12 @@ def _restart(s: State, again: Tensor, best: Tensor, starts: Tensor) -> State:
 
 
 def _drop_invisible(logits_fn: Logits, x: Tensor, y: Tensor, low: Tensor, high: Tensor, best: Example) -> None:
-    """Zero the cells below VISIBLE (the last one of a linear programme is filled in part), where an example remains. low, high: (B, cells)."""
-    for stretch in (1.0, STRETCH):
-        P = torch.where(best.perturbation.abs() < VISIBLE, 0, best.perturbation)
+    """Zero the cells below VISIBLE (the last one of a linear programme is filled in part), where an example remains; else move them twice as far as
+    VISIBLE, where that adds little to the norm. low, high: (B, cells)."""
+    for instead, stretch in ((0.0, 1.0), (0.0, STRETCH), (2 * VISIBLE, 1.0)):
+        P = torch.where(best.perturbation.abs() < VISIBLE, instead * best.perturbation.sign(), best.perturbation)
         rows = (best.perturbation != P).flatten(1).any(1).nonzero()[:, 0]
         Q = (stretch * P[rows].flatten(1)).clamp(low[rows], high[rows]).view_as(P[rows])
         values = x[rows][..., : P.shape[2]] + Q
-        keep(best, Q, best.iteration[rows], rows, flipping(margins(logits_fn, x[rows], y[rows], values), Q))
+        little = Q.flatten(1).abs().sum(1) <= STRETCH * best.perturbation[rows].flatten(1).abs().sum(1)
+        keep(best, Q, best.iteration[rows], rows, little & flipping(margins(logits_fn, x[rows], y[rows], values), Q))
