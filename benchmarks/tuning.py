@@ -3,7 +3,7 @@
 python benchmarks/tuning.py CHALLENGE_FOLDER --work FOLDER             # 60 trials of the default ranges on PhysioNet Challenge 2012, sets A and B
 python benchmarks/tuning.py CHALLENGE_FOLDER --work FOLDER --workers   # one trial with one worker and with all, in turn
 
-A killed run goes on where it was, in FOLDER; after a change of the code, take another one.
+A killed run goes on where it was, in FOLDER, with as many workers as before; after a change of the code, take another one.
 """
 
 import argparse

@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from attack_models import Counted, box, linear_case, margins, smallest_l1, two_layers
+from attack_models import Counted, box, linear, linear_case, margins, smallest_l1, two_layers
 
 from icu_adversarial.attack.knapsack import step
 from icu_adversarial.attack.l1 import STARTS, l1
@@ -19,6 +19,15 @@ def test_l1_is_that_of_the_optimum_of_a_linear_model(batch: int, hours: int, cha
     assert (margins(model, x + best.perturbation, y) < 0).all()
     assert (size >= optimum * (1 - 1e-4) - 1e-6).all()
     assert (size <= 1.01 * optimum + 2e-4 / float(weight.abs().max())).all()  # how far behind the boundary an example must lie
+
+
+def test_a_last_cell_too_small_to_count_is_moved_where_the_flip_needs_it() -> None:
+    """The first cell at its end gains 1 of 1.0005; without the second one nothing flips, and the first cannot move further."""
+    x, y = torch.full((1, 1, 3), 0.5), torch.tensor([0])
+    weight = torch.tensor([[2.0, 1.0, 0.5]])
+    model = linear(weight, -float((weight * x[0]).sum()) - 1.0005)
+    P = l1(model, x, y, **box(x), iterations=100).best.perturbation[0, 0]
+    assert P.tolist() == pytest.approx([0.5, 0.002, 0], abs=1e-7)
 
 
 def test_few_passes() -> None:
