@@ -26,10 +26,9 @@ from attack_victims import workplace
 from optuna.trial import FrozenTrial, TrialState
 
 from icu_adversarial import paths
-from icu_adversarial.features.splits import assign_folds
 from icu_adversarial.files import digest, read_array
-from icu_adversarial.model.training import Fold, advance, make_fold, seed_of, start
-from icu_adversarial.model.tuning import search_network
+from icu_adversarial.model.training import Fold, advance, seed_of, start
+from icu_adversarial.model.tuning import search_folds, search_network
 from icu_adversarial.params import Params
 from icu_adversarial.processes import workers
 from icu_adversarial.search.space import decode
@@ -46,17 +45,9 @@ def training_stays() -> tuple[pd.DataFrame, np.ndarray]:
     return cohort[training], grid[training]
 
 
-def folds_of(params: Params) -> list[Fold]:
-    """Those of the search."""
-    stays, grid = training_stays()
-    fold = assign_folds(stays["subject_id"].to_numpy(), stays["died"].to_numpy(), folds=params.tune_model.folds, seed=params.tune_model.fold_seed)
-    return [make_fold(grid, stays, fold == k, params.features, params.model)[0] for k in range(params.tune_model.folds)]
-
-
-def to_the_end(params: Params, folds: list[Fold], hyperparameters: dict[str, Any], parallel: joblib.Parallel) -> float:
+def to_the_end(params: Params, folds: list[Fold], seeds: list[int], hyperparameters: dict[str, Any], parallel: joblib.Parallel) -> float:
     """The value that a trial would have had without pruning."""
     model, epochs = params.model.model_dump() | hyperparameters, params.tune_model.rounds * params.tune_model.epochs_per_round
-    seeds = [seed_of(params.tune_model.seed, k) for k in range(len(folds))]
     states = [start(fold, model, seed) for fold, seed in zip(folds, seeds, strict=True)]
     jobs = zip(states, folds, seeds, strict=True)
     done = parallel(joblib.delayed(advance)(state, fold, model, epochs=epochs, of=epochs, seed=seed) for state, fold, seed in jobs)
@@ -66,13 +57,13 @@ def to_the_end(params: Params, folds: list[Fold], hyperparameters: dict[str, Any
 def without_pruning(params: Params, trials: list[FrozenTrial], done: Path) -> Iterator[tuple[int, float]]:
     """The pruned trials, trained to the end; each is written to `done` when it is there."""
     known = dict(json.loads(line) for line in done.read_text().splitlines()) if done.exists() else {}
-    folds = folds_of(params)
+    folds, seeds = search_folds(params, *training_stays())
     with workers() as parallel, done.open("a") as file:
         for number, trial in enumerate(trials):
             if trial.state != TrialState.PRUNED:
                 continue
             if number not in known:
-                known[number] = to_the_end(params, folds, decode(trial.params), parallel)
+                known[number] = to_the_end(params, folds, seeds, decode(trial.params), parallel)
                 print(json.dumps([number, known[number]]), file=file, flush=True)
             yield number, known[number]
 
@@ -98,13 +89,13 @@ def study(params: Params, trials: int) -> None:
 
 def by_workers(params: Params, repeats: int) -> None:
     """Wall time of the first trial of a search."""
-    folds, times = folds_of(params), {n: [] for n in (1, joblib.cpu_count())}
+    (folds, seeds), times = search_folds(params, *training_stays()), {n: [] for n in (1, joblib.cpu_count())}
     for _ in range(repeats):
         for n, seconds in times.items():
             with joblib.Parallel(n_jobs=n, mmap_mode="c") as parallel:
                 parallel(joblib.delayed(seed_of)(k) for k in range(n))  # workers start
                 begin = time.perf_counter()
-                to_the_end(params, folds, {}, parallel)
+                to_the_end(params, folds, seeds, {}, parallel)
                 seconds.append(time.perf_counter() - begin)
     for n, seconds in times.items():
         print(f"one trial, {n} workers: {statistics.median(seconds):.0f} s")

@@ -17,9 +17,10 @@ from icu_adversarial.tables import COHORT, write_table
 N, T = 240, 8
 FEATURES = Features(interpolation="linear", limit_direction="both", lower_percentile=5, upper_percentile=95)
 MODEL: dict[str, Any] = {
-    "architecture": "lstm", "extra_channels": ("observed",), "static_inputs": (), "conv": 0, "n_lstm": 8, "lstm_activation": "tanh", "dropout": 0.2,
-    "measurement_dropout": 0.0, "n_fc": 8, "fc_activation": "relu", "optimizer": "adam", "learning_rate": 0.01, "weight_decay": 0.0,
-    "batch_size": 32, "sampling": "balanced", "schedule": "constant", "max_gradient": None, "keep": "best",
+    "architecture": "lstm", "extra_channels": ("observed",), "static_inputs": (), "conv": 0, "n_lstm": 8, "n_summary": 0,
+    "lstm_activation": "tanh", "dropout": 0.2, "measurement_dropout": 0.0, "n_fc": 8, "fc_activation": "relu", "optimizer": "adam",
+    "learning_rate": 0.01, "weight_decay": 0.0, "batch_size": 32, "sampling": "balanced", "schedule": "constant",
+    "max_gradient": None, "keep": "best",
 }  # fmt: skip
 EXTRAS = {"extra_channels": ("observed", "hours_since_observed"), "static_inputs": ("age", "sex", "icu_type")}
 VARIANTS = {  # of MODEL: every architecture, and what there is to choose
@@ -35,6 +36,7 @@ VARIANTS = {  # of MODEL: every architecture, and what there is to choose
         **EXTRAS,
     },
     "pooled_conv": {"architecture": "pooled_lstm", "conv": 6, "n_fc": 0},
+    "summaries": {"architecture": "pooled_lstm", "n_summary": 8} | EXTRAS,
     "gru_d": {"architecture": "gru_d", "weight_decay": 0.1} | EXTRAS,
 }
 
@@ -67,7 +69,7 @@ def small(params: Params, **changes: dict[str, Any]) -> Params:
     """params with T hours, three folds and little to train, and keys of some blocks changed."""
     content = params.model_dump() | {"window_hours": T}
     content["split"]["folds"] = 3
-    content["model"] |= {"n_lstm": 8, "n_fc": 16, "batch_size": 32, "learning_rate": 0.01}
+    content["model"] |= {"n_lstm": 8, "n_summary": 8, "n_fc": 16, "batch_size": 32, "learning_rate": 0.01}
     content["tune_model"] |= {"trials": 3, "folds": 2, "rounds": 2, "epochs_per_round": 1}
     content["tune_model"]["space"] |= {"log2_n_lstm": {"low": 2, "high": 3}, "n_fc": [4, 8, 16]}
     content["train"] |= {"epochs": 4, "evaluate_every": 2, "bootstrap": 20}

@@ -61,6 +61,8 @@ def test_search_ranges_are_those_of_the_literature(params: Params) -> None:
             "architecture: gru_d\n  extra_channels: [",
             "model: Value error, architecture gru_d needs extra_channels [observed, hours_since_observed]",
         ),
+        ("extra_channels: [observed, ", "extra_channels: [", "model: Value error, n_summary needs extra_channels: observed"),
+        ("n_summary: 128", "n_summary: -1", "model.n_summary: Input should be greater than or equal to 0, found -1"),
         ("dropout: 0.3", "dropout: 1", "model.dropout: Input should be less than 1, found 1"),
         ("n_lstm: 64 ", "n_lstm: 0 ", "model.n_lstm: Input should be greater than or equal to 1, found 0"),
         ("conv: 0 ", "conv: -1 ", "model.conv: Input should be greater than or equal to 0"),
@@ -102,7 +104,7 @@ def test_a_row_of_the_comparison_changes_no_more_than_it_says(params: Params) ->
 def test_values_left_unobserved_need_a_mask(tmp_path: Path) -> None:
     path = changed(tmp_path, "interpolation: linear ", "interpolation: none ")
     assert load_params(path).features.interpolation == "none"
-    path.write_text(path.read_text().replace("extra_channels: [observed, ", "extra_channels: [", 1))
+    path.write_text(path.read_text().replace("extra_channels: [observed, ", "extra_channels: [", 1).replace("n_summary: 128", "n_summary: 0"))
     with pytest.raises(InputError, match=r"interpolation none needs observed among model\.extra_channels"):
         load_params(path)
 
@@ -151,7 +153,7 @@ def test_profile_prior_is_the_cohort_and_the_input_of_prior(tmp_path: Path, para
         "extract": {"potassium"},
         "preprocess": {"stays"},
         "features": {"lower_percentile", "upper_percentile"},
-        "model": {"extra_channels", "static_inputs"},
+        "model": {"extra_channels", "n_summary", "static_inputs"},
     }
     for block, keys in differs.items():  # what PRIOR does otherwise than the defaults
         assert {k for k, v in prior.model_dump()[block].items() if v != params.model_dump()[block][k]} <= keys

@@ -121,6 +121,7 @@ class Model(Block):
     static_inputs: tuple[StaticInput, ...]
     conv: Annotated[int, Field(ge=0)]
     n_lstm: Positive
+    n_summary: Annotated[int, Field(ge=0)]
     lstm_activation: Activation
     dropout: Annotated[float, Field(ge=0, lt=1)]
     measurement_dropout: Annotated[float, Field(ge=0, lt=1)]
@@ -144,6 +145,8 @@ class Model(Block):
             raise ValueError("architecture gru_d needs extra_channels [observed, hours_since_observed]")
         if self.architecture == "gru_d" and self.conv:
             raise ValueError(f"architecture gru_d has no convolution: conv must be 0, not {self.conv}")
+        if self.n_summary and "observed" not in self.extra_channels:
+            raise ValueError("n_summary needs extra_channels: observed: the summaries are of observed values")
         return self
 
 

@@ -20,11 +20,15 @@ CLOSE = 1e-5
 
 
 def network(name: str) -> tuple[nn.Module, torch.Tensor]:
-    """One of model_world.VARIANTS in evaluation mode, and an input of 40 stays."""
-    model = load_params().model.model_dump() | {"n_lstm": 24} | VARIANTS[name]
+    """One of model_world.VARIANTS in evaluation mode, fitted on 60 stays, and the input of 40 others."""
+    model = load_params().model.model_dump() | {"n_lstm": 24, "n_summary": 0} | VARIANTS[name]
     channels = M * (1 + len(model["extra_channels"])) + len(model["static_inputs"])
     torch.manual_seed(0)
-    return build(channels, len(model["static_inputs"]), model).eval(), torch.rand(40, T, channels)
+    x = torch.rand(100, T, channels)
+    x[..., M : 2 * M] = x[..., M : 2 * M].round()  # observed or not
+    fitted = build(channels, len(model["static_inputs"]), model).eval()
+    fitted.fit(x[40:])
+    return fitted, x[:40]
 
 
 def in_float64(network: nn.Module, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -102,8 +106,9 @@ def test_lstm_is_that_of_torch_with_one_output_in_the_loss(outputs: str) -> None
     torch.testing.assert_close(*gradients)
 
 
-def test_gradient_of_a_stay_has_the_same_bits_in_any_batch() -> None:
-    model, x = network("pooled_lstm")
+@pytest.mark.parametrize("name", ["pooled_lstm", "summaries"])
+def test_gradient_of_a_stay_has_the_same_bits_in_any_batch(name: str) -> None:
+    model, x = network(name)
     x, y, P = torch.cat([x] * 3), torch.zeros(120, dtype=torch.int64), torch.zeros(120, T, M)
     fast = for_attack(model)
     margin, gradient = margin_and_gradient(fast, x, y, P)

@@ -103,9 +103,13 @@ def test_network_is_the_equations(name: str) -> None:
     read_out = [states[:, -1, :H], states[:, 0, H:]]
     if pooled:
         read_out.append(states.mean(1))
+    expected = slow_head(w, np.concatenate(read_out, axis=1), x[:, 0, -STATICS:])
     with torch.no_grad():
         ours = network(torch.from_numpy(x)).numpy()
-    np.testing.assert_allclose(ours, slow_head(w, np.concatenate(read_out, axis=1), x[:, 0, -STATICS:]), atol=1e-5)
+        if network.summary is not None:
+            beside = network.summary(*(torch.from_numpy(part) for part in (x[..., :M], x[..., M : 2 * M], x[:, 0, -STATICS:])))
+            expected = (expected + beside.numpy()) / 2
+    np.testing.assert_allclose(ours, expected, atol=1e-5)
 
 
 def test_gru_d_is_the_equations_stay_by_stay_and_hour_by_hour() -> None:
@@ -189,6 +193,27 @@ def test_training_hides_whole_measurements_as_if_never_observed() -> None:
     assert torch.equal(statics, x[..., 3 * M :])
 
 
+def test_the_network_of_summaries_learns_for_itself_from_every_measurement() -> None:
+    network = make("summaries", measurement_dropout=0.3, dropout=0.0).train()
+    x, y = torch.from_numpy(make_x("summaries", 40)), torch.arange(40) % 2
+    beside = network.summary(x[..., :M], x[..., M : 2 * M], x[:, 0, -STATICS:])
+    own = next(network.summary.parameters())
+    (gradient,) = torch.autograd.grad(network.loss(x, y), own)
+    (alone,) = torch.autograd.grad(nn.functional.cross_entropy(beside, y), own)
+    torch.testing.assert_close(gradient, alone / 2)  # half of the mean of two losses
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_loss_of_one_network_is_its_cross_entropy(name: str) -> None:
+    network, x, y = make(name), torch.from_numpy(make_x(name, 9)), torch.arange(9) % 2
+    z = network(x)
+    together = nn.functional.cross_entropy(z, y)
+    if network.summary is None:
+        assert torch.equal(network.loss(x, y), together)
+    else:
+        assert network.loss(x, y) > together  # convex: two that differ lose more than their mean
+
+
 @pytest.mark.parametrize("name", LSTM_VARIANTS)
 @pytest.mark.parametrize("hour", [0, T - 1])
 def test_reading_the_backward_lstm_at_the_last_hour_is_ruled_out(name: str, hour: int) -> None:
@@ -215,6 +240,7 @@ def test_static_inputs_reach_the_head_past_the_recurrence(name: str) -> None:
     network, x = make(name), torch.from_numpy(make_x(name, 2))
     for part in (network.cell if name == "gru_d" else network.lstm).parameters():
         part.data.zero_()
+    network.summary = None
     changed = x.clone()
     changed[:, :, :M] = 1 - changed[:, :, :M]
     assert torch.equal(network(changed), network(x))

@@ -120,7 +120,7 @@ def test_each_row_is_the_network_that_it_says(params: Params) -> None:
 def test_the_table_has_every_model_with_its_own_scores(params: Params) -> None:
     text = (paths.METRICS / "comparison" / "table.md").read_text()
     lines = {line.split(" | ")[0].removeprefix("| "): line for line in text.splitlines() if line.startswith("| ")}
-    own = "This pipeline's network: pooled_lstm-8 + FC-16, age, sex, icu_type"
+    own = "This pipeline's network: pooled_lstm-8 + FC-16, summaries-8, age, sex, icu_type"
     rows = {params.compare.rows[row].label: metrics(f"compare/{row}") for row in ROWS}
     trained = {name: {split: metrics("train")[split][name] for split in ("folds", "test")} for name in metrics("train")["folds"]}
     rows |= {own: trained["network"], "Gradient boosting on summaries": trained["gradient_boosting"]}

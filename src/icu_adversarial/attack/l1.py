@@ -77,9 +77,9 @@ def l1(
     """Minimise sum|P| subject to Z_y - Z_t < FLIP_MARGIN at x + P; see attack/problem.py for the arguments that all attacks share.
 
     cap: no cell moves further. radius: of the first trust region, in model input units. patience: passes without progress before a start ends.
-    restarts: how often a sample begins anew, from 0 to 6 (STARTS): there may be a better optimum elsewhere. None costs a fifth of the passes of all.
+    restarts: how often a sample begins anew, from 0 to 6 (STARTS): there may be a better optimum elsewhere.
     start: (B, T, M), where to begin instead of at P = 0. growth: whether a sample that is not flipped begins once more, at an example of
-    `growth.grow`. `best` has the smallest L1 norm, or one larger by less than STRETCH - 1 with a cell fewer.
+    `growth.grow`. `best` has the smallest L1 norm, or one larger by less than STRETCH - 1 with a cell below VISIBLE fewer.
     """
     M = lower.shape[2]
     low, high = ((bound - x[..., :M]).flatten(1).clamp(-cap, cap) for bound in (lower, upper))

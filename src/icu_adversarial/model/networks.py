@@ -5,13 +5,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from icu_adversarial.measurements import M
+from icu_adversarial.model.summary import SummaryNetwork
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 SPREAD = 10.0  # of the values as PooledLSTM reads them
 NEVER_OBSERVED = {"observed": 0.0, "hours_since_observed": 1.0}  # what an extra channel says of such a measurement
-STANDARD = ("measurement_dropout", "lstm_activation", "dropout", "n_fc", "fc_activation")  # what every network has
+STANDARD = ("n_summary", "measurement_dropout", "lstm_activation", "dropout", "n_fc", "fc_activation")  # what every network has
 
 
 class Network(nn.Module):
@@ -19,8 +21,8 @@ class Network(nn.Module):
 
     Input (B, T, C): 19 values, where NaN (not observed and not filled) is read as 0, the `extra_channels` of the 19, and `statics` further ones that
     are the same at every hour. Output: logits (B, 2), column 1 for death. A subclass makes the read-out.
-    In training, each measurement of each stay is hidden with probability `measurement_dropout`: the network sees its median, and that it
-    was never observed.
+    In training, each measurement of each stay is hidden from it with probability `measurement_dropout`: it sees its median, and that it was never
+    observed. With `n_summary` units, a SummaryNetwork stands beside all this, and the logits are the mean of both's.
     """
 
     def __init__(
@@ -29,6 +31,7 @@ class Network(nn.Module):
         read_out: int,
         *,
         extra_channels: Sequence[str],
+        n_summary: int,
         measurement_dropout: float,
         lstm_activation: str,
         dropout: float,
@@ -42,22 +45,43 @@ class Network(nn.Module):
         self.hidden = nn.Sequential(ACTIVATIONS[lstm_activation](), nn.Dropout(dropout), *layers)
         self.output = nn.Linear(n_fc or width, 2)
         self.register_buffer("median", torch.zeros(M))
+        self.summary = SummaryNetwork(statics, n_summary, dropout) if n_summary else None
 
     def fit(self, x: Tensor) -> None:
-        """Take what is no weight from the training stays x, (N, T, C), before the training starts: the median of each value."""
-        self.get_buffer("median").copy_(x[..., :M].nan_to_num().flatten(0, 1).median(0).values)
+        """Take what is no weight from the training stays x, (N, T, C), before the training starts: the median of each value, the summaries' bins."""
+        x = x.nan_to_num()
+        self.get_buffer("median").copy_(x[..., :M].flatten(0, 1).median(0).values)
+        if self.summary is not None:
+            self.summary.fit(*self._summarised(x))
 
     def read_out(self, x: Tensor) -> Tensor:
         """(B, T, C) without NaN → (B, read_out)."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
+        each = self._logits(x)
+        return sum(each[1:], each[0]) / len(each)
+
+    def loss(self, x: Tensor, y: Tensor) -> Tensor:
+        """What training minimises, a number. Both parts learn for themselves: to fit the mean of their logits, one would leave to the other what it
+        can learn itself, and the two would no longer make different errors. y: int64 (B,)."""
+        each = [cross_entropy(z, y) for z in self._logits(x)]
+        return sum(each[1:], each[0]) / len(each)
+
+    def _logits(self, x: Tensor) -> list[Tensor]:
+        """Of the network itself and of what reads the summaries, if anything does, each (B, 2)."""
         x = x.nan_to_num()
-        if self.training and self.measurement_dropout:
-            x = self._hide_measurements(x)
-        statics = x[:, 0, x.shape[2] - self.statics :]
-        logits: Tensor = self.output(self.hidden(torch.cat([self.read_out(x), statics], 1)))
-        return logits
+        seen = self._hide_measurements(x) if self.training and self.measurement_dropout else x
+        logits = [self.output(self.hidden(torch.cat([self.read_out(seen), self._statics(x)], 1)))]
+        return logits if self.summary is None else [*logits, self.summary(*self._summarised(x))]
+
+    def _statics(self, x: Tensor) -> Tensor:
+        return x[:, 0, x.shape[2] - self.statics :]
+
+    def _summarised(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Values, what of them is observed, and statics."""
+        first = M * (1 + self.extra_channels.index("observed"))
+        return x[..., :M], x[..., first : first + M], self._statics(x)
 
     def _hide_measurements(self, x: Tensor) -> Tensor:
         hidden = torch.rand(len(x), 1, M, device=x.device) < self.measurement_dropout
@@ -69,7 +93,9 @@ class Network(nn.Module):
     def fold_threshold(self, log_odds: float) -> None:
         """Shift the logits so that their argmax decides for death where logit_1 - logit_0 exceeded `log_odds`."""
         with torch.no_grad():
-            self.output.bias[1] -= log_odds
+            for part in (self, self.summary):
+                if part is not None:
+                    part.output.bias[1] -= log_odds
 
 
 class MortalityLSTM(Network):

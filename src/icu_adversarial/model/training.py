@@ -15,7 +15,6 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from icu_adversarial.features.scaling import Scaler, fit_scaler
 from icu_adversarial.files import atomic
@@ -146,7 +145,7 @@ def advance(state: State, fold: Fold, model: dict[str, Any], *, epochs: int, of:
             if model["schedule"] == "one_cycle":
                 for group in optimizer.param_groups:
                     group["lr"] = model["learning_rate"] * one_cycle((epoch * batches + step) / max(of * batches - 1, 1))
-            loss = cross_entropy(network(x[batch]), y[batch])
+            loss = network.loss(x[batch], y[batch])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             if model["max_gradient"] is not None:

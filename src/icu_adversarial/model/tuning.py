@@ -10,10 +10,18 @@ from joblib import delayed
 from optuna.trial import FrozenTrial
 
 from icu_adversarial.features.splits import assign_folds
-from icu_adversarial.model.training import advance, make_fold, seed_of, start
+from icu_adversarial.model.training import Fold, advance, make_fold, seed_of, start
 from icu_adversarial.params import Params
 from icu_adversarial.processes import workers
 from icu_adversarial.search.study import run_study
+
+
+def search_folds(params: Params, stays: pd.DataFrame, grid: np.ndarray) -> tuple[list[Fold], list[int]]:
+    """The folds of the search, and the seed with which every trial trains on each. stays: rows of tables.COHORT; grid: (N, T, 19), theirs."""
+    options = params.tune_model
+    fold = assign_folds(stays["subject_id"].to_numpy(), stays["died"].to_numpy(), folds=options.folds, seed=options.fold_seed)
+    folds = [make_fold(grid, stays, fold == k, params.features, params.model)[0] for k in range(options.folds)]
+    return folds, [seed_of(options.seed, k) for k in range(options.folds)]
 
 
 def search_network(params: Params, stays: pd.DataFrame, grid: np.ndarray, state: Path) -> list[FrozenTrial]:
@@ -22,10 +30,8 @@ def search_network(params: Params, stays: pd.DataFrame, grid: np.ndarray, state:
     The first trial is `model` of params.yaml itself where the ranges allow it, so that no search ends behind it. Returns the trials.
     """
     options, model = params.tune_model, params.model.model_dump()
-    fold = assign_folds(stays["subject_id"].to_numpy(), stays["died"].to_numpy(), folds=options.folds, seed=options.fold_seed)
-    folds = [make_fold(grid, stays, fold == k, params.features, params.model)[0] for k in range(options.folds)]
+    folds, seeds = search_folds(params, stays, grid)
     epochs, of = options.epochs_per_round, options.rounds * options.epochs_per_round
-    seeds = [seed_of(options.seed, k) for k in range(options.folds)]
 
     with workers() as parallel:
 

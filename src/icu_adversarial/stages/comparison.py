@@ -26,6 +26,7 @@ def run(params: Params) -> None:
 
 
 def describe(model: dict[str, Any]) -> str:
-    """`pooled_lstm-64 + FC-32, age, sex, icu_type`."""
+    """`pooled_lstm-64 + FC-32, summaries-128, age, sex, icu_type`."""
     layers = f"{model['architecture']}-{model['n_lstm']}" + (f" + FC-{model['n_fc']}" if model["n_fc"] else "")
-    return ", ".join([layers, *model["static_inputs"]])
+    summary = [f"summaries-{model['n_summary']}"] if model["n_summary"] else []
+    return ", ".join([layers, *summary, *model["static_inputs"]])
