@@ -1,12 +1,14 @@
+from math import erf, sqrt
+
 import numpy as np
 import pytest
 import torch
 
 from icu_adversarial.measurements import M
-from icu_adversarial.model.summary import BINS, SUMMARIES, SummaryNetwork, summarise
+from icu_adversarial.model.summary import BENDS, SMALLEST_VARIANCE, SUMMARIES, SummaryNetwork, summarise
 
 T, STATICS = 8, 2
-NAMES = ("mean", "variance", "trend", "recent", "last", "number")
+NAMES = ("mean", "deviation", "trend", "recent", "last", "number")
 
 
 def make(stays: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -32,7 +34,7 @@ def test_summaries_of_three_observations_by_hand() -> None:
     assert found == pytest.approx(
         {
             "mean": 0.5,
-            "variance": (0.09 + 0.01 + 0.16) / 3,
+            "deviation": np.sqrt((0.09 + 0.01 + 0.16) / 3 + 1e-3),
             "trend": (-0.25 * 0.2 + 0.25 * 0.9) / 3,
             "recent": 0.9,  # nothing in the last quarter: the last value
             "last": 0.9,
@@ -44,7 +46,8 @@ def test_summaries_of_three_observations_by_hand() -> None:
 
 
 def test_of_one_observation_only_the_level_is_known() -> None:
-    assert one({4: 0.3}) == pytest.approx({"mean": 0.3, "variance": 0, "trend": 0, "recent": 0.3, "last": 0.3, "number": np.log(2)}, abs=1e-6)
+    level = {"mean": 0.3, "deviation": np.sqrt(1e-3), "trend": 0, "recent": 0.3, "last": 0.3, "number": np.log(2)}
+    assert one({4: 0.3}) == pytest.approx(level, abs=1e-6)
 
 
 def test_of_none_all_but_the_number_is_missing() -> None:
@@ -61,9 +64,8 @@ def test_summaries_are_those_of_numpy_stay_by_stay() -> None:
         assert missing[stay, : SUMMARIES * M].view(SUMMARIES, M)[:, j].tolist() == [not len(v)] * 5 + [False]
         if len(v):
             recent = v[hours >= 6] if (hours >= 6).any() else v[-1:]
-            np.testing.assert_allclose(
-                found, [v.mean(), v.var(), np.cov(hours / T, v, bias=True)[0, 1], recent.mean(), v[-1], np.log1p(len(v))], atol=1e-6
-            )
+            deviation, trend = np.sqrt(v.var() + SMALLEST_VARIANCE), np.cov(hours / T, v, bias=True)[0, 1]
+            np.testing.assert_allclose(found, [v.mean(), deviation, trend, recent.mean(), v[-1], np.log1p(len(v))], atol=1e-6)
     assert torch.equal(summaries[:, SUMMARIES * M :], statics)
     assert not missing[:, SUMMARIES * M :].any()
 
@@ -76,20 +78,21 @@ def fitted(stays: int = 200) -> SummaryNetwork:
 
 
 def test_network_is_the_equations() -> None:
-    """A slow piecewise linear encoding, then the two layers."""
+    """Standardised by the stays that it was fitted on, bent, then the two layers, summary by summary."""
     network, arguments = fitted(), make(12, seed=1)
     summaries, missing = (part.numpy() for part in summarise(*arguments))
     fitted_on, absent = (part.numpy() for part in summarise(*make(200)))
-    encoded = np.zeros((*summaries.shape, BINS + 1))
+    encoded = np.zeros((*summaries.shape, len(BENDS) + 1))
     for j in range(summaries.shape[1]):
-        edges = np.quantile(fitted_on[~absent[:, j], j].astype(float), np.linspace(0, 1, BINS + 1))
-        for stay, k in np.ndindex(len(summaries), BINS):
+        had = fitted_on[~absent[:, j], j].astype(float)
+        for stay in range(len(summaries)):
             if missing[stay, j]:
-                encoded[stay, j, BINS] = 1
-            elif edges[k + 1] > edges[k]:
-                encoded[stay, j, k] = np.clip((summaries[stay, j] - edges[k]) / (edges[k + 1] - edges[k]), 0, 1)
+                encoded[stay, j, -1] = 1
+            else:
+                encoded[stay, j, :-1] = np.tanh((summaries[stay, j] - had.mean()) / had.std() - np.array(BENDS))
     w = {name: weight.detach().double().numpy() for name, weight in network.named_parameters()}
-    hidden = np.maximum(encoded.reshape(len(summaries), -1) @ w["hidden.0.weight"].T + w["hidden.0.bias"], 0)
+    before = encoded.reshape(len(summaries), -1) @ w["hidden.0.weight"].T + w["hidden.0.bias"]
+    hidden = before * [[(1 + erf(v / sqrt(2))) / 2 for v in row] for row in before]  # GELU
     with torch.no_grad():
         found = network(*arguments).numpy()
     np.testing.assert_allclose(found, hidden @ w["output.weight"].T + w["output.bias"], atol=1e-4)

@@ -117,7 +117,7 @@ def stays_of_the_batches(monkeypatch: pytest.MonkeyPatch, sampling: str, epochs:
 
     def watched(channels: int, statics: int, model: dict[str, Any]) -> Network:
         network = build(channels, statics, model)
-        network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0][:, 0, 0]) if module.training else None)
+        network.lstm.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0][:, 0, 0]) if module.training else None)
         return network
 
     build = training.build

@@ -26,7 +26,8 @@ def test_the_first_trial_is_the_model_itself_and_the_search_never_ends_behind_it
 
     Of outcomes that the records say nothing of, the loss rises again.
     """
-    chosen = small(params, model={"keep": keep, "learning_rate": 0.1, "schedule": "constant"}, tune_model={"rounds": 3, "epochs_per_round": 3})
+    unsteady = {"keep": keep, "n_summary": 0, "learning_rate": 0.1, "schedule": "constant"}
+    chosen = small(params, model=unsteady, tune_model={"rounds": 3, "epochs_per_round": 3})
     cohort, grid = make_cohort(stays=120)
     cohort["died"] = np.random.default_rng(0).permutation(cohort["died"])
     trials = search_network(chosen, cohort, grid, tmp_path / "state")
