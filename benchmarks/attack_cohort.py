@@ -60,7 +60,7 @@ def make(models: Path, stays: int) -> tuple[pd.DataFrame, Callable[[pd.DataFrame
 
 def whole(name: str, models: Path, stays: int) -> None:
     chosen, tasks = make(models, stays)
-    attack = partial(METHODS[name], iterations=100)
+    attack = partial(METHODS[name], iterations=200)
     next(iter(map(partial(run_task, attack=attack), tasks(chosen.iloc[:64]))))  # a GPU's first kernels are compiled and loaded here
     with tempfile.TemporaryDirectory() as folder:
         clock = time.perf_counter()
@@ -85,7 +85,7 @@ def profile(name: str, models: Path) -> None:
     task = next(tasks(chosen[chosen["fold"] == FOLDS[0]]))
     activities = [torch.profiler.ProfilerActivity.CPU] + [torch.profiler.ProfilerActivity.CUDA] * torch.cuda.is_available()
     with torch.profiler.profile(activities=activities) as recorded:
-        run_task(task, partial(METHODS[name], iterations=100))
+        run_task(task, partial(METHODS[name], iterations=200))
     by = "self_cuda_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
     print(f"{name}, a task of {len(task.y)} stays:")
     print(recorded.key_averages().table(sort_by=by, row_limit=12, max_name_column_width=50))

@@ -170,8 +170,8 @@ PEERS = {
     "ElasticNet": Method("ART", "9 x 100 iterations, L1 rule", peer(art_elastic_net), stays=64),
 }
 OURS = {
-    "l1": Method("ours", "defaults, 100 iterations", ours("l1", iterations=100)),
-    "l0": Method("ours", "defaults, 100 iterations", ours("l0", iterations=100)),
+    "l1": Method("ours", "defaults, 200 iterations", ours("l1", iterations=200)),
+    "l0": Method("ours", "defaults, 200 iterations", ours("l0", iterations=200)),
     "l1 fast": Method("ours", "no restart, radius 0.3, 20 iterations", ours("l1", iterations=20, restarts=0, radius=0.3)),
     "l0 fast": Method(
         "ours",

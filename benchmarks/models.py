@@ -38,9 +38,10 @@ LABELS = {"network": "network", "one": "one network alone", "gradient_boosting":
 ABLATIONS: dict[str, dict[str, Any]] = {
     "BiLSTM of SPEC §5 with this recipe": {"architecture": "lstm"},
     "GRU-D with this recipe": {"architecture": "gru_d"},
+    "no network of summaries": {"n_summary": 0},
     "no static inputs": {"static_inputs": ()},
     "no hours since observed": {"extra_channels": ("observed",)},
-    "values alone": {"extra_channels": ()},
+    "values alone, no summaries": {"extra_channels": (), "n_summary": 0},
     "convolution with 64 filters": {"conv": 64},
     "128 hidden units": {"n_lstm": 128},
     "a fully connected layer of 32 units": {"n_fc": 32},

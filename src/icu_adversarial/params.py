@@ -236,7 +236,7 @@ class L1Space(Block):
     cap: Caps
     radius: Range
     patience: IntRange
-    restarts: tuple[Annotated[int, Field(ge=0, le=6)], ...]
+    restarts: tuple[Annotated[int, Field(ge=0, le=7)], ...]
 
 
 class L0Space(Block):

@@ -50,7 +50,7 @@ def test_on_its_cells_the_change_is_small() -> None:
 def test_fewer_cells_than_the_l1_attack_and_few_passes() -> None:
     x, y, model = two_layers(200, 12, 19, 2)
     counted = Counted(model)
-    sparse, small = l0(counted, x, y, **box(x), iterations=100, starts=1).best, l1(model, x, y, **box(x), iterations=100).best
+    sparse, small = l0(counted, x, y, **box(x), iterations=100, starts=1, candidates=16).best, l1(model, x, y, **box(x), iterations=100).best
     assert (sparse.iteration > 0).all()
     fewer, cells = ((best.perturbation != 0).sum((1, 2)) for best in (sparse, small))
     assert (fewer <= cells).float().mean() >= 0.98

@@ -14,7 +14,7 @@ from icu_adversarial.attack.l1 import l1
 from icu_adversarial.attack.problem import Example, Logits, Result, flipping, keep, margin_and_gradient, margins, rows_at_once
 from icu_adversarial.attack.quality import FLIP_MARGIN
 
-NEIGHBOURS = 16  # cells that an exchange considers, of those to leave and of those to enter
+NEIGHBOURS = 32  # cells that an exchange considers, of those to leave and of those to enter
 HOPELESS = 10  # a sample ends where this many exchanges like the most promising one would not flip it, linearly
 
 
@@ -28,7 +28,7 @@ def l0(
     iterations: int,
     cap: float = 1.0,
     share: float = 0.34,
-    candidates: int = 16,
+    candidates: int = 32,
     patience: int = 2,
     starts: int = 3,
 ) -> Result:

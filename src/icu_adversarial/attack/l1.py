@@ -33,7 +33,7 @@ PENALTY = 2.5  # a margin above zero counts this many times its price, in the me
 IMPROVEMENT = 1e-3  # smallest relative decrease worth another pass
 UNFLIPPED = 3  # a sample that has no example yet is given this many times the patience
 # Where a sample begins anew: shares of its best P, of every other cell and of the rest; and the radius of the first trust region there.
-STARTS = ((0.0, 0.0, 0.1), (0.5, 0.5, 0.1), (1.0, 0.0, 0.1), (0.0, 1.0, 0.1), (0.0, 0.0, 0.3), (1.0, 1.0, 0.1))
+STARTS = ((0.0, 0.0, 0.1), (0.5, 0.5, 0.1), (1.0, 0.0, 0.1), (0.0, 1.0, 0.1), (0.0, 0.0, 0.3), (1.0, 1.0, 0.1), (0.0, 0.0, 0.03))
 LONGEST_START = 1 / 3  # of several: share of the passes that one may take
 SHARE = 0.34  # of `growth.grow`, for a sample that is not flipped otherwise
 VISIBLE = 1e-3  # a smaller change of a cell is dropped where the prediction stays flipped,
@@ -77,7 +77,7 @@ def l1(
     """Minimise sum|P| subject to Z_y - Z_t < FLIP_MARGIN at x + P; see attack/problem.py for the arguments that all attacks share.
 
     cap: no cell moves further. radius: of the first trust region, in model input units. patience: passes without progress before a start ends.
-    restarts: how often a sample begins anew, from 0 to 6 (STARTS): there may be a better optimum elsewhere.
+    restarts: how often a sample begins anew, from 0 to 7 (STARTS): there may be a better optimum elsewhere.
     start: (B, T, M), where to begin instead of at P = 0. growth: whether a sample that is not flipped begins once more, at an example of
     `growth.grow`. `best` has the smallest L1 norm, or one larger by less than STRETCH - 1 with a cell below VISIBLE fewer.
     """
