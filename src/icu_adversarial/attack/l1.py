@@ -35,6 +35,7 @@ UNFLIPPED = 3  # a sample that has no example yet is given this many times the p
 # Where a sample begins anew: shares of its best P, of every other cell and of the rest; and the radius of the first trust region there.
 STARTS = ((0.0, 0.0, 0.1), (0.5, 0.5, 0.1), (1.0, 0.0, 0.1), (0.0, 1.0, 0.1), (0.0, 0.0, 0.3), (1.0, 1.0, 0.1), (0.0, 0.0, 0.03))
 LONGEST_START = 1 / 3  # of several: share of the passes that one may take
+BEYOND = (10, 0.3, 0.03)  # the last start, beyond the boundary: steps, how far the steepest cell goes in each, radius of the first trust region
 SHARE = 0.34  # of `growth.grow`, for a sample that is not flipped otherwise
 VISIBLE = 1e-3  # a smaller change of a cell is dropped where the prediction stays flipped,
 STRETCH = 1.005  # if need be with the other cells moved so much further
@@ -77,7 +78,8 @@ def l1(
     """Minimise sum|P| subject to Z_y - Z_t < FLIP_MARGIN at x + P; see attack/problem.py for the arguments that all attacks share.
 
     cap: no cell moves further. radius: of the first trust region, in model input units. patience: passes without progress before a start ends.
-    restarts: how often a sample begins anew, from 0 to 7 (STARTS): there may be a better optimum elsewhere.
+    restarts: how often a sample begins anew, from 0 to 7 (STARTS): there may be a better optimum elsewhere. If at all, it begins once more beyond the
+    boundary, where other cells are steep than at P = 0.
     start: (B, T, M), where to begin instead of at P = 0. growth: whether a sample that is not flipped begins once more, at an example of
     `growth.grow`. `best` has the smallest L1 norm, or one larger by less than STRETCH - 1 with a cell below VISIBLE fewer.
     """
@@ -117,17 +119,25 @@ def l1(
         alive[rows] = ~ended & (s.iteration <= iterations) & ~wrong_from_start & margin.isfinite()
         for whole, part in zip(state, s, strict=True):
             whole[rows] = part
-    failed = best.iteration < 0
-    if growth and failed.any():
-        rows = failed.nonzero()[:, 0]
+
+    def once_more(rows: Tensor, start: Tensor, steps: Tensor, radius: float) -> None:
+        late = partial(l1, logits_fn, x[rows], y[rows], lower=lower[rows], upper=upper[rows], restarts=0, growth=False)
+        found = late(iterations=iterations, cap=cap, radius=radius, patience=patience, start=start)
+        smaller = found.best.perturbation.abs().sum((1, 2)) < best.perturbation[rows].abs().sum((1, 2))
+        for example, new, better in zip((first, best), found, (torch.zeros_like(smaller), smaller), strict=True):
+            keep(example, new.perturbation, new.iteration + steps, rows, (new.iteration >= 0) & (better | (example.iteration[rows] < 0)))
+
+    flipped = best.iteration >= 0
+    if restarts and flipped.any():
+        rows = flipped.nonzero()[:, 0]
+        steps, _, near = BEYOND
+        once_more(rows, _beyond(logits_fn, x[rows], y[rows], low[rows], high[rows], (lower.shape[1], M)), torch.full_like(rows, steps), near)
+    if growth and not flipped.all():
+        rows = (~flipped).nonzero()[:, 0]
         samples = Samples(logits_fn, x[rows], y[rows], low[rows], high[rows], (lower.shape[1], M))
         grown = grow(samples, iterations, torch.full_like(rows, SHARE, dtype=low.dtype))
-        flipped = grown.iteration >= 0
-        rows, P, steps = rows[flipped], grown.perturbation[flipped], grown.iteration[flipped]
-        late = partial(l1, logits_fn, x[rows], y[rows], lower=lower[rows], upper=upper[rows])
-        found = late(iterations=iterations, cap=cap, radius=radius, patience=patience, restarts=0, start=P, growth=False)
-        for example, new in zip((first, best), found, strict=True):
-            keep(example, new.perturbation, new.iteration + steps, rows, new.iteration >= 0)
+        found = grown.iteration >= 0
+        once_more(rows[found], grown.perturbation[found], grown.iteration[found], radius)
     _drop_invisible(logits_fn, x, y, low, high, best)
     return Result(first, best)
 
@@ -191,6 +201,22 @@ def _restart(s: State, again: Tensor, best: Tensor, starts: Tensor) -> State:
         lowest_l1=torch.where(again, torch.inf, s.lowest_l1),
         stalled=torch.where(again, 0, s.stalled),
     )
+
+
+def _beyond(logits_fn: Logits, x: Tensor, y: Tensor, low: Tensor, high: Tensor, shape: tuple[int, int]) -> Tensor:
+    """A point well beyond the boundary, (B, cells): some steps down the gradient from P = 0, each cell in proportion to its own.
+
+    low, high: (B, cells).
+    """
+    steps, length, _ = BEYOND
+    P = torch.zeros_like(low)
+    for rows in torch.split(torch.arange(len(y), device=y.device), rows_at_once(x)):
+        for _ in range(steps):
+            _, gradient = margin_and_gradient(logits_fn, x[rows], y[rows], P[rows].view(-1, *shape))
+            gradient = gradient.flatten(1)
+            steepest = gradient.abs().amax(1, keepdim=True).clamp(min=torch.finfo(P.dtype).tiny)
+            P[rows] = (P[rows] - length * gradient / steepest).clamp(low[rows], high[rows])
+    return P
 
 
 def _drop_invisible(logits_fn: Logits, x: Tensor, y: Tensor, low: Tensor, high: Tensor, best: Example) -> None:
