@@ -30,6 +30,20 @@ def test_a_last_cell_too_small_to_count_is_moved_where_the_flip_needs_it() -> No
     assert P.tolist() == pytest.approx([0.5, 0.002, 0], abs=1e-7)
 
 
+def test_a_start_beyond_the_boundary_finds_a_cell_that_is_steep_there_alone() -> None:
+    """From P = 0 downhill, 0.833 of the first cell flips; from beyond, 0.667 of the second one, which is flat up to 0.4."""
+
+    def logits(x: torch.Tensor) -> torch.Tensor:
+        first, second = x[:, 0, 0], x[:, 0, 1]
+        margin = 1 - 1.2 * first - 0.3 * second - 3 * torch.nn.functional.softplus(second - 0.4, beta=50)
+        return torch.stack([margin, torch.zeros_like(margin)], 1)
+
+    x, y = torch.zeros(1, 1, 2), torch.tensor([0])
+    near, beyond = (l1(logits, x, y, **box(x), iterations=100, restarts=restarts).best.perturbation[0, 0] for restarts in (0, len(STARTS)))
+    assert near.tolist() == pytest.approx([1 / 1.2, 0], abs=1e-3)
+    assert beyond.tolist() == pytest.approx([0, 2.2 / 3.3], abs=1e-3)
+
+
 def test_few_passes() -> None:
     x, y, _, model = linear_case(400, 48, 19)
     counted = Counted(model)
