@@ -204,7 +204,7 @@ def test_the_network_of_summaries_learns_for_itself_from_every_measurement() -> 
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_loss_of_one_network_is_its_cross_entropy(name: str) -> None:
+def test_loss_is_the_cross_entropy_of_one_network_and_more_than_that_of_the_mean_of_two(name: str) -> None:
     network, x, y = make(name), torch.from_numpy(make_x(name, 9)), torch.arange(9) % 2
     z = network(x)
     together = nn.functional.cross_entropy(z, y)
