@@ -170,9 +170,11 @@ PEERS = {
     "ElasticNet": Method("ART", "9 x 100 iterations, L1 rule", peer(art_elastic_net), stays=64),
 }
 OURS = {
-    "l1": Method("ours", "defaults, 200 iterations", ours("l1", iterations=200)),
-    "l0": Method("ours", "defaults, 200 iterations", ours("l0", iterations=200)),
-    "l1 fast": Method("ours", "no restart, radius 0.3, 20 iterations", ours("l1", iterations=20, restarts=0, radius=0.3)),
+    "l1": Method("ours", "200 iterations", ours("l1", iterations=200)),
+    "l0": Method("ours", "200 iterations", ours("l0", iterations=200)),
+    "l1 pipeline": Method("ours", "200 iterations, no supports", ours("l1", iterations=200, supports=0)),
+    "l0 pipeline": Method("ours", "200 iterations, 3 starts, 32 candidates", ours("l0", iterations=200, starts=3, candidates=32)),
+    "l1 fast": Method("ours", "no restart, no supports, radius 0.2, 14 iterations", ours("l1", iterations=14, restarts=0, supports=0, radius=0.2)),
     "l0 fast": Method(
         "ours",
         "one start, share 0.7, 2 candidates, patience 1, 16 iterations",

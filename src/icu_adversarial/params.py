@@ -236,7 +236,8 @@ class L1Space(Block):
     cap: Caps
     radius: Range
     patience: IntRange
-    restarts: tuple[Annotated[int, Field(ge=0, le=7)], ...]
+    restarts: tuple[Annotated[int, Field(ge=0, le=7)], ...]  # at most the number of l1.STARTS
+    supports: tuple[Annotated[int, Field(ge=0, le=4)], ...]  # and of l1.SUPPORTS
 
 
 class L0Space(Block):

@@ -6,7 +6,7 @@ import torch
 from attack_models import Counted, box, linear, linear_case, margins, smallest_l1, two_layers
 
 from icu_adversarial.attack.knapsack import step
-from icu_adversarial.attack.l1 import STARTS, l1
+from icu_adversarial.attack.l1 import STARTS, SUPPORTS, l1
 
 
 @pytest.mark.parametrize(("batch", "hours", "channels"), [(1, 6, 5), (7, 6, 5), (64, 12, 4), (300, 48, 19)])
@@ -39,15 +39,31 @@ def test_a_start_beyond_the_boundary_finds_a_cell_that_is_steep_there_alone() ->
         return torch.stack([margin, torch.zeros_like(margin)], 1)
 
     x, y = torch.zeros(1, 1, 2), torch.tensor([0])
-    near, beyond = (l1(logits, x, y, **box(x), iterations=100, restarts=restarts).best.perturbation[0, 0] for restarts in (0, len(STARTS)))
+    some = {"iterations": 100, "supports": 0} | box(x)
+    near, beyond = (l1(logits, x, y, **some, restarts=restarts).best.perturbation[0, 0] for restarts in (0, len(STARTS)))
     assert near.tolist() == pytest.approx([1 / 1.2, 0], abs=1e-3)
     assert beyond.tolist() == pytest.approx([0, 2.2 / 3.3], abs=1e-3)
+
+
+def test_a_start_at_a_support_finds_cells_that_pay_off_together() -> None:
+    """From P = 0 downhill, 0.833 of the first cell flips. The next two together make the margin fall far faster, but none of them does alone."""
+
+    def logits(x: torch.Tensor) -> torch.Tensor:
+        first, second, third = x[:, 0, :3].unbind(1)
+        margin = 1 - 1.2 * first - 0.6 * (second + third) - 6 * second * third
+        return torch.stack([margin, torch.zeros_like(margin)], 1)
+
+    x, y = torch.zeros(1, 1, 3), torch.tensor([0])
+    near, sparse = (l1(logits, x, y, **box(x), iterations=100, restarts=0, supports=n).best.perturbation[0, 0] for n in (0, len(SUPPORTS)))
+    assert near.tolist() == pytest.approx([1 / 1.2, 0, 0], abs=1e-3)
+    assert sparse[0] == 0
+    assert sparse.sum() < 0.9 * near.sum()
 
 
 def test_few_passes() -> None:
     x, y, _, model = linear_case(400, 48, 19)
     counted = Counted(model)
-    l1(counted, x, y, **box(x), iterations=100, restarts=0)
+    l1(counted, x, y, **box(x), iterations=100, restarts=0, supports=0)
     assert counted.gradients <= counted.forward <= 6 * 400
 
 
@@ -130,12 +146,13 @@ def test_the_best_is_never_larger_than_the_first_and_iterations_are_a_limit() ->
     assert int(short.best.iteration.max()) < last
 
 
-def test_each_further_start_costs_passes_and_may_find_less() -> None:
+@pytest.mark.parametrize(("name", "other", "most"), [("restarts", "supports", len(STARTS)), ("supports", "restarts", len(SUPPORTS))])
+def test_each_further_start_costs_passes_and_may_find_less(name: str, other: str, most: int) -> None:
     x, y, model = two_layers(60, 12, 19, 5)
     sizes, passes = [], []
-    for restarts in range(len(STARTS) + 1):
+    for number in range(most + 1):
         counted = Counted(model)
-        best = l1(counted, x, y, **box(x), iterations=100, restarts=restarts).best
+        best = l1(counted, x, y, **box(x), iterations=100, **{name: number, other: 0}).best
         sizes.append(best.perturbation.abs().sum((1, 2)))
         passes.append(counted.gradients)
     for fewer, more in pairwise(sizes):

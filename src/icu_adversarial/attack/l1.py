@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from icu_adversarial.attack.curvature import Memory, curved_step
-from icu_adversarial.attack.growth import Samples, grow
 from icu_adversarial.attack.problem import (
     Example,
     Logits,
@@ -25,6 +24,7 @@ from icu_adversarial.attack.problem import (
     without_dust,
 )
 from icu_adversarial.attack.quality import FLIP_MARGIN
+from icu_adversarial.attack.supports import Samples, exchange, grow
 
 KAPPA = 2e-5  # how far behind the linearised boundary to aim, at least
 NEAR = 0.02  # share of the first margin below which the aim moves back by half of what is missing
@@ -35,8 +35,11 @@ UNFLIPPED = 3  # a sample that has no example yet is given this many times the p
 # Where a sample begins anew: shares of its best P, of every other cell and of the rest; and the radius of the first trust region there.
 STARTS = ((0.0, 0.0, 0.1), (0.5, 0.5, 0.1), (1.0, 0.0, 0.1), (0.0, 1.0, 0.1), (0.0, 0.0, 0.3), (1.0, 1.0, 0.1), (0.0, 0.0, 0.03))
 LONGEST_START = 1 / 3  # of several: share of the passes that one may take
-BEYOND = (10, 0.3, 0.03)  # the last start, beyond the boundary: steps, how far the steepest cell goes in each, radius of the first trust region
-SHARE = 0.34  # of `growth.grow`, for a sample that is not flipped otherwise
+BEYOND = (10, 0.3, 0.03)  # the start beyond the boundary: steps, how far the steepest cell goes in each, radius of the first trust region
+# The starts at supports: how far a cell may move there, the share that is added at once, radius of the first trust region.
+SUPPORTS = ((0.25, 0.34, 0.1), (1.0, 0.34, 0.3), (0.25, 1.0, 0.3), (0.5, 0.34, 0.3))
+CANDIDATES = 32  # tried there per exchange of cells
+SHARE = 0.34  # of `supports.grow`, for a sample that is not flipped otherwise
 VISIBLE = 1e-3  # a smaller change of a cell is dropped where the prediction stays flipped,
 STRETCH = 1.005  # if need be with the other cells moved so much further
 
@@ -72,27 +75,56 @@ def l1(
     radius: float = 1.0,
     patience: int = 4,
     restarts: int = len(STARTS),
+    supports: int = len(SUPPORTS),
     start: Tensor | None = None,
     growth: bool = True,
 ) -> Result:
     """Minimise sum|P| subject to Z_y - Z_t < FLIP_MARGIN at x + P; see attack/problem.py for the arguments that all attacks share.
 
     cap: no cell moves further. radius: of the first trust region, in model input units. patience: passes without progress before a start ends.
-    restarts: how often a sample begins anew, from 0 to 7 (STARTS): there may be a better optimum elsewhere. If at all, it begins once more beyond the
-    boundary, where other cells are steep than at P = 0.
+    There may be a better optimum elsewhere. restarts: how often a sample begins anew, from 0 to 7 (STARTS); if at all, it begins once more beyond the
+    boundary, where other cells are steep than at P = 0. supports: how often it begins once more at a sparse example of supports.py, from 0 to 4.
     start: (B, T, M), where to begin instead of at P = 0. growth: whether a sample that is not flipped begins once more, at an example of
-    `growth.grow`. `best` has the smallest L1 norm, or one larger by less than STRETCH - 1 with a cell below VISIBLE fewer.
+    `supports.grow`. `best` has the smallest L1 norm, or one larger by less than STRETCH - 1 with a cell below VISIBLE fewer.
     """
-    M = lower.shape[2]
-    low, high = ((bound - x[..., :M]).flatten(1).clamp(-cap, cap) for bound in (lower, upper))
-    first, best = no_example(lower), no_example(lower)
-    state = _begin(torch.zeros_like(low) if start is None else start.flatten(1), radius)
+    low, high = ((bound - x[..., : lower.shape[2]]).flatten(1).clamp(-cap, cap) for bound in (lower, upper))
+    samples = Samples(logits_fn, x, y, low, high, (lower.shape[1], lower.shape[2]))
+    descend = partial(_descend, iterations=iterations, patience=patience)
+    result = descend(samples, torch.zeros_like(low) if start is None else start.flatten(1), radius, restarts)
+
+    def once_more(rows: Tensor, at: Example, radius: float) -> None:
+        there = at.iteration >= 0
+        rows, at = rows[there], Example(at.perturbation[there], at.iteration[there])
+        found = descend(samples.of(rows), at.perturbation.flatten(1), radius, restarts=0)
+        smaller = found.best.perturbation.abs().sum((1, 2)) < result.best.perturbation[rows].abs().sum((1, 2))
+        for example, new, better in zip(result, found, (torch.zeros_like(smaller), smaller), strict=True):
+            keep(example, new.perturbation, at.iteration + new.iteration, rows, (new.iteration >= 0) & (better | (example.iteration[rows] < 0)))
+
+    if growth and len(rows := (result.best.iteration < 0).nonzero()[:, 0]):
+        once_more(rows, grow(samples.of(rows), iterations, torch.full_like(low[rows, 0], SHARE)), radius)
+    rows = (result.best.iteration >= 0).nonzero()[:, 0]
+    if restarts and len(rows):
+        once_more(rows, _beyond(samples.of(rows)), BEYOND[2])
+    for limit, share, near in SUPPORTS[:supports]:
+        part = samples.of(rows, limit)
+        sparse = grow(part, iterations, torch.full_like(low[rows, 0], share))
+        exchange(part, sparse, iterations, CANDIDATES, patience=2)
+        once_more(rows, sparse, near)
+    _drop_invisible(samples, result.best)
+    return result
+
+
+def _descend(samples: Samples, start: Tensor, radius: float, restarts: int, *, iterations: int, patience: int) -> Result:
+    """The sequence of linear programmes from `start`, (B, cells), then `restarts` times anew. Arguments as of `l1`."""
+    logits_fn, x, y, low, high, shape = samples
+    first, best = no_example(low.view(-1, *shape)), no_example(low.view(-1, *shape))
+    state = _begin(start, radius)
     memory, starts = Memory.empty(low), low.new_tensor([*STARTS, (0.0, 0.0, 0.0)])  # the last row: of samples that are through
     longest = iterations * LONGEST_START if restarts else iterations + 1
     alive = torch.ones_like(y, dtype=torch.bool)
     while len(rows := alive.nonzero()[: rows_at_once(x), 0]):
         s = State(*(tensor[rows] for tensor in state))
-        margin, gradient = margin_and_gradient(logits_fn, x[rows], y[rows], s.P.view(-1, *lower.shape[1:]))
+        margin, gradient = margin_and_gradient(logits_fn, x[rows], y[rows], s.P.view(-1, *shape))
         gradient = gradient.flatten(1)
 
         norm = s.P.abs().sum(1)
@@ -119,26 +151,6 @@ def l1(
         alive[rows] = ~ended & (s.iteration <= iterations) & ~wrong_from_start & margin.isfinite()
         for whole, part in zip(state, s, strict=True):
             whole[rows] = part
-
-    def once_more(rows: Tensor, start: Tensor, steps: Tensor, radius: float) -> None:
-        late = partial(l1, logits_fn, x[rows], y[rows], lower=lower[rows], upper=upper[rows], restarts=0, growth=False)
-        found = late(iterations=iterations, cap=cap, radius=radius, patience=patience, start=start)
-        smaller = found.best.perturbation.abs().sum((1, 2)) < best.perturbation[rows].abs().sum((1, 2))
-        for example, new, better in zip((first, best), found, (torch.zeros_like(smaller), smaller), strict=True):
-            keep(example, new.perturbation, new.iteration + steps, rows, (new.iteration >= 0) & (better | (example.iteration[rows] < 0)))
-
-    flipped = best.iteration >= 0
-    if restarts and flipped.any():
-        rows = flipped.nonzero()[:, 0]
-        steps, _, near = BEYOND
-        once_more(rows, _beyond(logits_fn, x[rows], y[rows], low[rows], high[rows], (lower.shape[1], M)), torch.full_like(rows, steps), near)
-    if growth and not flipped.all():
-        rows = (~flipped).nonzero()[:, 0]
-        samples = Samples(logits_fn, x[rows], y[rows], low[rows], high[rows], (lower.shape[1], M))
-        grown = grow(samples, iterations, torch.full_like(rows, SHARE, dtype=low.dtype))
-        found = grown.iteration >= 0
-        once_more(rows[found], grown.perturbation[found], grown.iteration[found], radius)
-    _drop_invisible(logits_fn, x, y, low, high, best)
     return Result(first, best)
 
 
@@ -203,11 +215,9 @@ def _restart(s: State, again: Tensor, best: Tensor, starts: Tensor) -> State:
     )
 
 
-def _beyond(logits_fn: Logits, x: Tensor, y: Tensor, low: Tensor, high: Tensor, shape: tuple[int, int]) -> Tensor:
-    """A point well beyond the boundary, (B, cells): some steps down the gradient from P = 0, each cell in proportion to its own.
-
-    low, high: (B, cells).
-    """
+def _beyond(samples: Samples) -> Example:
+    """Points well beyond the boundary, if they are not examples: some steps down the gradient from P = 0, each cell in proportion to its own."""
+    logits_fn, x, y, low, high, shape = samples
     steps, length, _ = BEYOND
     P = torch.zeros_like(low)
     for rows in torch.split(torch.arange(len(y), device=y.device), rows_at_once(x)):
@@ -216,12 +226,13 @@ def _beyond(logits_fn: Logits, x: Tensor, y: Tensor, low: Tensor, high: Tensor, 
             gradient = gradient.flatten(1)
             steepest = gradient.abs().amax(1, keepdim=True).clamp(min=torch.finfo(P.dtype).tiny)
             P[rows] = (P[rows] - length * gradient / steepest).clamp(low[rows], high[rows])
-    return P
+    return Example(P.view(-1, *shape), torch.full_like(y, steps, dtype=torch.int32))
 
 
-def _drop_invisible(logits_fn: Logits, x: Tensor, y: Tensor, low: Tensor, high: Tensor, best: Example) -> None:
+def _drop_invisible(samples: Samples, best: Example) -> None:
     """Zero the cells below VISIBLE (the last one of a linear programme is filled in part), where an example remains; else move them twice as far as
-    VISIBLE, where that adds little to the norm. low, high: (B, cells)."""
+    VISIBLE, where that adds little to the norm."""
+    logits_fn, x, y, low, high, _ = samples
     for instead, stretch in ((0.0, 1.0), (0.0, STRETCH), (2 * VISIBLE, 1.0)):
         P = torch.where(best.perturbation.abs() < VISIBLE, instead * best.perturbation.sign(), best.perturbation)
         rows = (best.perturbation != P).flatten(1).any(1).nonzero()[:, 0]

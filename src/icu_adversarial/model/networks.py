@@ -48,7 +48,8 @@ class Network(nn.Module):
         self.summary = SummaryNetwork(statics, n_summary, dropout) if n_summary else None
 
     def fit(self, x: Tensor) -> None:
-        """Take what is no weight from the training stays x, (N, T, C), before the training starts: the median of each value, those of summaries."""
+        """Take what is no weight from the training stays x, (N, T, C), before the training starts: the median of each value, mean and
+        deviation of each summary."""
         x = x.nan_to_num()
         self.get_buffer("median").copy_(x[..., :M].flatten(0, 1).median(0).values)
         if self.summary is not None:

@@ -3,8 +3,9 @@ import torch
 from attack_models import Logits, Recurrent, box, linear_case, margins, smallest_l0, two_layers
 
 from icu_adversarial.attack import l1 as module
-from icu_adversarial.attack.growth import Samples, grow
 from icu_adversarial.attack.l1 import l1
+from icu_adversarial.attack.problem import Example
+from icu_adversarial.attack.supports import Samples, exchange, grow
 
 
 def samples(model: Logits, x: torch.Tensor, y: torch.Tensor) -> Samples:
@@ -26,6 +27,16 @@ def test_every_cell_is_at_an_end_of_its_box() -> None:
     P = grow(samples(model, x, y), iterations=100, share=torch.full_like(y, 0.34, dtype=x.dtype)).perturbation
     ends = (-x == P) | (1 - x == P) | (P == 0)
     assert ends.all()
+
+
+def test_an_exchange_drops_all_cells_but_the_fewest_that_flip_a_linear_model() -> None:
+    x, y, weight, model = linear_case(100, 6, 5)
+    every = samples(model, x, y)
+    downhill = torch.where(weight * torch.where(y == 1, 1, -1)[:, None] > 0, every.low, every.high)
+    best = Example(downhill.view_as(x).clone(), torch.zeros_like(y, dtype=torch.int32))
+    exchange(every, best, iterations=100, candidates=16, patience=2)
+    assert (margins(model, x + best.perturbation, y) < 0).all()
+    assert (best.perturbation != 0).flatten(1).sum(1).tolist() == smallest_l0(x, y, weight, margins(model, x, y)).tolist()
 
 
 def test_l1_begins_once_more_there_where_it_finds_no_example(monkeypatch: pytest.MonkeyPatch) -> None:
