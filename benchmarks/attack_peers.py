@@ -22,7 +22,7 @@ from icu_adversarial.attack.quality import NONZERO
 from icu_adversarial.files import read_json, write_json
 from icu_adversarial.measurements import M
 
-VISIBLE = 1e-3  # L0 is counted above NONZERO and above this; a smaller cell that the flip does not need is no exact zero
+VISIBLE = 1e-3  # L0 is counted above NONZERO and above this: equal numbers mean exact zeros
 INPUTS = 1024 if torch.cuda.is_available() else 128  # stays in one call
 RATES = {"adam": (0.003, 0.01, 0.03), "sgd": (0.03, 0.1, 0.3)}  # learning rates of PRIOR's update; the penalty is a SHARE of it
 SHARES, TUNING_ITERATIONS, ENOUGH = (0.01, 0.03, 0.1, 0.3), 200, 0.95

@@ -87,7 +87,8 @@ def beside_prior(stays: list[Group], method: Method, found: dict[str, list[Check
 def by_size(stays: list[Group], repeats: int) -> None:
     """Cost per stay against the stays in one call, and against the number of stays."""
     n = sum(len(group.y) for group in stays)
-    for name, method in ((name, OURS[name]) for name in FAST):
+    for name in FAST:
+        method = OURS[name]
         calls = {size: [] for size in (16, 32, 64, 128, 256)}
         for _ in range(repeats):
             for size, seconds in calls.items():
