@@ -170,6 +170,7 @@ class TuneModel(Block):
     epochs_per_round: Positive
     pruner_startup_trials: Annotated[int, Field(ge=0)]
     pruner_warmup_rounds: Annotated[int, Field(ge=0)]
+    pruner_percentile: Annotated[float, Field(ge=0, le=100)]
     space: ModelSpace
 
 

@@ -49,6 +49,28 @@ def test_the_first_trial_is_the_model_itself_and_the_search_never_ends_behind_it
     assert len(trials) == chosen.tune_model.trials
 
 
+@pytest.mark.parametrize("percentile", [0, 25, 100])
+def test_a_trial_goes_on_while_it_is_within_the_percentile_of_the_complete_ones(tmp_path: Path, params: Params, percentile: int) -> None:
+    """From the second round on, the first two trials excepted; never after the last round."""
+    pruner = {"pruner_startup_trials": 2, "pruner_warmup_rounds": 1, "pruner_percentile": percentile}
+    chosen = small(params, tune_model={"trials": 8, "rounds": 4} | pruner)
+    trials = search_network(chosen, *make_cohort(stays=120), tmp_path / "state")
+    complete: list[list[float]] = []
+    for trial in trials:
+        reports = [loss for _, loss in sorted(trial.intermediate_values.items())]
+        behind = [
+            len(complete) >= 2 and min(reports[: step + 1]) > np.percentile([losses[step] for losses in complete], percentile)
+            for step in range(1, min(len(reports), 3))
+        ]
+        pruned = len(reports) < 4
+        assert behind == [False] * (len(behind) - pruned) + [True] * pruned
+        assert trial.state.name == ("PRUNED" if pruned else "COMPLETE")
+        assert trial.user_attrs["epochs"] == 2 * len(reports)
+        if not pruned:
+            complete.append(reports)
+    assert percentile == 100 or len(complete) < 8
+
+
 def test_a_model_outside_the_ranges_does_not_stop_the_search(tmp_path: Path, params: Params) -> None:
     cohort, grid = make_cohort(stays=60)
     trials = search_network(small(params, model={"n_fc": 0, "n_lstm": 100}), cohort, grid, tmp_path / "state")

@@ -38,7 +38,7 @@ LONGEST_START = 1 / 3  # of several: share of the passes that one may take
 BEYOND = (10, 0.3, 0.03)  # the start beyond the boundary: steps, how far the steepest cell goes in each, radius of the first trust region
 # The starts at supports: how far a cell may move there, the share that is added at once, radius of the first trust region.
 SUPPORTS = ((0.25, 0.34, 0.1), (1.0, 0.34, 0.3), (0.25, 1.0, 0.3), (0.5, 0.34, 0.3))
-CANDIDATES = 32  # tried there per exchange of cells
+CANDIDATES, EXCHANGES = 32, 2  # tried there per exchange of cells; exchanges without progress before it ends
 SHARE = 0.34  # of `supports.grow`, for a sample that is not flipped otherwise
 VISIBLE = 1e-3  # a smaller change of a cell is dropped where the prediction stays flipped,
 STRETCH = 1.005  # if need be with the other cells moved so much further
@@ -108,7 +108,7 @@ def l1(
     for limit, share, near in SUPPORTS[:supports]:
         part = samples.of(rows, limit)
         sparse = grow(part, iterations, torch.full_like(low[rows, 0], share))
-        exchange(part, sparse, iterations, CANDIDATES, patience=2)
+        exchange(part, sparse, iterations, CANDIDATES, EXCHANGES)
         once_more(rows, sparse, near)
     _drop_invisible(samples, result.best)
     return result
@@ -216,7 +216,7 @@ def _restart(s: State, again: Tensor, best: Tensor, starts: Tensor) -> State:
 
 
 def _beyond(samples: Samples) -> Example:
-    """Points well beyond the boundary, if they are not examples: some steps down the gradient from P = 0, each cell in proportion to its own."""
+    """Points well beyond the boundary, whether or not they flip: some steps down the gradient from P = 0, each cell in proportion to its own."""
     logits_fn, x, y, low, high, shape = samples
     steps, length, _ = BEYOND
     P = torch.zeros_like(low)

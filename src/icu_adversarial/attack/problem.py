@@ -17,7 +17,7 @@ from torch import Tensor
 from icu_adversarial.attack.quality import FLIP_MARGIN, NONZERO
 
 Logits = Callable[[Tensor], Tensor]
-SMALLEST_BATCH = 32  # rows; with 16 or more, a row of nn.LSTM has the same bits in any batch, below that other kernels are used
+SMALLEST_BATCH = 16  # rows; from 16 on, a row of nn.LSTM has the same bits in any batch, below that other kernels are used
 ROWS, GPU_ROWS = 128, 4096  # samples in one pass; a sample that is done makes room for the next one
 
 

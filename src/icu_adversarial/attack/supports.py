@@ -86,9 +86,7 @@ def exchange(samples: Samples, best: Example, iterations: int, candidates: int, 
         base, dropped = _drop(P, margin, gradient.flatten(1), flips, most[rows])
         end, gain = gain_of(gradient.flatten(1), low[rows], high[rows], base == 0)
         tried, change = _candidates(base, gradient.flatten(1), end, gain, flips, candidates)
-        again = rows.repeat_interleave(tried.shape[1])
-        values = x[again][..., : shape[1]] + tried.view(-1, *shape)
-        tried_margin = margins(logits_fn, x[again], y[again], values).view(tried.shape[:2])
+        tried_margin = _margins_of_each(samples, rows, tried)
         lowest_margin, choice = torch.where(change.isfinite(), tried_margin, torch.inf).min(1)
         Q = tried[torch.arange(len(rows), device=y.device), choice]
 
@@ -104,6 +102,14 @@ def exchange(samples: Samples, best: Example, iterations: int, candidates: int, 
         hopeless = ~hit & ~flips & (margin + HOPELESS * change[:, 0] > 0)
         single = (best.perturbation[rows] != 0).flatten(1).sum(1) == 1
         alive[rows] = (stalled[rows] < patience) & lowest_margin.isfinite() & ~hopeless & ~single & (steps[rows] < iterations)
+
+
+def _margins_of_each(samples: Samples, rows: Tensor, tried: Tensor) -> Tensor:
+    """The margins of several perturbations of each of the samples `rows`, (n, number). tried: (n, number, cells)."""
+    logits_fn, x, y, _, _, shape = samples
+    every = rows.repeat_interleave(tried.shape[1])
+    parts = zip(*(torch.split(tensor, rows_at_once(x)) for tensor in (every, tried.view(-1, *shape))), strict=True)  # not all inputs at once
+    return torch.cat([margins(logits_fn, x[part], y[part], x[part][..., : shape[1]] + P) for part, P in parts]).view(tried.shape[:2])
 
 
 def _drop(P: Tensor, margin: Tensor, gradient: Tensor, flips: Tensor, most: Tensor) -> tuple[Tensor, Tensor]:

@@ -63,7 +63,9 @@ def search_network(params: Params, stays: pd.DataFrame, grid: np.ndarray, state:
             trials=options.trials,
             seed=options.seed,
             direction="minimize",
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=options.pruner_startup_trials, n_warmup_steps=options.pruner_warmup_rounds),
+            pruner=optuna.pruners.PercentilePruner(
+                options.pruner_percentile, n_startup_trials=options.pruner_startup_trials, n_warmup_steps=options.pruner_warmup_rounds
+            ),
             state=state,
             first=model,
         )
