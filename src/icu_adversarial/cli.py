@@ -11,6 +11,9 @@ import icu_adversarial
 from icu_adversarial.errors import InputError
 from icu_adversarial.params import Objective, load_params
 
+# joblib's, where a worker was killed, and torch's, of a GPU; by name, since most commands import neither
+OUT_OF_MEMORY = ("TerminatedWorkerError", "OutOfMemoryError")
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 ObjectiveOption = Annotated[Objective, typer.Option(help="What a best attack maximises.")]
 
@@ -146,8 +149,8 @@ def main() -> None:
         if not {"--help", "-h"} & set(arguments):
             _refuse_another_checkout()
         app(arguments)
-    except (InputError, OSError, MemoryError) as error:
-        if debug:
+    except (InputError, OSError, MemoryError, RuntimeError) as error:
+        if debug or (isinstance(error, RuntimeError) and type(error).__name__ not in OUT_OF_MEMORY):
             raise
         typer.echo(f"error: {error or type(error).__name__}", err=True)
         raise SystemExit(1) from None

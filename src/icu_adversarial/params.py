@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -59,6 +59,17 @@ class IntRange(Range):
 
     low: int
     high: int
+
+
+def within(lowest: float, highest: float) -> AfterValidator:
+    """Of a Range: lowest <= low and high <= highest."""
+
+    def check(found: Range) -> Range:
+        if not (lowest <= found.low and found.high <= highest):
+            raise ValueError(f"the range must lie within {lowest:g} and {highest:g}: found {found.low:g} to {found.high:g}")
+        return found
+
+    return AfterValidator(check)
 
 
 class Split(Block):
@@ -150,20 +161,27 @@ class Model(Block):
         return self
 
 
+NotEmpty = Field(min_length=1)
+Activations = Annotated[tuple[Activation, ...], NotEmpty]
+Optimizers = Annotated[tuple[OptimizerName, ...], NotEmpty]
+Power = Annotated[IntRange, within(0, 16)]  # of two
+LearningRate = Annotated[Range, within(1e-9, 100)]
+
+
 class ModelSpace(Block):
-    log2_n_lstm: IntRange
-    lstm_activation: tuple[Activation, ...]
-    dropout: Range
-    n_fc: tuple[Annotated[int, Field(ge=0)], ...]
-    fc_activation: tuple[Activation, ...]
-    optimizer: tuple[OptimizerName, ...]
-    learning_rate: Range
-    log2_batch_size: IntRange
+    log2_n_lstm: Power
+    lstm_activation: Activations
+    dropout: Annotated[Range, within(0, 0.99)]
+    n_fc: Annotated[tuple[Annotated[int, Field(ge=0)], ...], NotEmpty]
+    fc_activation: Activations
+    optimizer: Optimizers
+    learning_rate: LearningRate
+    log2_batch_size: Power
 
 
 class TuneModel(Block):
     trials: Annotated[int, Field(ge=0)]
-    folds: Annotated[int, Field(ge=2)]
+    folds: Annotated[int, Field(ge=2, le=127)]
     fold_seed: Seed
     seed: Seed
     rounds: Positive
@@ -230,30 +248,31 @@ class LearningCurve(Block):
     seed: Seed
 
 
-Caps = tuple[Annotated[float, Field(gt=0, le=1)], ...]
+Caps = Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], NotEmpty]
+Count = Annotated[IntRange, within(1, 10**6)]
 
 
 class L1Space(Block):
     cap: Caps
-    radius: Range
-    patience: IntRange
-    restarts: tuple[Annotated[int, Field(ge=0, le=7)], ...]  # at most the number of l1.STARTS
-    supports: tuple[Annotated[int, Field(ge=0, le=4)], ...]  # and of l1.SUPPORTS
+    radius: Annotated[Range, within(1e-4, 1)]
+    patience: Count
+    restarts: Annotated[tuple[Annotated[int, Field(ge=0, le=7)], ...], NotEmpty]  # at most the number of l1.STARTS
+    supports: Annotated[tuple[Annotated[int, Field(ge=0, le=4)], ...], NotEmpty]  # and of l1.SUPPORTS
 
 
 class L0Space(Block):
     cap: Caps
-    share: Range
-    candidates: IntRange
-    patience: IntRange
-    starts: tuple[Positive, ...]
+    share: Annotated[Range, within(0.01, 1)]
+    candidates: Count
+    patience: Count
+    starts: Annotated[tuple[Positive, ...], NotEmpty]
 
 
 class PriorSpace(Block):
-    kappa: Range
-    penalty: Range
-    learning_rate: Range
-    optimizer: tuple[OptimizerName, ...]
+    kappa: Annotated[Range, within(0, 1e6)]
+    penalty: Annotated[Range, within(0, 1e6)]
+    learning_rate: LearningRate
+    optimizer: Optimizers
 
 
 class SunSpace(Block):

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from filelock import FileLock
+
 SYNTHETIC = Path("data/raw/synthetic")
 STAYS = Path("data/extract/stays.parquet")
 EVENTS = Path("data/extract/events.parquet")
@@ -18,6 +20,17 @@ ANALYZE = Path("data/analyze")  # OBJECTIVE/: patients.csv, the only figure with
 METRICS = Path("metrics")  # STAGE/, STAGE/OBJECTIVE/ or STAGE/ROW/: metrics.json (in Git) and plots/ (cached)
 
 
+_held: list[FileLock] = []  # until this process ends
+
+
 def state(stage: str, key: str) -> Path:
-    """Folder for what must survive a failed or killed run: below DVC_ROOT, which DVC sets to the main repository even in a copied checkout."""
-    return Path(os.environ.get("DVC_ROOT", ".")) / ".state" / stage / key
+    """Folder for what must survive a failed or killed run: below DVC_ROOT, which DVC sets to the main repository even in a copied checkout.
+
+    It is this process's until it ends: another one that asks for the same, as of `dvc queue start --jobs 2`, waits, and goes on from what it finds.
+    """
+    state = Path(os.environ.get("DVC_ROOT", ".")) / ".state"
+    (state / "locks").mkdir(parents=True, exist_ok=True)
+    lock = FileLock(state / "locks" / f"{stage}_{key}", is_singleton=True)
+    lock.acquire()
+    _held.append(lock)
+    return state / stage / key

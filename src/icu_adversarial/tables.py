@@ -74,7 +74,7 @@ PREDICTIONS = pa.schema(
     ]
 )
 # One row per attacked stay and kind (first | best). direction 0→1 (survivor called a death) or 1→0. l1, linf and margin in model
-# input units; margin = logit of the true class - logit of the other, below 0 for a success. A failure has iteration -1 and null norms.
+# input units; margin = logit of the class to leave - logit of the other, below 0 for a success. A failure has iteration -1 and null norms.
 EXAMPLES = pa.schema(
     [
         pa.field("stay_id", pa.int64(), nullable=False),
@@ -102,8 +102,6 @@ PERTURBATIONS = pa.schema(
         pa.field("observed", FLAG, nullable=False),
     ]
 )
-# One row per direction, kind, hour and measurement; SPEC formulas in analysis/susceptibility.py. *_all: over all attacked stays.
-SUSCEPTIBILITY_KEYS = ("direction", "kind", "hour", "measurement")
 
 
 def measurement_column(codes: np.ndarray | pa.Array) -> pa.DictionaryArray:

@@ -60,7 +60,7 @@ def test_the_page_names_the_source_warns_and_shows_the_tables(attack: Attack) ->
     assert "| network | 0.800 (0.750–0.850) | 0.800" in text
     assert "| logistic regression | 0.800 (0.750–0.850) | – |" in text  # not available
     assert "| 0→1 | first | 4 | 0.75 | 3 | 2 | 0.8 | 0.5 |" in text
-    assert "| 1 | lactate (mmol/L) | 0–1 | 0.333 (" in text
+    assert "| 1 | lactate | 0–1 | 0.333 (" in text
     for name in NAMES:
         assert f" | {name}" in text
 

@@ -141,9 +141,18 @@ def test_the_best_is_never_larger_than_the_first_and_iterations_are_a_limit() ->
     assert (best <= first).all()
     assert (best < 0.99 * first).any()
     assert (result.best.iteration >= result.first.iteration).all()
-    last = int(result.best.iteration.max())
-    short = l1(model, x, y, **box(x), iterations=last - 1)
+    last = int(l1(model, x, y, **box(x), iterations=100, restarts=0, supports=0).best.iteration.max())
+    short = l1(model, x, y, **box(x), iterations=last - 1, restarts=0, supports=0)
     assert int(short.best.iteration.max()) < last
+
+
+def test_an_example_of_a_later_start_counts_the_steps_of_all_before() -> None:
+    x, y, model = two_layers(60, 6, 5, 3)
+    one, all_starts = (l1(model, x, y, **box(x), iterations=100, restarts=0, supports=supports).best for supports in (0, len(SUPPORTS)))
+    better = one.perturbation.abs().sum((1, 2)) > all_starts.perturbation.abs().sum((1, 2)) + 1e-6
+    assert better.any()
+    assert (all_starts.iteration[better] > one.iteration[better]).all()
+    assert torch.equal(all_starts.iteration[~better], one.iteration[~better])
 
 
 @pytest.mark.parametrize(("name", "other", "most"), [("restarts", "supports", len(STARTS)), ("supports", "restarts", len(SUPPORTS))])

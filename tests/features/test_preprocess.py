@@ -95,6 +95,12 @@ def test_a_cohort_that_cannot_be_used_leaves_nothing(params: Params) -> None:
     assert not Path("metrics").exists()
 
 
+def test_a_test_set_of_one_outcome_is_told_in_one_line(params: Params) -> None:
+    lay(make_stays(died=DIED, source_group=["west" if died else "east" for died in DIED]), *one_event_each())
+    with pytest.raises(InputError, match="the test set has 6 stays, 6 of them deaths: both outcomes are needed"):
+        preprocess.run(changed(params, split={"test_groups": ["west"]}))
+
+
 def test_events_of_another_window_are_told_in_one_line(params: Params) -> None:
     lay(make_stays(died=DIED), *one_event_each(), (1, 30.0, "ph", 7.4))
     with pytest.raises(InputError, match=r"outside the window \[0, 24\) h: run `dvc repro`"):

@@ -63,6 +63,15 @@ def test_bootstrap_draws_subjects_not_stays() -> None:
         assert four["auroc"][side] == pytest.approx(once["auroc"][side])
 
 
+def test_intervals_are_the_same_however_many_resamples_are_worked_on_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = (*data(4, 90), np.arange(90) // 2)
+    whole = evaluation.with_intervals(*drawn, resamples=50, seed=3)
+    monkeypatch.setattr(evaluation, "DRAWN", 7 * 90)
+    parts = evaluation.with_intervals(*drawn, resamples=50, seed=3)
+    for name in evaluation.METRICS:
+        assert parts[name] == pytest.approx(whole[name], rel=1e-12)
+
+
 def test_one_class_only_gives_none_not_a_crash() -> None:
     result = evaluation.with_intervals(np.zeros(20, bool), np.linspace(0, 1, 20), np.zeros(20, bool), np.arange(20), resamples=10, seed=0)
     assert result["auroc"] == {"value": None, "low": None, "high": None}

@@ -11,6 +11,7 @@ import pytest
 import torch
 from model_world import FEATURES, MODEL, VARIANTS, N, make_cohort, make_folds
 from safetensors.torch import load_file
+from sklearn.metrics import f1_score
 
 from icu_adversarial.errors import InputError
 from icu_adversarial.features.scaling import Scaler
@@ -211,6 +212,15 @@ def test_decay_pulls_the_weights_towards_zero() -> None:
         torch.testing.assert_close(found[0.0][name] - found[0.5][name], 0.01 * 0.5 * weight, atol=1e-6, rtol=1e-3)
 
 
+@pytest.mark.parametrize("optimizer", ["rmsprop", "sgd"])
+def test_decay_is_of_adam_alone(optimizer: str) -> None:
+    """In the others it would be a penalty in the gradient: of RMSprop, many times as strong."""
+    (fold, *_), _ = make_folds(*make_cohort())
+    models = [MODEL | {"optimizer": optimizer, "weight_decay": decay} for decay in (0.0, 0.5)]
+    without, with_decay = (training.advance(training.start(fold, model, 0), fold, model, epochs=1, of=1, seed=0) for model in models)
+    assert same(without.weights, with_decay.weights)
+
+
 def test_folds_trained_together_resume_after_an_interruption_to_the_same_bytes(tmp_path: Path) -> None:
     folds, _ = make_folds(*make_cohort())
     whole = train_folds(folds, MODEL, OPTIONS, tmp_path / "whole")
@@ -349,6 +359,22 @@ def test_baselines_learn_out_of_fold(name: str) -> None:
     assert 0 < predicted.mean() < 0.6
     leaky = predict_baseline(name, grid, cohort.assign(died=died ^ (fold == 0)), (), seed=0).probability  # labels of fold 0 reversed
     assert rank_scores(died[fold == 0], leaky[fold == 0])[0] > 0.6  # its own labels were not learned from
+
+
+def test_a_baseline_decides_as_the_network_by_the_best_f1_of_each_fold() -> None:
+    cohort, grid = make_cohort()
+    died, fold = cohort["died"].to_numpy(), cohort["fold"].to_numpy()
+    probability, predicted = predict_baseline("logistic_regression", grid, cohort, (), seed=0)
+    limits = []
+    for k in range(fold.max() + 1):
+        p, y = probability[fold == k], died[fold == k]
+        best = max(f1_score(y, p > t) for t in [0.0, *p])
+        assert f1_score(y, predicted[fold == k]) == pytest.approx(best)
+        limits.append((p[~predicted[fold == k]].max(), p[predicted[fold == k]].min()))
+    low, high = (np.mean([np.log(p / (1 - p)) for p in side]) for side in zip(*limits, strict=True))
+    z = np.log(probability / (1 - probability))[fold == -1]
+    assert not predicted[fold == -1][z <= low].any()
+    assert predicted[fold == -1][z >= high].all()
 
 
 @pytest.mark.parametrize("name", BASELINES)

@@ -33,7 +33,8 @@ def as_markdown(entries: list[Entry], source: str) -> str:
         cells += [_pair(mean, sd, "{:.3f} ({:.3f})") for mean, sd in reported]
         elsewhere = f"data: {source}, theirs {published.data}; " if published and published.data != source else ""
         lines.append(f"| {' | '.join([label, *cells, elsewhere + differs])} |")
-    head = f"# Models beside each other: {source}\n\nFolds: out of fold, mean ± standard deviation. Test: the held-out test set, with 95 % bootstrap"
+    head = f"# Models beside each other: {source}\n\nFolds: out of fold, mean ± standard deviation; decisions by the threshold of the best F1 on the"
+    head += " fold itself, which makes F1 a little too good. Test: the held-out test set, with 95 % bootstrap"
     head += " intervals over subjects. Published: mean (standard deviation) as their authors report them, on other data or other splits: for"
     return f"{head} orientation, not for a contest.\n\n" + "\n".join(lines) + "\n"
 

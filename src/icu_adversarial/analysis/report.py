@@ -5,7 +5,6 @@ from typing import Any
 import pandas as pd
 
 from icu_adversarial.analysis.susceptibility import DIRECTIONS, KINDS, select
-from icu_adversarial.measurements import UNITS
 
 FEWEST_STAYS, LARGEST_PREVALENCE = 500, 0.3
 MODELS = {"network": "network", "logistic_regression": "logistic regression", "gradient_boosting": "gradient boosting"}
@@ -72,7 +71,9 @@ def report(
                     d,
                     kind,
                     block["attacked"],
-                    *(_number(block[kind][f]) for f in ("success_rate", "examples", "median_l0", "median_l1", "median_linf")),
+                    _number(block[kind]["success_rate"]),
+                    block[kind]["examples"],
+                    *(_number(block[kind][f"median_{norm}"]) for norm in ("l0", "l1", "linf")),
                 ]
                 for d in DIRECTIONS
                 for kind in KINDS
@@ -81,7 +82,8 @@ def report(
         ),
         "## Susceptibility of the best examples",
         "GPP: share of the examples that perturb the cell; GANZP: mean size of a perturbation; S: largest size times GPP, of a measurement summed "
-        "over its hours. 95 % bootstrap intervals over subjects; a resample can only lower the largest size, so those of S lean downwards.",
+        "over its hours; sizes in model input units, 1 from the lower to the upper percentile of a measurement. 95 % bootstrap intervals over "
+        "subjects; a resample can only lower the largest size, so those of S lean downwards.",
     ]
     for direction in DIRECTIONS:
         parts += [f"### {direction}", *_susceptible(by_cell, by_measurement, direction)]
@@ -103,12 +105,12 @@ def _susceptible(by_cell: pd.DataFrame, by_measurement: pd.DataFrame, direction:
 
 def _cell(rank: int, row: Any) -> list[Any]:
     s, gpp = _interval(row.s, row.s_low, row.s_high), _interval(row.gpp, row.gpp_low, row.gpp_high)
-    return [rank, _named(row.measurement), f"{row.hour}–{row.end_hour}", s, gpp, f"{row.ganzp:.3f}"]
+    return [rank, row.measurement, f"{row.hour}–{row.end_hour}", s, gpp, f"{row.ganzp:.3f}"]
 
 
 def _measurement(row: Any) -> list[Any]:
     rank = f"{row.rank} ({row.rank_low:.0f}–{row.rank_high:.0f})"
-    return [rank, _named(row.measurement), _interval(row.s, row.s_low, row.s_high), f"{row.sensitivity:.3g}"]
+    return [rank, row.measurement, _interval(row.s, row.s_low, row.s_high), f"{row.sensitivity:.3g}"]
 
 
 def _table(head: list[str], rows: list[list[Any]]) -> str:
@@ -127,7 +129,3 @@ def _interval(value: float, low: float, high: float) -> str:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
-
-
-def _named(measurement: str) -> str:
-    return f"{measurement} ({UNITS[measurement]})" if UNITS[measurement] else measurement

@@ -12,7 +12,7 @@ from torch import Tensor
 from icu_adversarial.attack.knapsack import Step, step
 
 LAST = 4  # points remembered
-CELLS = 128  # those that may move: all that are perturbed, and the next ones by gradient
+CELLS = 128  # those that may move: perturbed ones first, and the next ones by gradient
 PROGRAMMES = 5  # per step,
 SHRINK = 0.5  # each with a trust region so much smaller than the one before
 INDEPENDENT = 1e-4  # share of a move's square that must be new, beside those to later points, for its point to tell more than noise

@@ -37,7 +37,10 @@ class EnsembleScaling:
 
 
 class Ensemble(nn.Module):
-    """(B, T, C) of EnsembleScaling → the mean of the members' logits, (B, 2)."""
+    """(B, T, C) of EnsembleScaling → the mean of the members' logits, (B, 2).
+
+    A member's value moves by the same clinical amount from where its own limits hold it: of a value beyond them, not from where the record has it.
+    """
 
     def __init__(self, members: Sequence[nn.Module], scaling: EnsembleScaling) -> None:
         super().__init__()

@@ -90,15 +90,16 @@ def l1(
     low, high = ((bound - x[..., : lower.shape[2]]).flatten(1).clamp(-cap, cap) for bound in (lower, upper))
     samples = Samples(logits_fn, x, y, low, high, (lower.shape[1], lower.shape[2]))
     descend = partial(_descend, iterations=iterations, patience=patience)
-    result = descend(samples, torch.zeros_like(low) if start is None else start.flatten(1), radius, restarts)
+    result, steps = descend(samples, torch.zeros_like(low) if start is None else start.flatten(1), radius, restarts)
 
     def once_more(rows: Tensor, at: Example, radius: float) -> None:
         there = at.iteration >= 0
-        rows, at = rows[there], Example(at.perturbation[there], at.iteration[there])
-        found = descend(samples.of(rows), at.perturbation.flatten(1), radius, restarts=0)
+        rows, steps_there = rows[there], steps[rows[there]] + at.iteration[there]
+        found, more = descend(samples.of(rows), at.perturbation[there].flatten(1), radius, restarts=0)
+        steps[rows] = steps_there + more
         smaller = found.best.perturbation.abs().sum((1, 2)) < result.best.perturbation[rows].abs().sum((1, 2))
         for example, new, better in zip(result, found, (torch.zeros_like(smaller), smaller), strict=True):
-            keep(example, new.perturbation, at.iteration + new.iteration, rows, (new.iteration >= 0) & (better | (example.iteration[rows] < 0)))
+            keep(example, new.perturbation, steps_there + new.iteration, rows, (new.iteration >= 0) & (better | (example.iteration[rows] < 0)))
 
     if growth and len(rows := (result.best.iteration < 0).nonzero()[:, 0]):
         once_more(rows, grow(samples.of(rows), iterations, torch.full_like(low[rows, 0], SHARE)), radius)
@@ -114,8 +115,8 @@ def l1(
     return result
 
 
-def _descend(samples: Samples, start: Tensor, radius: float, restarts: int, *, iterations: int, patience: int) -> Result:
-    """The sequence of linear programmes from `start`, (B, cells), then `restarts` times anew. Arguments as of `l1`."""
+def _descend(samples: Samples, start: Tensor, radius: float, restarts: int, *, iterations: int, patience: int) -> tuple[Result, Tensor]:
+    """The sequence of linear programmes from `start`, (B, cells), then `restarts` times anew. Arguments as of `l1`. Returns the steps too, (B,)."""
     logits_fn, x, y, low, high, shape = samples
     first, best = no_example(low.view(-1, *shape)), no_example(low.view(-1, *shape))
     state = _begin(start, radius)
@@ -151,7 +152,7 @@ def _descend(samples: Samples, start: Tensor, radius: float, restarts: int, *, i
         alive[rows] = ~ended & (s.iteration <= iterations) & ~wrong_from_start & margin.isfinite()
         for whole, part in zip(state, s, strict=True):
             whole[rows] = part
-    return Result(first, best)
+    return Result(first, best), state.iteration
 
 
 def _begin(P: Tensor, radius: float) -> State:

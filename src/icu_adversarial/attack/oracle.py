@@ -128,11 +128,12 @@ class _LSTM(torch.autograd.Function):
 
         ctx.save_for_backward(slope, forget, opened, back)
         ctx.set_materialize_grads(False)
-        ctx.mark_non_differentiable(c)
+        cell = c.transpose(1, 2)[:, :stays].contiguous()
+        ctx.mark_non_differentiable(cell)
         hours = x.new_empty(stays, T, 2 * H)
         for t in range(T):
             hours[:, t, :H], hours[:, t, H:] = states[t + 1, 0].t()[:stays], states[T - t, 1].t()[:stays]
-        return hours, states[T].transpose(1, 2)[:, :stays].contiguous(), c.transpose(1, 2)[:, :stays]
+        return hours, states[T].transpose(1, 2)[:, :stays].contiguous(), cell
 
     @staticmethod
     def backward(ctx: Any, *of_outputs: Tensor | None) -> tuple[Tensor, None, None]:

@@ -22,7 +22,7 @@ ROWS, GPU_ROWS = 128, 4096  # samples in one pass; a sample that is done makes r
 
 
 class Example(NamedTuple):
-    """perturbation: P, (B, T, M), zero where none was found. iteration: int32 (B,), steps taken from P = 0, so from 1; -1 where none was found."""
+    """perturbation: P, (B, T, M), zero where none was found. iteration: int32 (B,), steps of all starts until then, so from 1; -1 for none."""
 
     perturbation: Tensor
     iteration: Tensor

@@ -21,7 +21,8 @@ def transfer(
     victims: Mapping[int, Victim],
     bin_hours: int,
 ) -> pd.DataFrame:
-    """Score the best examples of each attacked model on every model of `victims`, moved by the same amount in clinical units.
+    """Score the best examples of each attacked model on every model of `victims`, moved by the same amount in clinical units, each value from where
+    the scored model's limits hold it.
 
     chosen, checkpoints, tasks: as for and from `checkpoints.attack_cohort`. Returns one row per direction, `attacked` and `scored` model ("fold 0",
     ..., "ensemble", "file"): `examples`, those whose unchanged stay the scored model decides as the attacked one does, and `flipped`, the share that

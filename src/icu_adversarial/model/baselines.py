@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from icu_adversarial.features.statics import fit_statics
-from icu_adversarial.model.evaluation import best_threshold
+from icu_adversarial.model.evaluation import EPSILON, best_threshold
 from icu_adversarial.model.results import Prediction
 from icu_adversarial.processes import workers
 
@@ -55,7 +55,8 @@ def fitted(name: str, x: np.ndarray, died: np.ndarray, learn: np.ndarray, seed: 
 
 
 def predict(name: str, grid: np.ndarray, stays: pd.DataFrame, static_inputs: Sequence[str], seed: int, learn: np.ndarray | None = None) -> Prediction:
-    """Train on the folds of the network, and on all of them for the test stays (fold -1); decide by the threshold of the best F1 out of fold.
+    """Train on the folds of the network, and on all of them for the test stays (fold -1). As with the network, each fold's threshold is that of its
+    best F1, and the test stays have the mean of the folds' in log odds.
 
     grid: (N, T, 19); stays: tables.COHORT. static_inputs: as the network's. learn: bool (N,), the stays that may be trained on, by default all.
     """
@@ -68,5 +69,8 @@ def predict(name: str, grid: np.ndarray, stays: pd.DataFrame, static_inputs: Seq
     results = workers()(delayed(fitted)(name, with_statics(x, stays, learned, static_inputs), died, learned, seed) for learned, _ in jobs)
     for (_, part), p in zip(jobs, results, strict=True):
         probability[part] = p[part]
-    threshold = best_threshold(died[training], probability[training])
-    return Prediction(probability, probability > threshold)
+    p = np.clip(probability, EPSILON, 1 - EPSILON)
+    log_odds = np.log(p / (1 - p))
+    thresholds = {k: best_threshold(died[fold == k], log_odds[fold == k]) for k in sorted(set(fold[training]))}
+    threshold = pd.Series(fold).map(thresholds | {-1: np.mean([*thresholds.values()])})
+    return Prediction(probability, log_odds > threshold.to_numpy())

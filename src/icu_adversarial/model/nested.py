@@ -25,14 +25,14 @@ def run(params: Params) -> None:
     """For each fold of the training stays: search `tune_model` within the others, train on these, and score on the fold; to metrics/nested.
 
     One inner fold serves as validation set for the threshold and, where the model keeps its best weights, for early stopping: the outer fold decides
-    nothing. Costs split.folds times what tune_model does. The test set is not touched.
+    nothing. Costs a search for each fold. The test set is not touched.
     """
     cohort, grid = read_table(paths.COHORT, COHORT), read_array(paths.GRID)
     fold = cohort["fold"].to_numpy()
     blocks = [getattr(params, name).model_dump_json() for name in ("features", "model", "tune_model", "train")]
     state = paths.state("nested", study_key(*blocks, paths.GRID, paths.COHORT))
     found: list[dict[str, Any]] = []
-    for k in range(params.split.folds):
+    for k in sorted(set(fold) - {-1}):
         outer, inside = fold == k, (fold >= 0) & (fold != k)
         model = params.model.model_dump()
         if params.tune_model.trials:

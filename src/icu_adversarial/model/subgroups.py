@@ -23,8 +23,8 @@ def groups(cohort: pd.DataFrame) -> dict[str, pd.Series]:
 def subgroup_scores(cohort: pd.DataFrame, probability: np.ndarray, predicted: np.ndarray, *, resamples: int, seed: int) -> pd.DataFrame:
     """One row per division, group and score of SHOWN: stays, deaths, value, low and high (95 %).
 
-    cohort: rows of tables.COHORT, e.g. the test set's; probability, predicted: (N,). A group without both outcomes has no values, and the interval
-    is that of the draws that have both.
+    cohort: rows of tables.COHORT, e.g. the test set's; probability, predicted: (N,). A score that needs both outcomes has no value in a group
+    with one, and its interval is that of the draws that have both.
     """
     rows: list[dict[str, Any]] = []
     for division, member in groups(cohort).items():

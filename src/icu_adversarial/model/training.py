@@ -13,13 +13,12 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from icu_adversarial.features.scaling import Scaler, fit_scaler
-from icu_adversarial.files import atomic
 from icu_adversarial.model.evaluation import log_loss, rank_scores, sigmoid
 from icu_adversarial.model.networks import Network, build
+from icu_adversarial.model.storage import save_tensors
 from icu_adversarial.params import Features, Model
 from icu_adversarial.processes import prepare_worker
 
@@ -87,12 +86,11 @@ class State:
 
     def save(self, path: Path) -> None:
         groups = {"weights": self.weights, "optimizer": self.optimizer, "best": self.best}
-        with atomic(path) as temporary:
-            save_file(
-                {f"{group}/{name}": tensor.clone() for group, tensors in groups.items() for name, tensor in tensors.items()},
-                temporary,
-                metadata={"state": json.dumps({"epoch": self.epoch, "history": self.history})},
-            )
+        save_tensors(
+            path,
+            {f"{group}/{name}": tensor.clone() for group, tensors in groups.items() for name, tensor in tensors.items()},
+            {"state": json.dumps({"epoch": self.epoch, "history": self.history})},
+        )
 
     @classmethod
     def load(cls, path: Path) -> "State":
@@ -129,7 +127,8 @@ def advance(state: State, fold: Fold, model: dict[str, Any], *, epochs: int, of:
     device = training_device()
     network = build(fold.channels, fold.statics, model).to(device)
     network.load_state_dict(state.weights)
-    optimizer = OPTIMIZERS[model["optimizer"]](network.parameters(), lr=model["learning_rate"], weight_decay=model["weight_decay"])
+    decay = model["weight_decay"] if model["optimizer"] == "adam" else 0.0  # the others' is a penalty in the gradient, another thing
+    optimizer = OPTIMIZERS[model["optimizer"]](network.parameters(), lr=model["learning_rate"], weight_decay=decay)
     _load_optimizer(optimizer, state.optimizer)
     x, y = torch.from_numpy(fold.x_train).to(device), torch.from_numpy(fold.y_train).to(device)
     weight = 1.0 / torch.bincount(y, minlength=2)[y]

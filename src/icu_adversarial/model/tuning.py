@@ -36,7 +36,10 @@ def search_network(params: Params, stays: pd.DataFrame, grid: np.ndarray, state:
     with workers() as parallel:
 
         def evaluate(trial: optuna.Trial, drawn: dict[str, Any]) -> float:
-            """The fold mean of the held-out loss, of the weights that training would keep; a round is trained on all folds before the next."""
+            """The fold mean of the held-out loss after the last round or, where the model keeps its best weights, the round of the lowest one.
+
+            A round is trained on all folds before the next.
+            """
             tried = model | drawn
             states = [start(fold, tried, seed) for fold, seed in zip(folds, seeds, strict=True)]
             losses: list[float] = []

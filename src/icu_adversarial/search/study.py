@@ -66,7 +66,7 @@ def run_study(
         study.enqueue_trial(known)
     with tqdm(total=trials, initial=min(ended, trials), desc="trials", unit="trial") as bar:
         while ended < trials:
-            study.sampler = optuna.samplers.TPESampler(seed=seed + ended)
+            study.sampler = optuna.samplers.TPESampler(seed=(seed + ended) % 2**32)
             study.optimize(objective, n_trials=1)
             ended += 1
             bar.update()

@@ -26,7 +26,8 @@ def run(params: Params) -> None:
 
 
 def describe(model: dict[str, Any]) -> str:
-    """`pooled_lstm-64 + FC-32, summaries-128, age, sex, icu_type`."""
-    layers = f"{model['architecture']}-{model['n_lstm']}" + (f" + FC-{model['n_fc']}" if model["n_fc"] else "")
+    """`CNN-16 + pooled_lstm-64 + FC-32, summaries-128, age, sex, icu_type`."""
+    parts = [("CNN", model["conv"]), (model["architecture"], model["n_lstm"]), ("FC", model["n_fc"])]
+    layers = " + ".join(f"{name}-{units}" for name, units in parts if units)
     summary = [f"summaries-{model['n_summary']}"] if model["n_summary"] else []
     return ", ".join([layers, *summary, *model["static_inputs"]])

@@ -39,13 +39,17 @@ def run(params: Params) -> None:
 
 
 def split_cohort(cohort: pd.DataFrame, split: Split) -> pd.DataFrame:
-    """`cohort` with the columns is_test and fold. Raises InputError where it cannot be split, or has one outcome only."""
+    """`cohort` with the columns is_test and fold. Raises InputError where it cannot be split, or it or its test set has one outcome only."""
     subject, died, group = cohort["subject_id"].to_numpy(), cohort["died"].to_numpy(), cohort["source_group"].to_numpy(str)
     if not 0 < died.sum() < len(cohort):
         raise InputError(
             f"preprocess: the cohort has {len(cohort)} stays, {died.sum()} of them deaths: both outcomes are needed; see the rules in params.yaml"
         )
     is_test = choose_test(subject, died, group, fraction=split.test_fraction, groups=split.test_groups, seed=split.seed)
+    if not 0 < died[is_test].sum() < is_test.sum():
+        raise InputError(
+            f"split: the test set has {is_test.sum()} stays, {died[is_test].sum()} of them deaths: both outcomes are needed; see split in params.yaml"
+        )
     fold = np.full(len(cohort), -1, np.int8)
     fold[~is_test] = assign_folds(subject[~is_test], died[~is_test], folds=split.folds, seed=split.seed)
     return cohort.assign(is_test=is_test, fold=fold)
