@@ -4,8 +4,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from typer.testing import CliRunner
 
+from icu_adversarial import cli
 from icu_adversarial.cli import app
 from icu_adversarial.model import nested
 from icu_adversarial.stages import train
@@ -43,6 +45,23 @@ def test_an_error_of_the_user_is_one_line_and_exit_code_1(tmp_path: Path) -> Non
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_killed_worker_is_told_in_a_line_and_a_fault_of_the_code_is_not_hidden(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raised: list[RuntimeError] = [TerminatedWorkerError("a worker\nwas killed"), RuntimeError("shapes differ")]
+
+    def stage(_: list[str]) -> None:
+        raise raised.pop(0)
+
+    monkeypatch.setattr(cli, "app", stage)
+    monkeypatch.setattr(sys, "argv", ["run.py", "train"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert (ended.value.code, capsys.readouterr().err) == (1, "error: a worker was killed\n")
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        cli.main()
 
 
 @pytest.mark.parametrize(("arguments", "expected"), [(["train"], ["train"]), (["train", "--nested"], ["nested"])])

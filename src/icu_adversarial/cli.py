@@ -152,5 +152,5 @@ def main() -> None:
     except (InputError, OSError, MemoryError, RuntimeError) as error:
         if debug or (isinstance(error, RuntimeError) and type(error).__name__ not in OUT_OF_MEMORY):
             raise
-        typer.echo(f"error: {error or type(error).__name__}", err=True)
+        typer.echo(f"error: {' '.join(str(error).split()) or type(error).__name__}", err=True)
         raise SystemExit(1) from None
