@@ -26,6 +26,7 @@ from attack_victims import RECIPES, Group, choose, groups, predictions, train, w
 from icu_adversarial.processes import prepare_worker, workers
 
 TASK = 256  # stays of one fold in one call, as in attack.loop
+SIZES = (16, 32, 64, 128, 256)  # of a call
 TIMED = OURS | {
     "FAB-L1 (50)": Method("adv-lib", "50 iterations", peer(adv_lib("fab", norm=1, n_iter=50))),
     "FAB-L1 (20)": Method("adv-lib", "20 iterations", peer(adv_lib("fab", norm=1, n_iter=20))),
@@ -85,18 +86,20 @@ def beside_prior(stays: list[Group], method: Method, found: dict[str, list[Check
 
 
 def by_size(stays: list[Group], repeats: int) -> None:
-    """Cost per stay against the stays in one call, and against the number of stays."""
+    """Cost per stay against the stays in one call, all calls of a size full, and against the number of stays."""
+    sizes = [size for size in SIZES if size <= min(len(group.y) for group in stays)]
+    stays = [group.rows(slice(sizes[-1])) for group in stays]
     n = sum(len(group.y) for group in stays)
     for name in FAST:
         method = OURS[name]
-        calls = {size: [] for size in (16, 32, 64, 128, 256)}
+        calls = {size: [] for size in sizes}
         for _ in range(repeats):
             for size, seconds in calls.items():
                 seconds.append(attack_all(method, chunks(stays, size))[0] / n)
         cost = {size: 1e3 * statistics.median(seconds) for size, seconds in calls.items()}
         print(f"{name}, ms per stay by stays in one call: " + ", ".join(f"{size}: {ms:.2f}" for size, ms in cost.items()), end=" ")
         large = [ms for size, ms in cost.items() if size >= 64]
-        print(f"(64 and more: largest / smallest {max(large) / min(large):.2f}; bar: {FLAT})")
+        print(f"(64 and more: largest / smallest {max(large) / min(large):.2f}; bar: {FLAT})" if large else "")
         total = {part: attack_all(method, chunks([group.rows(slice(0, len(group.y) // part)) for group in stays], TASK))[0] for part in (4, 2, 1)}
         print(f"{name}, ms per stay by number of stays: " + ", ".join(f"{n // part}: {1e3 * part * s / n:.2f}" for part, s in total.items()))
 
@@ -149,7 +152,7 @@ def main() -> None:
                 file = Path("results", name, "prior.json")
                 file.parent.mkdir(parents=True, exist_ok=True)
                 beside_prior(stays, tuned_prior(file, groups(models, predicted, tuning)), found)
-            by_size(stays, arguments.repeats)
+            by_size(list(groups(models, predicted, choose(predicted, 5 * arguments.stays // 4)[0])), arguments.repeats)
             two_processes(stays, arguments.repeats)
 
 
