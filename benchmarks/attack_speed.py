@@ -87,7 +87,8 @@ def beside_prior(stays: list[Group], method: Method, found: dict[str, list[Check
 
 def by_size(stays: list[Group], repeats: int) -> None:
     """Cost per stay against the stays in one call, all calls of a size full, and against the number of stays."""
-    sizes = [size for size in SIZES if size <= min(len(group.y) for group in stays)]
+    most = min(len(group.y) for group in stays)
+    sizes = [size for size in SIZES if size <= most] or [most]
     stays = [group.rows(slice(sizes[-1])) for group in stays]
     n = sum(len(group.y) for group in stays)
     for name in FAST:
