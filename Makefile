@@ -16,7 +16,7 @@ repro: setup  ## run every stage whose inputs changed; with PROFILE=tiny, paper 
 	$(if $(PROFILE),dvc exp run $(shell cat profiles/$(PROFILE)),dvc repro)
 
 test: setup  ## all tests, two files at a time
-	python -m pytest -q -n 2 --dist loadfile
+	python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup  ## format, lint, types
 	ruff format --check . && ruff check . && mypy

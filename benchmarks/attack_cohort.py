@@ -1,7 +1,7 @@
 """A whole cohort attacked as the stage `attack` does it: seconds, memory and the size of what is written, by the number of stays.
 
-python benchmarks/attack_cohort.py CHALLENGE_FOLDER --stays 2000 4000 8000      # on CPUs
-python benchmarks/attack_cohort.py CHALLENGE_FOLDER --stays 40000 --profile     # on a GPU; the profile is that of one task
+python benchmarks/attack_cohort.py CHALLENGE_FOLDER --stays 40000 --profile                           # on a GPU; the profile is that of one task
+python benchmarks/attack_cohort.py CHALLENGE_FOLDER --stays 10000 40000 --attacks "l1 fast" "l0 fast"   # on CPUs
 
 The stays are the correctly classified ones of two folds of PhysioNet Challenge 2012, out of fold, as often as needed to make up the number.
 """
@@ -22,10 +22,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 import numpy as np
 import pandas as pd
 import torch
+from attack_peers import SETTINGS
 from attack_victims import FOLDS, RECIPES, cohort_of, predictions, train, workplace
 
 from icu_adversarial.attack.checkpoints import attack_cohort, in_order
-from icu_adversarial.attack.loop import Task, Victim, choose_stays, make_tasks, run_task
+from icu_adversarial.attack.loop import Attack, Task, Victim, choose_stays, make_tasks, run_task
 from icu_adversarial.attack.methods import METHODS
 from icu_adversarial.attack.oracle import for_attack
 from icu_adversarial.features.scaling import Scaler
@@ -58,9 +59,13 @@ def make(models: Path, stays: int) -> tuple[pd.DataFrame, Callable[[pd.DataFrame
     return chosen, partial(make_tasks, cohort=cohorts, grid=Repeated(grid), victims=victims)
 
 
+def named(name: str) -> Attack:
+    return partial(METHODS[name.split()[0]], **SETTINGS[name])
+
+
 def whole(name: str, models: Path, stays: int) -> None:
     chosen, tasks = make(models, stays)
-    attack = partial(METHODS[name], iterations=200)
+    attack = named(name)
     next(iter(map(partial(run_task, attack=attack), tasks(chosen.iloc[:64]))))  # a GPU's first kernels are compiled and loaded here
     with tempfile.TemporaryDirectory() as folder:
         clock = time.perf_counter()
@@ -85,7 +90,7 @@ def profile(name: str, models: Path) -> None:
     task = next(tasks(chosen[chosen["fold"] == FOLDS[0]]))
     activities = [torch.profiler.ProfilerActivity.CPU] + [torch.profiler.ProfilerActivity.CUDA] * torch.cuda.is_available()
     with torch.profiler.profile(activities=activities) as recorded:
-        run_task(task, partial(METHODS[name], iterations=200))
+        run_task(task, named(name))
     by = "self_cuda_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
     print(f"{name}, a task of {len(task.y)} stays:")
     print(recorded.key_averages().table(sort_by=by, row_limit=12, max_name_column_width=50))
@@ -97,12 +102,12 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="networks; a temporary folder by default")
     parser.add_argument("--stays", type=int, nargs="+", default=[2000, 4000, 8000])
     parser.add_argument("--victim", choices=RECIPES, default="default")
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=["l1", "l0"])
+    parser.add_argument("--attacks", nargs="+", choices=SETTINGS, default=["l1", "l0"])
     parser.add_argument("--profile", action="store_true")
     arguments = parser.parse_args()
     with workplace(arguments.raw, arguments.work) as params:
         models = train(arguments.victim, params)
-        for name in arguments.methods:
+        for name in arguments.attacks:
             for stays in arguments.stays:
                 whole(name, models, stays)
             if arguments.profile:

@@ -83,6 +83,10 @@ class Method(NamedTuple):
     stays: int = 10**6
 
 
+def listed(settings: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
+
+
 def ours(name: str, **settings: Any) -> Attack:
     def attack(network: nn.Module, group: Group) -> Tensor:
         result = METHODS[name](network, group.x, group.y, lower=group.lower, upper=group.upper, **settings)
@@ -169,24 +173,20 @@ PEERS = {
     "Brendel-Bethge-L0": Method("foolbox", "100 steps", peer(foolbox("L0BrendelBethgeAttack", steps=100)), stays=64),
     "ElasticNet": Method("ART", "9 x 100 iterations, L1 rule", peer(art_elastic_net), stays=64),
 }
-OURS = {
-    "l1": Method("ours", "200 iterations", ours("l1", iterations=200)),
-    "l0": Method("ours", "200 iterations", ours("l0", iterations=200)),
-    "l1 pipeline": Method("ours", "200 iterations, no supports", ours("l1", iterations=200, supports=0)),
-    "l0 pipeline": Method("ours", "200 iterations, 3 starts, 32 candidates", ours("l0", iterations=200, starts=3, candidates=32)),
-    "l1 fast": Method("ours", "no restart, no supports, radius 0.2, 14 iterations", ours("l1", iterations=14, restarts=0, supports=0, radius=0.2)),
-    "l0 fast": Method(
-        "ours",
-        "one start, share 0.7, 2 candidates, patience 1, 16 iterations",
-        ours("l0", iterations=16, starts=1, share=0.7, candidates=2, patience=1),
-    ),
+SETTINGS: dict[str, dict[str, Any]] = {  # of our attacks: with all their starts, with the number that params.yaml gives them, and with one alone
+    "l1": {"iterations": 200},
+    "l0": {"iterations": 200},
+    "l1 pipeline": {"iterations": 200, "supports": 0},
+    "l0 pipeline": {"iterations": 200, "starts": 3, "candidates": 32},
+    "l1 fast": {"iterations": 14, "restarts": 0, "supports": 0, "radius": 0.2},
+    "l0 fast": {"iterations": 16, "starts": 1, "share": 0.7, "candidates": 2, "patience": 1},
 }
+OURS = {name: Method("ours", listed(settings), ours(name.split()[0], **settings)) for name, settings in SETTINGS.items()}
 SUN = Method("ours", "25 penalties x 100 iterations", ours("sun", iterations=100))
 
 
 def prior(hyperparameters: dict[str, Any], iterations: int) -> Method:
-    settings = ", ".join(f"{name} {value}" for name, value in hyperparameters.items())
-    return Method("ours", f"{iterations:,} iterations, {settings}", ours("prior", iterations=iterations, **hyperparameters))
+    return Method("ours", f"{iterations:,} iterations, {listed(hyperparameters)}", ours("prior", iterations=iterations, **hyperparameters))
 
 
 class Checked(NamedTuple):

@@ -23,10 +23,11 @@ import torch
 from attack_peers import INPUTS, OURS, Checked, Method, adv_lib, chunks, peer, run, tuned_prior
 from attack_victims import RECIPES, Group, choose, groups, predictions, train, workplace
 
+from icu_adversarial.attack import problem
 from icu_adversarial.processes import prepare_worker, workers
 
 TASK = 256  # stays of one fold in one call, as in attack.loop
-SIZES = (16, 32, 64, 128, 256)  # of a call
+SIZES = (16, 32, 64, 128, 256)  # of a pass, and of a call
 TIMED = OURS | {
     "FAB-L1 (50)": Method("adv-lib", "50 iterations", peer(adv_lib("fab", norm=1, n_iter=50))),
     "FAB-L1 (20)": Method("adv-lib", "20 iterations", peer(adv_lib("fab", norm=1, n_iter=20))),
@@ -86,22 +87,26 @@ def beside_prior(stays: list[Group], method: Method, found: dict[str, list[Check
 
 
 def by_size(stays: list[Group], repeats: int) -> None:
-    """Cost per stay against the stays in one call, all calls of a size full, and against the number of stays."""
+    """Cost per stay against the rows of one pass, against the stays in one call, all calls of a size full, and against the number of stays."""
     most = min(len(group.y) for group in stays)
     sizes = [size for size in SIZES if size <= most] or [most]
     stays = [group.rows(slice(sizes[-1])) for group in stays]
     n = sum(len(group.y) for group in stays)
+    usual = problem.ROWS, problem.GPU_ROWS
     for name in FAST:
-        method = OURS[name]
-        calls = {size: [] for size in sizes}
+        rows, calls = ({size: [] for size in sizes} for _ in range(2))
         for _ in range(repeats):
-            for size, seconds in calls.items():
-                seconds.append(attack_all(method, chunks(stays, size))[0] / n)
-        cost = {size: 1e3 * statistics.median(seconds) for size, seconds in calls.items()}
-        print(f"{name}, ms per stay by stays in one call: " + ", ".join(f"{size}: {ms:.2f}" for size, ms in cost.items()), end=" ")
-        large = [ms for size, ms in cost.items() if size >= 64]
-        print(f"(64 and more: largest / smallest {max(large) / min(large):.2f}; bar: {FLAT})" if large else "")
-        total = {part: attack_all(method, chunks([group.rows(slice(0, len(group.y) // part)) for group in stays], TASK))[0] for part in (4, 2, 1)}
+            for size in sizes:
+                calls[size].append(attack_all(OURS[name], chunks(stays, size))[0])
+                problem.ROWS = problem.GPU_ROWS = size
+                rows[size].append(attack_all(OURS[name], chunks(stays, TASK))[0])
+                problem.ROWS, problem.GPU_ROWS = usual
+        for what, times in (("rows in one pass", rows), ("stays in one call", calls)):
+            cost = {size: 1e3 * statistics.median(seconds) / n for size, seconds in times.items()}
+            print(f"{name}, ms per stay by {what}: " + ", ".join(f"{size}: {ms:.2f}" for size, ms in cost.items()), end=" ")
+            large = [ms for size, ms in cost.items() if size >= 64]
+            print(f"(64 and more: largest / smallest {max(large) / min(large):.2f}; bar: {FLAT})" if large else "")
+        total = {part: attack_all(OURS[name], chunks([group.rows(slice(0, len(group.y) // part)) for group in stays], TASK))[0] for part in (4, 2, 1)}
         print(f"{name}, ms per stay by number of stays: " + ", ".join(f"{n // part}: {1e3 * part * s / n:.2f}" for part, s in total.items()))
 
 

@@ -86,6 +86,9 @@ def write_world(classes: tuple[int, ...] = (0, 1)) -> None:
 
 def run_attack(params: Params, objective: str = OBJECTIVE) -> pd.DataFrame:
     """Run the attack alone, with hyperparameters as tune_attack writes them; the examples."""
-    write_json(paths.TUNE_ATTACK / objective / "best.json", {"trial": 0, "value": 1.0, "hyperparameters": {"cap": 1.0, "patience": 2}})
+    write_json(
+        paths.TUNE_ATTACK / objective / "best.json",
+        {"trial": 0, "value": 1.0, "hyperparameters": {"cap": 1.0, "patience": 2, "candidates": 8, "starts": 1}},
+    )
     attack.run(params, objective)
     return read_table(paths.ATTACK / objective / "examples.parquet", EXAMPLES)

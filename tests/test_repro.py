@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from icu_adversarial.tables import COHORT, EVENTS, EXAMPLES, PERTURBATIONS, PREDICTIONS, STAYS, read_table, write_table
+from icu_adversarial.tables import COHORT, EVENTS, EXAMPLES, PERTURBATIONS, PREDICTIONS, STAYS, read_table
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = {
@@ -83,17 +83,35 @@ def metrics(folder: Path, stage: str) -> dict[str, Any]:
     return content
 
 
-def test_a_second_clone_gives_the_same_bytes_by_force_and_in_one_process(reproduced: Path, clone: Clone) -> None:
-    """Over what the first one left, as after a pull."""
-    second = clone("second")
-    shutil.copytree(reproduced / "data", second / "data")
-    run(second, "dvc", "repro", "--force", LOKY_MAX_CPU_COUNT="1")
-    lock = (second / "dvc.lock").read_text()
-    assert lock == (reproduced / "dvc.lock").read_text()
-    stages = YAML(typ="safe").load(lock)["stages"]
-    assert {name.split("@")[0] for name in stages} == set(YAML(typ="safe").load(second / "dvc.yaml")["stages"])
+STAGES = """
+import json, os, sys
+os.environ["OMP_NUM_THREADS"] = "1"  # as src/run.py does
+sys.path.insert(0, "src")
+from icu_adversarial.cli import app
+for arguments in json.load(sys.stdin):
+    app(arguments, standalone_mode=False)
+"""
+
+
+def test_another_clone_gives_the_same_bytes_with_all_stages_in_one_process(reproduced: Path, clone: Clone) -> None:
+    stages = YAML(typ="safe").load(reproduced / "dvc.lock")["stages"]
+    assert {name.split("@")[0] for name in stages} == set(YAML(typ="safe").load(reproduced / "dvc.yaml")["stages"])
     assert sum(name.startswith("compare@") for name in stages) == 8
     assert {"attack@robust_l1", "attack@robust_l0"} < set(stages)
+
+    second, order = clone("second"), run(reproduced, "dvc", "stage", "list", "--name-only").split()
+    shutil.rmtree(second / "metrics")
+    commands = [stages[name]["cmd"].removeprefix("python src/run.py ").split() for name in order]
+    environment = ENVIRONMENT | {"LOKY_MAX_CPU_COUNT": "1"}
+    subprocess.run(
+        [sys.executable, "-c", STAGES], cwd=second, env=environment, input=json.dumps(commands), text=True, check=True, capture_output=True
+    )
+    one, other = (
+        {file.relative_to(folder): file.read_bytes() for part in ("data", "metrics") for file in (folder / part).rglob("*") if file.is_file()}
+        for folder in (reproduced, second)
+    )
+    assert len(one) > 100
+    assert one == other
 
 
 def test_all_that_is_made_of_patients_is_ignored_by_git(reproduced: Path) -> None:
@@ -117,7 +135,7 @@ def test_the_committed_lock_is_that_of_the_committed_code_and_parameters(clone: 
 
 
 def test_lock_holds_no_machine(reproduced: Path) -> None:
-    """No absolute path and no host name in anything that is committed or cached as text."""
+    """No absolute path in anything that is committed or cached as text."""
     texts = [reproduced / "dvc.lock", *(p for p in (reproduced / "metrics").rglob("*") if p.suffix in {".json", ".csv", ".tsv", ".md"})]
     assert len(texts) > 20
     for text in texts:
@@ -218,23 +236,6 @@ def test_a_stored_flip_flips_again_from_disk(reproduced: Path) -> None:
         np.testing.assert_allclose(own["delta_clinical"], own["delta"] * scaler.clinical_span[column], rtol=1e-5)
 
 
-def test_removing_test_subjects_does_not_change_what_is_fitted(reproduced: Path, clone: Clone) -> None:
-    """The same cohort without its test stays gives the same hyperparameters, weights and scalers, byte for byte."""
-    folder = clone("without-test")
-    cohort, grid = read_table(reproduced / "data/preprocess/stays.parquet", COHORT), np.load(reproduced / "data/preprocess/grid.npy")
-    kept = ~cohort["is_test"].to_numpy()
-    absurd = np.where(kept[:, None, None], grid, np.float32(1e9))  # what the test stays hold must not matter
-    (folder / "data/preprocess").mkdir(parents=True)
-    np.save(folder / "data/preprocess/grid.npy", absurd)
-    absurd_stays = cohort.assign(age=cohort["age"].where(kept, 1e6), icu_type=cohort["icu_type"].where(kept, "nowhere"))
-    write_table(folder / "data/preprocess/stays.parquet", absurd_stays.astype({"age": "float32"}), COHORT)
-    for stage in ("tune_model", "train"):
-        run(folder, sys.executable, "src/run.py", stage)
-    for file in sorted((reproduced / "data/train/models").rglob("*.*")):
-        assert (folder / file.relative_to(reproduced)).read_bytes() == file.read_bytes(), file
-    assert (folder / "data/tune_model/best.json").read_bytes() == (reproduced / "data/tune_model/best.json").read_bytes()
-
-
 def test_training_killed_with_sigkill_goes_on_to_the_same_bytes(reproduced: Path, clone: Clone) -> None:
     folder = clone("killed")
     for name in ("preprocess", "tune_model"):
@@ -271,36 +272,6 @@ def test_an_event_after_hour_48_changes_no_output_byte(reproduced: Path, clone: 
         assert (folder / "data/extract" / file).read_bytes() == (reproduced / "data/extract" / file).read_bytes()
 
 
-def test_permuted_labels_score_auroc_one_half(reproduced: Path, clone: Clone) -> None:
-    """Scoring on training or resampled data, and any other leak, would show here. Network and baselines, out of fold and test together."""
-    folder = clone("permuted", "train.epochs=16", "train.patience=null")
-    cohort = read_table(reproduced / "data/preprocess/stays.parquet", COHORT)
-    (folder / "data/preprocess").mkdir(parents=True)
-    shutil.copy(reproduced / "data/preprocess/grid.npy", folder / "data/preprocess/grid.npy")
-    aurocs: dict[str, list[float]] = {}
-    for seed in range(4):
-        died = np.random.default_rng(seed).permutation(cohort["died"].to_numpy())
-        write_table(folder / "data/preprocess/stays.parquet", cohort.assign(died=died), COHORT)
-        (folder / "data/tune_model").mkdir(parents=True, exist_ok=True)
-        shutil.copy(reproduced / "data/tune_model/best.json", folder / "data/tune_model/best.json")
-        run(folder, sys.executable, "src/run.py", "train")
-        result = metrics(folder, "train")
-        for name in result["folds"]:
-            aurocs.setdefault(name, []).append(result["folds"][name]["auroc"]["mean"])
-    for name, values in aurocs.items():
-        assert abs(np.mean(values) - 0.5) < 0.08, (name, values)
-
-
-def test_options_of_the_attack_are_not_ignored(reproduced: Path, clone: Clone) -> None:
-    folder = clone("options", "attack.max_stays=10", "attack.attack_misclassified=true", "attack.seed=5")
-    shutil.copytree(reproduced / "data", folder / "data", symlinks=False)
-    run(folder, sys.executable, "src/run.py", "attack", "--objective", "robust_l1")
-    examples = read_table(folder / "data/attack/robust_l1/examples.parquet", EXAMPLES)
-    assert examples["stay_id"].nunique() == 10
-    before = read_table(reproduced / "data/attack/robust_l1/examples.parquet", EXAMPLES)
-    assert set(examples["stay_id"]) - set(before["stay_id"])
-
-
 @pytest.fixture(scope="session")
 def recorded(reproduced: Path, clone: Clone) -> Path:
     """Another clone with the results of the first one committed, and its cache."""
@@ -315,15 +286,15 @@ def recorded(reproduced: Path, clone: Clone) -> Path:
 
 def test_an_experiment_in_a_copied_checkout_runs_the_code_of_the_copy(recorded: Path) -> None:
     """`dvc exp run --temp`, as queued experiments do: only what the changed setting touches runs, in a copy, and the results are recorded."""
-    output = run(recorded, "dvc", "exp", "run", "--temp", "-S", "analyze.bootstrap=5")
-    assert re.findall(r"Running stage .(\S+).:", output) == ["analyze@robust_l1", "analyze@robust_l0"]
+    output = run(recorded, "dvc", "exp", "run", "--temp", "-S", "analyze.bootstrap=5", "analyze@robust_l1")
+    assert re.findall(r"Running stage .(\S+).:", output) == ["analyze@robust_l1"]
     assert "analyze.bootstrap" in run(recorded, "dvc", "exp", "show", "--csv")
 
 
 def test_another_model_is_attacked_where_its_folder_is_named(recorded: Path) -> None:
     """One of the comparison: no stage before the attack runs, and the maps are of test stays."""
     run(recorded, "dvc", "checkout")
-    named = ("-S", "attack.target=file", "-S", "attack.models=data/compare/tang_static/models/fold_1")
+    named = ("-S", "objectives=[robust_l1]", "-S", "attack.target=file", "-S", "attack.models=data/compare/tang_static/models/fold_1")
     output = run(recorded, "dvc", "exp", "run", *named)
     assert {name.split("@")[0] for name in re.findall(r"Running stage .(\S+).:", output)} == {"attack", "analyze"}
     examples = read_table(recorded / "data/attack/robust_l1/examples.parquet", EXAMPLES)
@@ -335,7 +306,7 @@ def test_another_model_is_attacked_where_its_folder_is_named(recorded: Path) -> 
     assert patients["perturbed"].notna().any()
 
 
-def test_plots_of_two_revisions_stand_side_by_side_offline(reproduced: Path, clone: Clone) -> None:
+def test_the_page_of_all_plots_needs_no_network(reproduced: Path, clone: Clone) -> None:
     folder = clone("plots")
     run(folder, sys.executable, "src/run.py", "plots_page")
     shutil.copytree(reproduced / "data", folder / "data")
@@ -344,7 +315,7 @@ def test_plots_of_two_revisions_stand_side_by_side_offline(reproduced: Path, clo
     text = page.read_text()
     assert text.count("vegaEmbed(") >= 20
     assert "synthetic hospital (not real patients)" in text
-    assert "cdn.jsdelivr" not in text.split("</script>")[-1]
+    assert "cdn.jsdelivr" not in text
 
 
 def test_a_stage_of_another_checkout_is_refused(reproduced: Path, clone: Clone) -> None:
@@ -372,27 +343,27 @@ def test_what_a_user_can_cause_is_told_in_one_line(reproduced: Path, clone: Clon
     assert message in output
     assert "Traceback" not in output
     assert len([line for line in output.splitlines() if "error:" in line]) == 1
-    left = {p.name for p in (folder / "data").rglob("*") if p.is_file()} if (folder / "data").exists() else set()
-    assert left <= {"stays.parquet", "events.parquet"}
-    assert "Traceback" in run(folder, sys.executable, "src/run.py", stage, "--debug", fails=True)
+    assert {p.parent.name for p in (folder / "data").rglob("*") if p.is_file()} <= {"extract"}  # what it was given
+    if stage == "extract":
+        assert "Traceback" in run(folder, sys.executable, "src/run.py", stage, "--debug", fails=True)
 
 
-@pytest.mark.parametrize("source", ["challenge2012", "mimiciii"])
-def test_real_patients_to_the_maps(source: str, clone: Clone, challenge: Path, mimic_demo: Path) -> None:
+@pytest.mark.parametrize(("source", "objective"), [("challenge2012", "robust_l1"), ("mimiciii", "robust_l0")])
+def test_real_patients_to_the_maps(source: str, objective: str, clone: Clone, challenge: Path, mimic_demo: Path) -> None:
     raw = challenge if source == "challenge2012" else mimic_demo
-    small = ("train.epochs=2", "tune_model.rounds=1", "tune_model.epochs_per_round=1")
+    small = (f"objectives=[{objective}]", "train.epochs=2", "tune_model.rounds=1", "tune_model.epochs_per_round=1")
     folder = clone(source, f"extract.source={source}", f"extract.raw={raw}", *small)
     output = run(folder, "dvc", "repro", "analyze")
     extracted = metrics(folder, "extract")
     if source == "challenge2012":
         assert (extracted["icu_stays"], extracted["deaths"]) == (8000, 1122)
         assert metrics(folder, "preprocess")["test_stays"] == pytest.approx(1595, abs=5)
-        cells = read_table(folder / "data/attack/robust_l1/perturbations.parquet", PERTURBATIONS)
+        cells = read_table(folder / "data/attack" / objective / "perturbations.parquet", PERTURBATIONS)
         assert "calcium" not in set(cells["measurement"])  # never observed: no model can be blamed for it
     else:
         assert (extracted["icu_stays"], extracted["icu_stays_in_icu_until_window_end"]) == (136, 73)
         assert "warning:" in output
-    table = pd.read_csv(folder / "metrics/analyze/robust_l1/susceptibility.csv")
+    table = pd.read_csv(folder / "metrics/analyze" / objective / "susceptibility.csv")
     assert len(table) == 2 * 2 * 48 * 19
     assert table["s"].max() > 0
-    assert "synthetic" not in (folder / "metrics/analyze/robust_l1/report.md").read_text()
+    assert "synthetic" not in (folder / "metrics/analyze" / objective / "report.md").read_text()

@@ -22,7 +22,7 @@ from icu_adversarial.attack.loop import Task, run_task, split_by_fold
 from icu_adversarial.measurements import NAMES, M
 from icu_adversarial.tables import EXAMPLES, PERTURBATIONS, measurement_column, write_table
 
-ATTACK = partial(l1, iterations=20)
+ATTACK = partial(l1, iterations=20, restarts=0, supports=0)
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from icu_adversarial.attack.problem import Example, Result
 from icu_adversarial.attack.sanity import check
 from icu_adversarial.measurements import M
 
-ATTACK = partial(l1, iterations=30)
+ATTACK = partial(l1, iterations=30, restarts=0, supports=0)
 
 
 class Values:

@@ -40,10 +40,32 @@ def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def run_both(params: Params, objective: str = OBJECTIVE) -> dict[str, bytes]:
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder after both stages with make_params()."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch, one_process():
+        patch.chdir(folder)
+        patch.setenv("DVC_ROOT", str(folder))
+        write_world()
+        run_both(make_params())
+    return folder
+
+
+@pytest.fixture
+def done(whole: Path) -> None:
+    """The current folder is a copy of it."""
+    shutil.copytree(whole, ".", dirs_exist_ok=True)
+
+
+def run_both(params: Params) -> dict[str, bytes]:
     """Run both stages; the bytes of all their outputs."""
-    tune_attack.run(params, objective)
-    attack.run(params, objective)
+    tune_attack.run(params, OBJECTIVE)
+    attack.run(params, OBJECTIVE)
+    return outputs()
+
+
+def outputs() -> dict[str, bytes]:
     folders = (paths.TUNE_ATTACK, paths.ATTACK, paths.METRICS)
     return {str(file): file.read_bytes() for folder in folders for file in sorted(folder.rglob("*")) if file.is_file()}
 
@@ -63,10 +85,10 @@ def logits(victim: Victim, stay_id: int, moved: bool = False) -> torch.Tensor:
         return victim.model(torch.from_numpy(x))[0]
 
 
+@pytest.mark.usefixtures("done")
 def test_every_eligible_stay_is_attacked_by_its_fold_and_the_outputs_repeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_world()
-    outputs = run_both(make_params())
-    assert sorted(outputs) == [
+    once = outputs()
+    assert sorted(once) == [
         f"data/attack/{OBJECTIVE}/examples.parquet",
         f"data/attack/{OBJECTIVE}/perturbations.parquet",
         f"data/tune_attack/{OBJECTIVE}/best.json",
@@ -97,13 +119,12 @@ def test_every_eligible_stay_is_attacked_by_its_fold_and_the_outputs_repeat(tmp_
     monkeypatch.chdir(again)
     monkeypatch.setenv("DVC_ROOT", str(again))
     write_world()
-    assert run_both(make_params()) == outputs
+    assert run_both(make_params()) == once
 
 
+@pytest.mark.usefixtures("done")
 def test_metrics_agree_with_the_tables() -> None:
-    write_world()
-    outputs = run_both(make_params())
-    metrics = json.loads(outputs[f"metrics/attack/{OBJECTIVE}/metrics.json"])
+    metrics = read_json(paths.METRICS / "attack" / OBJECTIVE / "metrics.json")
     examples = read_table(paths.ATTACK / OBJECTIVE / "examples.parquet", EXAMPLES)
     best = examples[examples["kind"] == "best"]
     assert metrics["attacked"] == len(best) == metrics["0_to_1"]["attacked"] + metrics["1_to_0"]["attacked"]
@@ -117,9 +138,8 @@ def test_metrics_agree_with_the_tables() -> None:
     assert metrics["median_first_iteration"] == first["iteration"].median()
 
 
+@pytest.mark.usefixtures("done")
 def test_the_best_trial_is_reported_and_poor_ones_are_pruned() -> None:
-    write_world()
-    tune_attack.run(make_params(), OBJECTIVE)
     best = read_json(paths.TUNE_ATTACK / OBJECTIVE / "best.json")
     metrics = read_json(paths.METRICS / "tune_attack" / OBJECTIVE / "metrics.json")
     trials = pq.read_table(paths.TUNE_ATTACK / OBJECTIVE / "trials.parquet").to_pandas()
@@ -277,7 +297,7 @@ def test_a_run_killed_at_any_moment_loses_at_most_a_task_per_process_and_ends_wi
     moments = random.Random()
     for _ in range(2):
         stored = number_stored()
-        until, moment = number_begun() + moments.randint(1, (tasks - stored) // 2), moments.uniform(0, 0.4)
+        until, moment = number_begun() + moments.randint(1, max(1, (tasks - stored) // 2)), moments.uniform(0, 0.4)
         with subprocess.Popen([sys.executable, "-c", KILLED, OBJECTIVE], env=environment, stderr=subprocess.DEVNULL, start_new_session=True) as run:
             while number_begun() < until:
                 assert run.poll() is None

@@ -217,7 +217,7 @@ def test_loss_is_the_cross_entropy_of_one_network_and_more_than_that_of_the_mean
 @pytest.mark.parametrize("name", LSTM_VARIANTS)
 @pytest.mark.parametrize("hour", [0, T - 1])
 def test_reading_the_backward_lstm_at_the_last_hour_is_ruled_out(name: str, hour: int) -> None:
-    """A change of the first hour must reach the logits through the backward direction as strongly as one of the last through the forward one."""
+    """A change of the first hour must reach the logits through the backward direction, one of the last hour through the forward one."""
     network, x = make(name), torch.from_numpy(make_x(name, 1))
     changed = x.clone()
     changed[:, hour, :M] = (changed[:, hour, :M] + 0.4) % 1

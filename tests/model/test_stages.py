@@ -180,6 +180,39 @@ def test_the_test_set_has_no_part_in_the_learning_curve(params: Params) -> None:
 
 
 @pytest.mark.usefixtures("done")
+def test_the_test_set_has_no_part_in_what_is_fitted(params: Params) -> None:
+    """Weights, scalers and thresholds are the same bytes whatever the test stays hold."""
+    before = {file: file.read_bytes() for file in paths.MODELS.rglob("*.*")}
+    assert len(before) == 9
+    cohort, grid = make_cohort()
+    test = cohort["is_test"].to_numpy()
+    grid[test] = 1e9
+    absurd = cohort.assign(died=cohort["died"] ^ test, age=cohort["age"].where(~test, 1e6), icu_type=cohort["icu_type"].where(~test, "nowhere"))
+    lay(absurd.astype({"age": "float32"}), grid)
+    shutil.rmtree(paths.MODELS)
+    train.run(make_params(params))
+    assert {file: file.read_bytes() for file in paths.MODELS.rglob("*.*")} == before
+
+
+@pytest.mark.usefixtures("_empty_folder")
+def test_permuted_labels_score_auroc_one_half(params: Params) -> None:
+    """Scoring on training or resampled data, and any other leak, would show here. Network and baselines, out of fold and on the test set."""
+    chosen = small(params, tune_model={"trials": 0}, train={"epochs": 16, "patience": None, "bootstrap": 2})
+    aurocs: dict[tuple[str, str], list[float]] = {}
+    for seed in range(4):
+        cohort, grid = make_cohort(seed, stays=600)
+        lay(cohort.assign(died=np.random.default_rng(seed).permutation(cohort["died"])), grid)
+        tune_model.run(chosen)
+        train.run(chosen)
+        for name in metrics("train")["folds"]:
+            aurocs.setdefault(("folds", name), []).append(metrics("train")["folds"][name]["auroc"]["mean"])
+            aurocs.setdefault(("test", name), []).append(metrics("train")["test"][name]["auroc"]["value"])
+    assert len(aurocs) == 6
+    for name, values in aurocs.items():
+        assert abs(np.mean(values) - 0.5) < 0.08, (name, values)
+
+
+@pytest.mark.usefixtures("done")
 def test_compare_goes_on_after_a_kill_to_the_same_bytes(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     files = [paths.COMPARE / "sun" / "models" / "fold_2" / "model.safetensors", paths.METRICS / "compare" / "sun" / "metrics.json"]
     before = [file.read_bytes() for file in files]
