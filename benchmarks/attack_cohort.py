@@ -1,6 +1,6 @@
 """A whole cohort attacked as the stage `attack` does it: seconds, memory and the size of what is written, by the number of stays.
 
-python benchmarks/attack_cohort.py CHALLENGE_FOLDER --stays 40000 --profile                           # on a GPU; the profile is that of one task
+python benchmarks/attack_cohort.py CHALLENGE_FOLDER --stays 40000 --profile                             # on a GPU; the profile is that of one task
 python benchmarks/attack_cohort.py CHALLENGE_FOLDER --stays 10000 40000 --attacks "l1 fast" "l0 fast"   # on CPUs
 
 The stays are the correctly classified ones of two folds of PhysioNet Challenge 2012, out of fold, as often as needed to make up the number.

@@ -111,7 +111,7 @@ def test_another_clone_gives_the_same_bytes_with_all_stages_in_one_process(repro
         for folder in (reproduced, second)
     )
     assert len(one) > 100
-    assert one == other
+    assert not [name for name in one.keys() | other.keys() if one.get(name) != other.get(name)]
 
 
 def test_all_that_is_made_of_patients_is_ignored_by_git(reproduced: Path) -> None:
