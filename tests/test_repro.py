@@ -272,6 +272,16 @@ def test_an_event_after_hour_48_changes_no_output_byte(reproduced: Path, clone: 
         assert (folder / "data/extract" / file).read_bytes() == (reproduced / "data/extract" / file).read_bytes()
 
 
+def test_options_of_the_attack_are_not_ignored(reproduced: Path, clone: Clone) -> None:
+    folder = clone("options", "attack.max_stays=10", "attack.attack_misclassified=true", "attack.seed=5")
+    shutil.copytree(reproduced / "data", folder / "data", symlinks=False)
+    run(folder, sys.executable, "src/run.py", "attack", "--objective", "robust_l1")
+    examples = read_table(folder / "data/attack/robust_l1/examples.parquet", EXAMPLES)
+    assert examples["stay_id"].nunique() == 10
+    before = read_table(reproduced / "data/attack/robust_l1/examples.parquet", EXAMPLES)
+    assert set(examples["stay_id"]) - set(before["stay_id"])
+
+
 @pytest.fixture(scope="session")
 def recorded(reproduced: Path, clone: Clone) -> Path:
     """Another clone with the results of the first one committed, and its cache."""
@@ -286,8 +296,8 @@ def recorded(reproduced: Path, clone: Clone) -> Path:
 
 def test_an_experiment_in_a_copied_checkout_runs_the_code_of_the_copy(recorded: Path) -> None:
     """`dvc exp run --temp`, as queued experiments do: only what the changed setting touches runs, in a copy, and the results are recorded."""
-    output = run(recorded, "dvc", "exp", "run", "--temp", "-S", "analyze.bootstrap=5", "analyze@robust_l1")
-    assert re.findall(r"Running stage .(\S+).:", output) == ["analyze@robust_l1"]
+    output = run(recorded, "dvc", "exp", "run", "--temp", "-S", "analyze.bootstrap=5")
+    assert re.findall(r"Running stage .(\S+).:", output) == ["analyze@robust_l1", "analyze@robust_l0"]
     assert "analyze.bootstrap" in run(recorded, "dvc", "exp", "show", "--csv")
 
 
