@@ -28,9 +28,9 @@ def state(stage: str, key: str) -> Path:
 
     It is this process's until it ends: another one that asks for the same, as of `dvc queue start --jobs 2`, waits, and goes on from what it finds.
     """
-    state = Path(os.environ.get("DVC_ROOT", ".")) / ".state"
-    (state / "locks").mkdir(parents=True, exist_ok=True)
-    lock = FileLock(state / "locks" / f"{stage}_{key}", is_singleton=True)
+    root = Path(os.environ.get("DVC_ROOT", ".")) / ".state"
+    (root / "locks").mkdir(parents=True, exist_ok=True)
+    lock = FileLock(root / "locks" / f"{stage}_{key}", is_singleton=True)
     lock.acquire()
     _held.append(lock)
-    return state / stage / key
+    return root / stage / key

@@ -48,12 +48,12 @@ class Network(nn.Module):
         self.summary = SummaryNetwork(statics, n_summary, dropout) if n_summary else None
 
     def fit(self, x: Tensor) -> None:
-        """Take what is no weight from the training stays x, (N, T, C), before the training starts: the median of each value, mean and
-        deviation of each summary."""
-        x = x.nan_to_num()
-        self.get_buffer("median").copy_(x[..., :M].flatten(0, 1).median(0).values)
+        """Take what is no weight from the training stays x, (N, T, C), before the training starts: the median of each value, where measurements
+        are to be hidden, and mean and deviation of each summary."""
+        if self.measurement_dropout:
+            self.get_buffer("median").copy_(x[..., :M].nan_to_num().flatten(0, 1).median(0).values)
         if self.summary is not None:
-            self.summary.fit(*self._summarised(x))
+            self.summary.fit(*self._summarised(x.nan_to_num()))
 
     def read_out(self, x: Tensor) -> Tensor:
         """(B, T, C) without NaN → (B, read_out)."""
