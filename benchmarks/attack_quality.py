@@ -8,7 +8,7 @@ The bars are for `l1` and `l0` with their defaults, which search longest; `pipel
 what attack_speed.py holds against its bars of time.
 Three networks are trained on the way (attack_victims.RECIPES). The results of others go to FOLDER after every batch: a run that was stopped goes on,
 and a larger --stays adds to what is there; ours are always attacked anew. What a method is compared with, per stay, is the best that any method
-found. ElasticNet and Brendel-Bethge are slow, and get 64 of the stays. Passes include the samples that our attacks repeat to fill a batch of 32.
+found. ElasticNet and Brendel-Bethge are slow, and get 64 of the stays. Passes include the samples that our attacks repeat to fill a small batch.
 """
 
 import argparse

@@ -6,7 +6,7 @@ make peers                                                                    # 
 
 The bars of time are those of our attacks without their further starts, `fast`; attack_quality.py tells what these find. `pipeline` has the number of
 starts that params.yaml gives them. Ours attack up to 256 stays in one call, as the pipeline does, the others 128. A pass is one sample forward and
-backward, of an l0 also forward alone.
+backward; an l0 also has many forward alone, which the table counts.
 """
 
 import argparse
@@ -82,7 +82,9 @@ def beside_prior(stays: list[Group], method: Method, found: dict[str, list[Check
     print(f"prior: {method.settings}: {mean(theirs, 'backwards'):.0f} passes, success {mean(theirs, 'success'):.3f}, {mean(theirs, 'l0'):.1f} cells")
     for name in OURS:
         passes, cells = (mean(theirs, of) / mean(found[name], of) for of in ("backwards", "l0"))
-        print(f"prior / {name}: {passes:.0f} x the passes (bar: at least {FEWER_PASSES}), {name} / prior: {1 / cells:.2f} x the cells", end=" ")
+        print(
+            f"prior / {name}: {passes:.0f} x the passes backward (bar: at least {FEWER_PASSES}), {name} / prior: {1 / cells:.2f} x the cells", end=" "
+        )
         print(f"(bar: at most {FEWER_CELLS})")
 
 

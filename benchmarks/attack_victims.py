@@ -1,4 +1,4 @@
-"""Networks to attack, and real stays that they classify correctly; for attack_quality.py and attack_speed.py.
+"""Real patients, networks to attack, and stays that these classify correctly; for all benchmarks that need them.
 
 A victim is two of five folds of PhysioNet Challenge 2012: each stay is attacked by the network that its subject had no part in training.
 """
@@ -44,7 +44,7 @@ class Recipe(NamedTuple):
 
 
 RECIPES = {
-    "default": None,  # `model` and `train` of params.yaml themselves: also the best of `compare`
+    "default": None,  # `model` and `train` of params.yaml themselves, better than every row of `compare`
     "rough": Recipe(MASKED | {"dropout": 0.0, "keep": "last"}, {"epochs": 50, "evaluate_every": 10}),  # over-trained
     "literature": Recipe({}),  # LSTM-128 on the values alone
 }
@@ -80,11 +80,15 @@ def workplace(raw: Path, work: Path | None) -> Iterator[Params]:
 
 
 def prepare(raw: Path) -> Params:
-    """Run the stages extract and preprocess in the working folder, unless they have. raw: the folder of Challenge 2012."""
-    params = load_params(ROOT / "params.yaml")
-    source = params.extract.model_copy(update={"source": "challenge2012", "raw": raw})
+    """Run the stages extract and preprocess on sets A and B in the working folder, unless they have. raw: the folder of Challenge 2012."""
+    params, sets = load_params(ROOT / "params.yaml"), Path("sets")
+    source = params.extract.model_copy(update={"source": "challenge2012", "raw": sets})
     params = params.model_copy(update={"extract": source})
     if not paths.COHORT.exists():
+        sets.mkdir(exist_ok=True)
+        for file in (*raw.glob("set-[ab]*"), *raw.glob("Outcomes-[ab].txt")):  # set C may lie there too
+            (sets / file.name).unlink(missing_ok=True)
+            (sets / file.name).symlink_to(file)
         extract.run(params)
         preprocess.run(params)
     return params
@@ -92,7 +96,7 @@ def prepare(raw: Path) -> Params:
 
 def train(name: str, params: Params) -> Path:
     """Train RECIPES[name] on the cohort in the working folder, unless it has been; returns the folder of the fold models."""
-    recipe, folder = RECIPES[name], Path("victims", name)
+    recipe, folder, unfinished = RECIPES[name], Path("victims", name), Path("victims", f".{name}")
     if folder.exists():
         return folder
     cohort, grid = read_table(paths.COHORT, COHORT), read_array(paths.GRID)
@@ -107,11 +111,11 @@ def train(name: str, params: Params) -> Path:
     checkpoints.mkdir(parents=True, exist_ok=True)
     states = train_folds(data, model.model_dump(), options, checkpoints)
     for k, state, part, scaler in zip(FOLDS, states, data, scalers, strict=True):
-        save_fold(folder / f"fold_{k}", state, part, scaler, model.model_dump())
-        network = load_model(folder / f"fold_{k}")
+        save_fold(unfinished / f"fold_{k}", state, part, scaler, model.model_dump())
+        network = load_model(unfinished / f"fold_{k}")
         seen, unseen = (rank_scores(y, log_odds(network, x))[0] for x, y in ((part.x_train, part.y_train), (part.x_held_out, part.y_held_out)))
         print(f"{name}, fold {k}: AUROC {seen:.3f} on its training stays, {unseen:.3f} out of fold", flush=True)
-    return folder
+    return unfinished.rename(folder)
 
 
 def predictions(models: Path) -> pd.DataFrame:

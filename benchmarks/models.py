@@ -3,8 +3,9 @@
 python benchmarks/models.py CHALLENGE_FOLDER                # set A → set B, B → A, and five folds of both
 python benchmarks/models.py CHALLENGE_FOLDER --ablations    # `model` of params.yaml with one thing changed, A → B and B → A
 
-Real patients of PhysioNet Challenge 2012. Every model is trained on the training stays of a split and scored once on the others; nothing is chosen on
-these. The network is the mean of the log odds of --members trainings that differ in their seed; one alone is shown too.
+Real patients of PhysioNet Challenge 2012. Every model is trained on the training stays of a split and scored once on the others, on which
+nothing is chosen here. The network is the mean of the log odds of --members trainings that differ in their seed; one alone is shown too.
+With --ablations, each training is scored for itself.
 """
 
 import argparse
@@ -36,7 +37,7 @@ from icu_adversarial.tables import COHORT, read_table
 FOLDS, SEED, RESAMPLES = 5, 20240807, 1000
 LABELS = {"network": "network", "one": "one network alone", "gradient_boosting": "gradient boosting", "logistic_regression": "logistic regression"}
 ABLATIONS: dict[str, dict[str, Any]] = {
-    "BiLSTM of SPEC §5 with this recipe": {"architecture": "lstm"},
+    "the literature's BiLSTM with this recipe": {"architecture": "lstm"},
     "GRU-D with this recipe": {"architecture": "gru_d"},
     "no network of summaries": {"n_summary": 0},
     "no static inputs": {"static_inputs": ()},

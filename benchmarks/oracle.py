@@ -2,7 +2,7 @@
 
 python benchmarks/oracle.py
 
-LSTM-128 of SPEC §5 on 48 × 19 values with random weights: time does not depend on them. Autograd once in a process as torch leaves it, and once where
+An LSTM-128 on 48 × 19 values with random weights: time does not depend on them. Autograd once in a process as torch leaves it, and once where
 freed memory stays with the process, as in all our workers (processes.prepare_worker); ours in the latter.
 """
 

@@ -90,9 +90,6 @@ def pandas_per_stay(folder: Path) -> np.ndarray:
 SIDES = {"ours": ours, "pandas": pandas_per_stay}
 
 
-SIDES = {"ours": ours, "pandas": pandas_per_stay}
-
-
 def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 

@@ -41,7 +41,8 @@ def make_data(stays: int) -> Fold:
 
 
 def dataloader_epoch(data: Fold) -> None:
-    """The loop of many projects: a sampler, a collate function that sees one stay at a time, padding and packing."""
+    """The loop of many projects: a sampler, a collate function that sees one stay at a time, padding and packing, and memory as torch handles it;
+    all others keep what they free (processes.prepare_worker)."""
     dataset = TensorDataset(torch.from_numpy(data.x_train), torch.from_numpy(data.y_train))
     weight = 1.0 / torch.bincount(dataset.tensors[1], minlength=2)[dataset.tensors[1]]
 

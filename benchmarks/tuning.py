@@ -106,8 +106,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("raw", type=Path, help="folder with set-a.tar.gz, set-b.tar.gz and their Outcomes")
     parser.add_argument("--work", type=Path, required=True, help="where the records are prepared, and the study stands")
-    parser.add_argument("--trials", type=int, default=60)
-    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--trials", type=int, default=60, help="of the search")
+    parser.add_argument("--repeats", type=int, default=1, help="of --workers")
     parser.add_argument("--workers", action="store_true")
     arguments = parser.parse_args()
     with workplace(arguments.raw, arguments.work) as params:

@@ -57,7 +57,7 @@ def test_search_ranges_are_those_of_the_literature(params: Params) -> None:
         ),
         ("architecture: pooled_lstm", "architecture: transformer", "model.architecture: Input should be 'lstm', 'pooled_lstm' or 'gru_d'"),
         (
-            "architecture: pooled_lstm    # pooled_lstm | lstm (SPEC: conv, BiLSTM, last states) | gru_d\n  extra_channels: [observed, ",
+            "architecture: pooled_lstm    # pooled_lstm | lstm (the literature's: conv, BiLSTM, last states) | gru_d\n  extra_channels: [observed, ",
             "architecture: gru_d\n  extra_channels: [",
             "model: Value error, architecture gru_d needs extra_channels [observed, hours_since_observed]",
         ),

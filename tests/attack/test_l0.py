@@ -76,6 +76,16 @@ def test_what_the_ends_of_the_box_cannot_flip_is_flipped_between_them() -> None:
     assert ((best.perturbation != 0).sum((1, 2)) == 1).all()
 
 
+def test_the_first_example_is_the_earliest_of_all_starts() -> None:
+    x, y, model = two_layers(100, 12, 19, 5)
+    first, best = l0(model, x, y, **box(x), iterations=3, share=0.05, starts=3, candidates=8)
+    slow = l0(model, x, y, **box(x), iterations=3, share=0.05, starts=1, candidates=8).first
+    assert ((slow.iteration < 0) & (first.iteration > 0)).any()
+    assert torch.equal(first.iteration > 0, best.iteration > 0)
+    assert (first.iteration <= best.iteration).all()
+    assert (margins(model, x + first.perturbation, y) < 0)[first.iteration > 0].all()
+
+
 @pytest.mark.parametrize("name", ["share", "candidates", "patience", "starts", "cap", "iterations"])
 def test_every_choice_changes_the_search(name: str) -> None:
     x, y, model = two_layers(60, 12, 19, 5)

@@ -146,6 +146,12 @@ def test_the_best_is_never_larger_than_the_first_and_iterations_are_a_limit() ->
     assert int(short.best.iteration.max()) < last
 
 
+@pytest.mark.parametrize("iterations", [1, 2, 3])
+def test_however_few_the_iterations_a_start_takes_a_step(iterations: int) -> None:
+    x, y, _, model = linear_case(20, 6, 5)
+    assert (l1(model, x, y, **box(x), iterations=iterations, growth=False).first.iteration == 1).all()
+
+
 def test_an_example_of_a_later_start_counts_the_steps_of_all_before() -> None:
     x, y, model = two_layers(60, 6, 5, 3)
     one, all_starts = (l1(model, x, y, **box(x), iterations=100, restarts=0, supports=supports).best for supports in (0, len(SUPPORTS)))

@@ -57,6 +57,16 @@ def test_max_perts_and_the_number_of_cells_do_what_they_say() -> None:
     assert [score("sparsity", one, cells=n, max_perts=1) for n in (6, 12)] == [0.5, 0.75]
 
 
+@given(st.sampled_from(get_args(Objective)), st.lists(st.tuples(st.booleans(), st.integers(1, 911), st.floats(0.01, 900)), min_size=1, max_size=20))
+def test_what_is_reached_so_far_never_falls_and_ends_at_the_score(objective: str, stays: list[tuple[bool, int, float]]) -> None:
+    """A trial that failed early is told from one that fails late."""
+    table = pd.DataFrame(stays, columns=["success", "l0", "l1"]).assign(linf=1.0)
+    options = {"cells": 912, "max_perts": 10}
+    reached = [score(objective, table[:n], stays=len(table), **options) for n in range(1, len(table) + 1)]
+    assert (np.diff(reached) > -1e-9).all()
+    assert reached[-1] == score(objective, table, **options)
+
+
 def test_an_unknown_objective_is_refused() -> None:
     with pytest.raises(ValueError, match="sparse_big"):
         score("sparse_big", examples([1], [1.0], [1.0]), cells=912, max_perts=1)

@@ -82,5 +82,12 @@ def test_an_attack_that_random_changes_beat_is_told(attack: object) -> None:
     assert any("random sparse changes beat the attack" in line for line in check([make_task()], attack, seed=0))
 
 
+def test_every_stay_tried_counts_alike() -> None:
+    flat = make_task(lambda z: (1e3 * z).round(decimals=-2))
+    single = Task(flat.fold, flat.victim, flat.stays[:1], flat.grid[:1], flat.y[:1])
+    assert not any("gradient is zero" in line for line in check([make_task()] * 2 + [single], ATTACK, seed=0))  # one of 33
+    assert any("gradient is zero" in line and "(6% of" in line for line in check([make_task(), single], ATTACK, seed=0))
+
+
 def test_the_same_seed_tells_the_same() -> None:
     assert check([make_task()], silent, seed=1) == check([make_task()], silent, seed=1)

@@ -31,7 +31,8 @@ def l0(
 
     cap: no cell moves further. share: of the cells that the linearisation asks for, how many are added at once. candidates: supports tried per
     exchange, in one forward pass. patience: exchanges that do not lower the margin before a start ends, and passes of the last part without progress.
-    starts: supports grown and exchanged, with shares from `share` to 1. `best` has the fewest cells of all.
+    starts: supports grown and exchanged side by side, with shares from `share` to 1; `iteration` counts the steps of one. `first` is the earliest
+    example, `best` the one with the fewest cells of all.
     A sample that cannot be flipped by cells at their ends starts from the example of `l1`.
     """
     T, M = lower.shape[1:]
@@ -44,9 +45,14 @@ def l0(
     dense = l1(logits_fn, x[failed], y[failed], lower=lower[failed], upper=upper[failed], iterations=iterations, cap=cap, supports=0, growth=False)
     for example, new in ((first, dense.first), (grown, dense.best)):
         keep(example, new.perturbation, new.iteration, failed, new.iteration >= 0)
+    everyone = torch.arange(B, device=y.device)
+    for number in range(1, starts):
+        other = _rows(grown, slice(number * B, (number + 1) * B))
+        earlier = (first.iteration < 0) | (other.iteration < first.iteration)
+        keep(first, other.perturbation, other.iteration, everyone, (other.iteration >= 0) & earlier)
 
     exchange(every, grown, iterations, candidates, patience)
-    best, everyone = _rows(grown, slice(0, B)), torch.arange(B, device=y.device)
+    best = _rows(grown, slice(0, B))
     for number in range(1, starts):
         other = _rows(grown, slice(number * B, (number + 1) * B))
         keep_sparser(best, other.perturbation.flatten(1), everyone, other.iteration >= 0, other.iteration)

@@ -85,7 +85,7 @@ def l1(
     There may be a better optimum elsewhere. restarts: how often a sample begins anew, from 0 to 7 (STARTS); if at all, it begins once more beyond the
     boundary, where other cells are steep than at P = 0. supports: how often it begins once more at a sparse example of supports.py, from 0 to 4.
     start: (B, T, M), where to begin instead of at P = 0. growth: whether a sample that is not flipped begins once more, at an example of
-    `supports.grow`. `best` has the smallest L1 norm, or one larger by less than STRETCH - 1 with a cell below VISIBLE fewer.
+    `supports.grow`. `best` has the smallest L1 norm, or one larger by less than STRETCH - 1 without cells below VISIBLE.
     """
     low, high = ((bound - x[..., : lower.shape[2]]).flatten(1).clamp(-cap, cap) for bound in (lower, upper))
     samples = Samples(logits_fn, x, y, low, high, (lower.shape[1], lower.shape[2]))
@@ -121,7 +121,7 @@ def _descend(samples: Samples, start: Tensor, radius: float, restarts: int, *, i
     first, best = no_example(low.view(-1, *shape)), no_example(low.view(-1, *shape))
     state = _begin(start, radius)
     memory, starts = Memory.empty(low), low.new_tensor([*STARTS, (0.0, 0.0, 0.0)])  # the last row: of samples that are through
-    longest = iterations * LONGEST_START if restarts else iterations + 1
+    longest = max(iterations * LONGEST_START, 2) if restarts else iterations + 1  # where it begins, and one step
     alive = torch.ones_like(y, dtype=torch.bool)
     while len(rows := alive.nonzero()[: rows_at_once(x), 0]):
         s = State(*(tensor[rows] for tensor in state))

@@ -4,7 +4,8 @@ An attack is a function f(logits_fn, x, y, *, lower, upper, iterations, ...) -> 
 logits_fn: (B, T, C) -> (B, 2), without randomness, each sample on its own; a network, best as `oracle.for_attack` makes it (on a GPU, cuDNN refuses
 the backward pass of any other in evaluation mode). x: float (B, T, C). y: int64 (B,), the class to leave, 0 or 1.
 lower, upper: (B, T, M), the box of the first M <= C channels at x + P; the others never move, nor does a cell with lower = upper = x.
-iterations: at most, per sample and part of the attack; one is one pass for the margin and its gradient. No NaN in x.
+iterations: steps at most, per sample and part of the attack; each is a pass for the margin and its gradient, and so is the look at where it begins.
+No NaN in x.
 """
 
 from collections.abc import Callable
@@ -22,7 +23,8 @@ ROWS, GPU_ROWS = 128, 4096  # samples in one pass; a sample that is done makes r
 
 
 class Example(NamedTuple):
-    """perturbation: P, (B, T, M), zero where none was found. iteration: int32 (B,), steps of all starts until then, so from 1; -1 for none."""
+    """perturbation: P, (B, T, M), zero where none was found. iteration: int32 (B,), steps until then of all starts made one after the other, so from
+    1; -1 for none."""
 
     perturbation: Tensor
     iteration: Tensor

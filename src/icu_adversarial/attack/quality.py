@@ -7,15 +7,16 @@ NONZERO = 1e-6  # a cell is perturbed when |P| lies above (model input units)
 FLIP_MARGIN = -1e-5  # an attack trusts a flip whose margin Z_y - Z_t lies below: it survives the rounding of other hardware
 
 
-def score(objective: str, examples: pd.DataFrame, *, cells: int, max_perts: int) -> float:
-    """How good an attack's best examples are, larger is better.
+def score(objective: str, examples: pd.DataFrame, *, cells: int, max_perts: int, stays: int | None = None) -> float:
+    """How good an attack's best examples are, larger is better; so far, where fewer than `stays` have been attacked.
 
     `robust_l0`, `robust_l1`: the success rate; of equal ones, the smaller median L0 or L1 of the flipped stays (1 - median / cells, of the weight of
     less than one stay). No single stay rules it. With n = L0 and f = n / cells, the others are sums over the flipped stays:
     `sparsity` 1 - f; `max_num_nonzero_perts` 1 if n <= max_perts else 0; `sparse_small` (1 - f) / L1; `sparse_small_max` (1 - f) / Linf.
     The last two are as large as a norm is small: the few stays next to the decision boundary rule them, and a stay far from it may as well fail.
 
-    examples: rows of tables.EXAMPLES of one kind, one per attacked stay. cells: those a perturbation could touch, T * 19.
+    examples: rows of tables.EXAMPLES of one kind, one per attacked stay. cells: those a perturbation could touch, T * 19. stays: those that are to
+    be attacked, by default the attacked ones.
     Raises ValueError for an unknown objective.
     """
     flipped = examples[examples["success"]]
@@ -24,7 +25,7 @@ def score(objective: str, examples: pd.DataFrame, *, cells: int, max_perts: int)
     match objective:
         case "robust_l0" | "robust_l1":
             norm = l0 if objective == "robust_l0" else l1
-            return float((len(norm) + 1 - np.median(norm) / cells) / len(examples)) if len(norm) else 0.0
+            return float((len(norm) + 1 - np.median(norm) / cells) / (stays or len(examples))) if len(norm) else 0.0
         case "sparsity":
             return float(untouched.sum())
         case "max_num_nonzero_perts":

@@ -15,7 +15,8 @@ FEW = 0.05  # share of stays from which on a warning is due
 
 def check(tasks: Iterable[Task], attack: Attack, seed: int) -> list[str]:
     """What is suspicious about these models, each with its attack, on the first STAYS stays of each task: a line for every finding."""
-    found: dict[str, list[float]] = {}
+    found: dict[str, float] = {}
+    tried = 0
     for task in tasks:
         x, y, lower, upper = (tensor[:STAYS] for tensor in model_input(task))
         model = task.victim.model
@@ -26,8 +27,9 @@ def check(tasks: Iterable[Task], attack: Attack, seed: int) -> list[str]:
             "the gradient is zero: an attack that follows it says nothing about such stays": zero_gradients(model, x, y, lower),
             "random sparse changes beat the attack": beaten(model, x, y, lower, upper, best, seed),
         }.items():
-            found.setdefault(name, []).append(share)
-    return [f"{name} ({sum(s) / len(s):.0%} of the stays tried)" for name, s in found.items() if sum(s) / len(s) >= FEW]
+            found[name] = found.get(name, 0) + share * len(y)
+        tried += len(y)
+    return [f"{name} ({stays / tried:.0%} of the stays tried)" for name, stays in found.items() if stays / tried >= FEW]
 
 
 @torch.no_grad()

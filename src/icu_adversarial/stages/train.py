@@ -31,6 +31,7 @@ def run(params: Params) -> None:
     folds, scalers = make_folds(grid, cohort, params.features, Model.model_validate(model))
     checkpoints = paths.state("train", study_key(options.model_dump_json(), params.features.model_dump_json(), paths.GRID, paths.COHORT, best))
     states = train_folds(folds, model, options, checkpoints)
+    shutil.rmtree(paths.MODELS, ignore_errors=True)  # of a split into more folds
     for k, parts in enumerate(zip(states, folds, scalers, strict=True)):
         save_fold(paths.MODELS / f"fold_{k}", *parts, model)
     write_learning_curves(params.extract.label, states)

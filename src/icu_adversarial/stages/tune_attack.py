@@ -27,8 +27,8 @@ from icu_adversarial.tables import PREDICTIONS, read_table
 def run(params: Params, objective: str) -> None:
     """Read predictions, grid and models; write best.json and trials.parquet to data/tune_attack/OBJECTIVE, and metrics/tune_attack/OBJECTIVE.
 
-    A trial's value is the objective's score of the best examples of the attacked stays. The score of the stays so far is reported after each fold,
-    in an order that is the same for every trial, and decides whether the trial is pruned.
+    A trial's value is the objective's score of the best examples of the attacked stays. What it has reached with the stays so far is reported after
+    each fold, in an order that is the same for every trial, and decides whether the trial is pruned.
     """
     settings, method = params.tune_attack, method_for(objective, params.attack.method)
     space = getattr(settings.space, method)
@@ -48,7 +48,7 @@ def run(params: Params, objective: str) -> None:
         for result in results(hyperparameters):
             found.append(result)
             examples = best_examples(found)
-            value = score(objective, examples, cells=len(params.hours) * M, max_perts=settings.max_perts)
+            value = score(objective, examples, stays=len(chosen), cells=len(params.hours) * M, max_perts=settings.max_perts)
             trial.report(value, step=len(found) - 1)
             if len(found) < len(tasks) and trial.should_prune():
                 raise optuna.TrialPruned
