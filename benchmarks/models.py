@@ -98,6 +98,7 @@ def beside_baselines(params: Params, cohort: pd.DataFrame, grid: np.ndarray, mem
     others = [(split, name) for split in every for name in baselines.BASELINES]
     p = workers()(delayed(baseline)(name, grid, cohort, split, params.model.static_inputs) for split, name in others)
     print(f"{'':16} {'':22} {'AUROC':>8} {'AUPRC':>8}")
+    means: dict[str, list[np.ndarray]] = {name: [] for name in LABELS}
     for protocol in dict.fromkeys(split.name for split in every):
         predictions: dict[str, list[np.ndarray]] = {name: [] for name in LABELS}
         died = []
@@ -111,12 +112,16 @@ def beside_baselines(params: Params, cohort: pd.DataFrame, grid: np.ndarray, mem
             died.append(cohort["died"].to_numpy()[split.test])
         scored = {name: np.array([rank_scores(y, v) for y, v in zip(died, values, strict=True)]) for name, values in predictions.items()}
         for name, values in scored.items():
+            means[name].append(values.mean(0))
             print(f"{protocol:16} {LABELS[name]:22} {values.mean(0)[0]:8.4f} {values.mean(0)[1]:8.4f}")
         for name in ("network", "one"):
             difference = scored[name] - scored["gradient_boosting"]
             error = paired_error(died, predictions[name], predictions["gradient_boosting"]) if len(died) == 1 else error_of_mean(difference)
             for value, sd, score in zip(difference.mean(0), error, ("AUROC", "AUPRC"), strict=True):
                 print(f"{'':16} {LABELS[name]} - gradient boosting, {score}: {value:+.4f}, standard error {sd:.4f}: {'yes' if value >= sd else 'NO'}")
+    for name, of_protocols in means.items():
+        auroc, auprc = np.mean(of_protocols, axis=0)
+        print(f"{'mean':16} {LABELS[name]:22} {auroc:8.4f} {auprc:8.4f}")
 
 
 def error_of_mean(difference: np.ndarray) -> np.ndarray:
