@@ -73,6 +73,27 @@ def test_it_stays_in_the_box_and_the_trust_region_and_depends_on_no_neighbour(po
         assert torch.equal(alone.P[0], found.P[i])
 
 
+@pytest.mark.parametrize("perturbed", [0, 5, 128, 200, 400])
+@pytest.mark.parametrize("to_the_boundary", [3, 100, 200, 300])
+def test_as_many_cells_move_as_it_takes(perturbed: int, to_the_boundary: int) -> None:
+    """Of 400, where so many are perturbed (in two samples of four) or needed; each sample for itself."""
+    torch.manual_seed(perturbed)
+    n, cells = 4, 400
+    P = torch.zeros(n, cells)
+    P[2:, :perturbed] = 0.1 * torch.rand(2, perturbed) - 0.05
+    gradient = -(0.5 + torch.rand(n, cells))
+    low, high = torch.full((n, cells), -0.1), torch.full((n, cells), 0.1)
+    margin, kappa, radius = torch.full((n,), 0.1 * to_the_boundary), torch.full((n,), KAPPA), torch.ones(n)
+    found = curved_step(P, margin, gradient, Memory.empty(low), torch.arange(n), low, high, kappa, radius)
+    straight = step(P, margin, gradient, low, high, kappa, radius)
+    torch.testing.assert_close(found.predicted, straight.predicted, atol=1e-4, rtol=0)
+    torch.testing.assert_close(found.P.abs().sum(1), straight.P.abs().sum(1), atol=1e-4, rtol=0)
+    for i in range(n):
+        part = (tensor[i : i + 1] for tensor in (P, margin, gradient))
+        alone = curved_step(*part, Memory.empty(low), torch.tensor([i]), low[:1], high[:1], kappa[:1], radius[:1])
+        assert torch.equal(alone.P[0], found.P[i])
+
+
 def test_the_memory_keeps_the_last_points() -> None:
     memory, rows = Memory.empty(torch.zeros(2, 3)), torch.tensor([1])
     for value in range(LAST + 2):

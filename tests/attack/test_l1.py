@@ -21,6 +21,21 @@ def test_l1_is_that_of_the_optimum_of_a_linear_model(batch: int, hours: int, cha
     assert (size <= 1.01 * optimum + 2e-4 / float(weight.abs().max())).all()  # how far behind the boundary an example must lie
 
 
+@pytest.mark.parametrize("growth", [True, False])
+def test_l1_is_that_of_the_optimum_where_it_takes_hundreds_of_cells(growth: bool) -> None:
+    x, y, weight, _ = linear_case(12, 48, 19)
+    room = (weight.abs() * torch.where(weight > 0, 1 - x.flatten(1), x.flatten(1))).sum(1)
+    model = linear(weight, -float((x.flatten(1) * weight).sum(1).max() + 0.6 * room.min()))
+    y = torch.zeros_like(y)
+    best = l1(model, x, y, **box(x), iterations=100, growth=growth).best
+    size, optimum = best.perturbation.abs().sum((1, 2)).numpy(), smallest_l1(x, y, weight, margins(model, x, y))
+    assert np.isfinite(optimum).sum() > 6
+    assert ((best.iteration > 0).numpy() == np.isfinite(optimum)).all()
+    reached = np.isfinite(optimum)
+    assert (best.perturbation != 0).sum((1, 2)).numpy()[reached].min() > 200
+    assert (size[reached] <= 1.01 * optimum[reached]).all()
+
+
 def test_a_last_cell_too_small_to_count_is_moved_where_the_flip_needs_it() -> None:
     """The first cell at its end gains 1 of 1.0005; without the second one nothing flips, and the first cannot move further."""
     x, y = torch.full((1, 1, 3), 0.5), torch.tensor([0])

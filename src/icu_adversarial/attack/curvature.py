@@ -12,7 +12,7 @@ from torch import Tensor
 from icu_adversarial.attack.knapsack import Step, step
 
 LAST = 4  # points remembered
-CELLS = 128  # those that may move: perturbed ones first, and the next ones by gradient
+CELLS = 128  # those that may move: perturbed ones first, and the next ones by gradient; all, where these are too few
 PROGRAMMES = 5  # per step,
 SHRINK = 0.5  # each with a trust region so much smaller than the one before
 INDEPENDENT = 1e-4  # share of a move's square that must be new, beside those to later points, for its point to tell more than noise
@@ -41,9 +41,22 @@ def curved_step(
     P: Tensor, margin: Tensor, gradient: Tensor, memory: Memory, rows: Tensor, low: Tensor, high: Tensor, kappa: Tensor, radius: Tensor
 ) -> Step:
     """As `knapsack.step`, with the margin that the quadratic model gives for the samples `rows` of the memory; `predicted` is that margin."""
-    low, high = torch.maximum(low, P - radius[:, None]), torch.minimum(high, P + radius[:, None])
-    gain = gradient.abs() * torch.where(gradient < 0, high > P, low < P)
-    cell = torch.where(P != 0, torch.inf, gain).topk(min(CELLS, P.shape[1]), 1).indices
+    rate, headroom, perturbed = gradient.abs(), torch.where(gradient < 0, high - P, P - low), P != 0
+    cell = torch.where(perturbed, torch.inf, rate * (headroom > 0)).topk(min(CELLS, P.shape[1]), 1).indices
+    of_each = P, margin, gradient, torch.maximum(low, P - radius[:, None]), torch.minimum(high, P + radius[:, None]), kappa, radius
+    result = _programmes(cell, memory, rows, *of_each)
+    too_few = (perturbed.sum(1) >= CELLS) | ((rate * headroom).gather(1, cell).sum(1) < margin + kappa)
+    if len(more := (too_few & (P.shape[1] > CELLS)).nonzero()[:, 0]):
+        every = torch.arange(P.shape[1], device=P.device).expand(len(more), -1)
+        for whole, part in zip(result, _programmes(every, memory, rows[more], *(tensor[more] for tensor in of_each)), strict=True):
+            whole[more] = part
+    return result
+
+
+def _programmes(
+    cell: Tensor, memory: Memory, rows: Tensor, P: Tensor, margin: Tensor, gradient: Tensor, low: Tensor, high: Tensor, kappa: Tensor, radius: Tensor
+) -> Step:
+    """`curved_step` where the cells `cell`, int64 (n, k), may move and no other."""
     Q, first, down_to, up_to = (tensor.gather(1, cell) for tensor in (P, gradient, low, high))
     expected, slope = margin, first
     start, curvature = Q, _curvature(Q, first, memory, rows, cell)
