@@ -10,7 +10,7 @@ from torch import nn
 
 from icu_adversarial import paths
 from icu_adversarial.features.scaling import Scaler, fit_scaler
-from icu_adversarial.files import write_array, write_json
+from icu_adversarial.files import write_json
 from icu_adversarial.measurements import M
 from icu_adversarial.model.networks import build
 from icu_adversarial.model.storage import save_model
@@ -81,7 +81,7 @@ def write_world(classes: tuple[int, ...] = (0, 1)) -> None:
     kept = np.isin(died, classes)
     write_table(paths.PREDICTIONS, predictions.assign(predicted=predicted, died=died)[kept], PREDICTIONS)
     write_table(paths.COHORT, cohort.assign(died=died)[kept], COHORT)
-    write_array(paths.GRID, grid[kept])
+    np.save(paths.GRID, grid[kept])
 
 
 def run_attack(params: Params, objective: str = OBJECTIVE) -> pd.DataFrame:

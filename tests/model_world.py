@@ -7,7 +7,6 @@ import pandas as pd
 
 from icu_adversarial import paths
 from icu_adversarial.features.scaling import Scaler
-from icu_adversarial.files import write_array
 from icu_adversarial.measurements import M
 from icu_adversarial.model import folds as all_folds
 from icu_adversarial.model.training import Fold
@@ -62,7 +61,7 @@ def make_folds(cohort: pd.DataFrame, grid: np.ndarray, model: dict[str, Any] = M
 def lay(cohort: pd.DataFrame, grid: np.ndarray) -> None:
     """What preprocess would have written, in the current folder."""
     write_table(paths.COHORT, cohort, COHORT)
-    write_array(paths.GRID, grid)
+    np.save(paths.GRID, grid)
 
 
 def small(params: Params, **changes: dict[str, Any]) -> Params:

@@ -1,4 +1,4 @@
-"""Independent, slow references in plain Python, one stay after the other: MIMIC-III's raw CSV by SPEC's rules, and from events to a model's input."""
+"""Independent, slow references in plain Python, one stay after the other: MIMIC-III's raw CSV, and from events to a model's input."""
 
 import csv
 import gzip

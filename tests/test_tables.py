@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from icu_adversarial.errors import InputError
-from icu_adversarial.files import atomic, digest, read_array, read_json, write_array, write_csv, write_json, write_parts
+from icu_adversarial.files import atomic, digest, read_array, read_json, write_csv, write_json, write_parts
 from icu_adversarial.measurements import MEASUREMENTS, NAMES, M, choose
 from icu_adversarial.tables import COHORT, EVENTS, measurement_column, read_batches, read_table, write_batches, write_table
 
@@ -128,7 +128,7 @@ def test_json_arrays_and_figure_tables(tmp_path: Path) -> None:
     assert read_json(tmp_path / "a.json") == {"age ≥ 18": 1.5}
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "b.json", float("nan"))
-    write_array(tmp_path / "a.npy", np.arange(3))
+    np.save(tmp_path / "a.npy", np.arange(3))
     assert read_array(tmp_path / "a.npy").tolist() == [0, 1, 2]
     write_csv(tmp_path / "a.csv", pd.DataFrame({"x": [1 / 3, np.nan], "n": [1, 2]}))
     assert (tmp_path / "a.csv").read_text() == "x,n\n0.333333333,1\n,2\n"

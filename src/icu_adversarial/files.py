@@ -48,11 +48,6 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
         frame.to_csv(temporary, index=False, float_format="%.9g", lineterminator="\n")
 
 
-def write_array(path: Path, array: np.ndarray) -> None:
-    with atomic(path) as temporary, temporary.open("wb") as file:
-        np.save(file, array, allow_pickle=False)
-
-
 def write_parts(file: Path, parts: Iterable[np.ndarray], shape: tuple[int, ...]) -> int:
     """Write float32 arrays (n, *shape), one after the other, as one array; returns its rows. The file is what np.save writes of the whole."""
     rows = 0

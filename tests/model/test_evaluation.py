@@ -36,6 +36,11 @@ def test_scores_are_those_of_scikit_learn_with_weights(seed: int, rounded: bool)
             assert ours[name][row] == pytest.approx(value, abs=1e-9), name
 
 
+def test_probabilities_of_any_log_odds_without_a_warning() -> None:
+    z = np.array([-1e4, -745.0, -1.0, 0.0, 1.0, 1e4], np.float32)
+    np.testing.assert_allclose(evaluation.sigmoid(z), [0, 0, 1 / (1 + np.e), 0.5, np.e / (1 + np.e), 1], rtol=1e-12)
+
+
 def test_calibration_error_by_hand() -> None:
     died = np.array([0, 1, 1, 1])
     probability = np.array([0.12, 0.18, 0.9, 1.0])  # two in [0.1, 0.2): 0.15 told, 0.5 seen; two in [0.9, 1]: 0.95 told, 1 seen

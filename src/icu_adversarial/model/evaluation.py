@@ -11,7 +11,8 @@ METRICS = ("auroc", "auprc", "f1", "precision", "recall", "accuracy", "loss", "b
 
 
 def sigmoid(log_odds: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-np.asarray(log_odds, np.float64)))
+    with np.errstate(over="ignore"):  # below -709: 1 / inf is the 0 that it should be
+        return 1 / (1 + np.exp(-np.asarray(log_odds, np.float64)))
 
 
 def log_loss(died: np.ndarray, probability: np.ndarray) -> float:

@@ -100,7 +100,7 @@ class Network(nn.Module):
 
 
 class MortalityLSTM(Network):
-    """SPEC §5: optional Conv1d over three hours (`conv` filters, ReLU) → bidirectional LSTM.
+    """The literature's network: optional Conv1d over three hours (`conv` filters, ReLU) → bidirectional LSTM.
 
     The read-out takes the last hidden state of each direction: the forward one has read the bins up to T - 1, the backward one down to bin 0.
     """
