@@ -175,7 +175,7 @@ PEERS = {
 }
 SETTINGS: dict[str, dict[str, Any]] = {  # of our attacks: with all their starts, with the number that params.yaml gives them, and with one alone
     "l1": {"iterations": 200},
-    "l0": {"iterations": 200},
+    "l0": {"iterations": 200, "starts": 3},
     "l1 pipeline": {"iterations": 200, "supports": 0},
     "l0 pipeline": {"iterations": 200, "starts": 3, "candidates": 32},
     "l1 fast": {"iterations": 14, "restarts": 0, "supports": 0, "radius": 0.2},
