@@ -173,7 +173,7 @@ PEERS = {
     "Brendel-Bethge-L0": Method("foolbox", "100 steps", peer(foolbox("L0BrendelBethgeAttack", steps=100)), stays=64),
     "ElasticNet": Method("ART", "9 x 100 iterations, L1 rule", peer(art_elastic_net), stays=64),
 }
-SETTINGS: dict[str, dict[str, Any]] = {  # of our attacks: as they search longest, with the starts that params.yaml gives them, and with one alone
+SETTINGS: dict[str, dict[str, Any]] = {  # of our attacks: as they search longest, with the starts and candidates of params.yaml, and with one start
     "l1": {"iterations": 200},
     "l0": {"iterations": 200, "starts": 3},
     "l1 pipeline": {"iterations": 200, "supports": 0},

@@ -4,8 +4,8 @@ make peers                                                                   # t
 .peers/bin/python benchmarks/attack_quality.py CHALLENGE_FOLDER --work FOLDER    # 512 stays: hours on a core, minutes on a GPU
 .peers/bin/python benchmarks/attack_quality.py CHALLENGE_FOLDER --stays 64 --methods l1 l0 FAB-L1 VFGA    # a small table
 
-The bars are for `l1` and `l0` as they search longest (attack_peers.SETTINGS); `pipeline` has the number of starts that params.yaml gives them, `fast`
-is what attack_speed.py holds against its bars of time.
+The bars are for `l1` and `l0` as they search longest (attack_peers.SETTINGS); `pipeline` has the starts and candidates of params.yaml, `fast` is what
+attack_speed.py holds against its bars of time.
 Three networks are trained on the way (attack_victims.RECIPES). The results of others go to FOLDER after every batch: a run that was stopped goes on,
 and a larger --stays adds to what is there; ours are always attacked anew. What a method is compared with, per stay, is the best that any method
 found. ElasticNet and Brendel-Bethge are slow, and get 64 of the stays. Passes include the samples that our attacks repeat to fill a small batch.
