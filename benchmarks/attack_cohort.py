@@ -52,10 +52,21 @@ def make(models: Path, stays: int) -> tuple[pd.DataFrame, Callable[[pd.DataFrame
     times = -(-stays // len(correct))
     step = int(cohort["stay_id"].max()) + 1
     copies = [correct.assign(stay_id=correct["stay_id"] + i * step) for i in range(times)]
-    chosen = pd.concat(copies, ignore_index=True).iloc[:stays].sort_values("stay_id", ignore_index=True)
-    cohorts = pd.concat([cohort.assign(stay_id=cohort["stay_id"] + i * step) for i in range(times)], ignore_index=True)
+    chosen = (
+        pd.concat(copies, ignore_index=True).iloc[:stays].sort_values("stay_id", ignore_index=True)
+    )
+    cohorts = pd.concat(
+        [cohort.assign(stay_id=cohort["stay_id"] + i * step) for i in range(times)],
+        ignore_index=True,
+    )
     device = training_device()
-    victims = {k: Victim(for_attack(load_model(models / f"fold_{k}")).to(device), Scaler.load(models / f"fold_{k}" / "scaler.json")) for k in FOLDS}
+    victims = {
+        k: Victim(
+            for_attack(load_model(models / f"fold_{k}")).to(device),
+            Scaler.load(models / f"fold_{k}" / "scaler.json"),
+        )
+        for k in FOLDS
+    }
     return chosen, partial(make_tasks, cohort=cohorts, grid=Repeated(grid), victims=victims)
 
 
@@ -66,7 +77,9 @@ def named(name: str) -> Attack:
 def whole(name: str, models: Path, stays: int) -> None:
     chosen, tasks = make(models, stays)
     attack = named(name)
-    next(iter(map(partial(run_task, attack=attack), tasks(chosen.iloc[:64]))))  # a GPU's first kernels are compiled and loaded here
+    next(
+        iter(map(partial(run_task, attack=attack), tasks(chosen.iloc[:64])))
+    )  # a GPU's first kernels are compiled and loaded here
     for process in own_processes():
         (process / "clear_refs").write_text("5")  # the peak of memory begins anew
     with tempfile.TemporaryDirectory() as folder:
@@ -81,27 +94,44 @@ def whole(name: str, models: Path, stays: int) -> None:
     memory = peak_memory()
     flipped = best[best["success"]]
     print(
-        f"{name}: {stays:,} stays in {seconds:.1f} s ({1e3 * seconds / stays:.2f} ms each), success {best['success'].mean():.4f}, median L1", end=" "
+        f"{name}: {stays:,} stays in {seconds:.1f} s ({1e3 * seconds / stays:.2f} ms each), success {best['success'].mean():.4f}, median L1",
+        end=" ",
     )
-    print(f"{flipped['l1'].median():.2f}, L0 {flipped['l0'].median():g}; {size / 1e6:.1f} MB; largest process {memory:,.0f} MB", flush=True)
+    print(
+        f"{flipped['l1'].median():.2f}, L0 {flipped['l0'].median():g}; {size / 1e6:.1f} MB; largest process {memory:,.0f} MB",
+        flush=True,
+    )
 
 
 def own_processes() -> list[Path]:
     """This one and its workers, as Linux shows them."""
-    workers = [worker for children in Path("/proc/self/task").glob("*/children") for worker in children.read_text().split()]
+    workers = [
+        worker
+        for children in Path("/proc/self/task").glob("*/children")
+        for worker in children.read_text().split()
+    ]
     return [Path("/proc", process) for process in ("self", *workers)]
 
 
 def peak_memory() -> float:
     """MB, of the largest process."""
-    return max(int(peak) for process in own_processes() for peak in re.findall(r"VmHWM:\s+(\d+) kB", (process / "status").read_text())) / 1024
+    return (
+        max(
+            int(peak)
+            for process in own_processes()
+            for peak in re.findall(r"VmHWM:\s+(\d+) kB", (process / "status").read_text())
+        )
+        / 1024
+    )
 
 
 def profile(name: str, models: Path) -> None:
     """Of one task: what the time goes to."""
     chosen, tasks = make(models, 4096)
     task = next(tasks(chosen[chosen["fold"] == FOLDS[0]]))
-    activities = [torch.profiler.ProfilerActivity.CPU] + [torch.profiler.ProfilerActivity.CUDA] * torch.cuda.is_available()
+    activities = [torch.profiler.ProfilerActivity.CPU] + [
+        torch.profiler.ProfilerActivity.CUDA
+    ] * torch.cuda.is_available()
     with torch.profiler.profile(activities=activities) as recorded:
         run_task(task, named(name))
     by = "self_cuda_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
@@ -110,8 +140,12 @@ def profile(name: str, models: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("raw", type=Path, help="folder with set-a.tar.gz, set-b.tar.gz and their Outcomes")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "raw", type=Path, help="folder with set-a.tar.gz, set-b.tar.gz and their Outcomes"
+    )
     parser.add_argument("--work", type=Path, help="networks; a temporary folder by default")
     parser.add_argument("--stays", type=int, nargs="+", default=[2000, 4000, 8000])
     parser.add_argument("--victim", choices=RECIPES, default="default")

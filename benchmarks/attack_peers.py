@@ -24,7 +24,10 @@ from icu_adversarial.measurements import M
 
 VISIBLE = 1e-3  # L0 is counted above NONZERO and above this: equal numbers mean exact zeros
 INPUTS = 1024 if torch.cuda.is_available() else 128  # stays in one call
-RATES = {"adam": (0.003, 0.01, 0.03), "sgd": (0.03, 0.1, 0.3)}  # learning rates of PRIOR's update; the penalty is a SHARE of it
+RATES = {
+    "adam": (0.003, 0.01, 0.03),
+    "sgd": (0.03, 0.1, 0.3),
+}  # learning rates of PRIOR's update; the penalty is a SHARE of it
 SHARES, TUNING_ITERATIONS, ENOUGH = (0.01, 0.03, 0.1, 0.3), 200, 0.95
 
 
@@ -56,14 +59,26 @@ class Cells(nn.Module):
         super().__init__()
         self.network, self.x = network, group.x
         movable = (group.lower < group.upper).all(0)
-        self.cell = torch.cat([movable, movable.new_zeros(len(movable), group.x.shape[2] - M)], 1).flatten().nonzero()[:, 0]
+        self.cell = (
+            torch.cat([movable, movable.new_zeros(len(movable), group.x.shape[2] - M)], 1)
+            .flatten()
+            .nonzero()[:, 0]
+        )
 
     def inputs(self, numbered: bool = False) -> Tensor:
         z = self.x.flatten(1)[:, self.cell]
-        return torch.cat([z, torch.arange(len(z), device=z.device)[:, None] / 4096], 1) if numbered else z
+        return (
+            torch.cat([z, torch.arange(len(z), device=z.device)[:, None] / 4096], 1)
+            if numbered
+            else z
+        )
 
     def forward(self, z: Tensor) -> Tensor:
-        rows = torch.arange(len(self.x), device=z.device) if z.shape[1] == len(self.cell) else (z[:, -1].detach() * 4096).long()
+        rows = (
+            torch.arange(len(self.x), device=z.device)
+            if z.shape[1] == len(self.cell)
+            else (z[:, -1].detach() * 4096).long()
+        )
         return self.network(self.full(z[:, : len(self.cell)], self.x[rows]))
 
     def full(self, z: Tensor, x: Tensor) -> Tensor:
@@ -71,7 +86,9 @@ class Cells(nn.Module):
         return x.flatten(1).index_copy(1, self.cell, z).view_as(x)
 
 
-Attack = Callable[[nn.Module, Group], Tensor]  # (network, stays) -> the first 19 channels of the attacked inputs, (n, T, 19)
+Attack = Callable[
+    [nn.Module, Group], Tensor
+]  # (network, stays) -> the first 19 channels of the attacked inputs, (n, T, 19)
 
 
 class Method(NamedTuple):
@@ -89,7 +106,9 @@ def listed(settings: dict[str, Any]) -> str:
 
 def ours(name: str, **settings: Any) -> Attack:
     def attack(network: nn.Module, group: Group) -> Tensor:
-        result = METHODS[name](network, group.x, group.y, lower=group.lower, upper=group.upper, **settings)
+        result = METHODS[name](
+            network, group.x, group.y, lower=group.lower, upper=group.upper, **settings
+        )
         return group.x[..., :M] + result.best.perturbation
 
     return attack
@@ -108,7 +127,9 @@ def peer(attack: Callable[[Cells, Tensor, Tensor], Tensor], numbered: bool = Fal
 
 def adv_lib(name: str, **settings: Any) -> Callable[[Cells, Tensor, Tensor], Tensor]:
     def attack(cells: Cells, z: Tensor, y: Tensor) -> Tensor:
-        sys.modules.setdefault("visdom", ModuleType("visdom"))  # both imported on the way, neither used by these attacks
+        sys.modules.setdefault(
+            "visdom", ModuleType("visdom")
+        )  # both imported on the way, neither used by these attacks
         torchvision = sys.modules.setdefault("torchvision", ModuleType("torchvision"))
         vars(torchvision).setdefault("models", None)
         import adv_lib.attacks
@@ -123,8 +144,12 @@ def foolbox(name: str, **settings: Any) -> Callable[[Cells, Tensor, Tensor], Ten
         import foolbox as fb
 
         model = fb.PyTorchModel(cells.eval(), bounds=(0, 1), device=z.device)
-        options = {"starting_points": starting_points(cells, z, y)} if "BrendelBethge" in name else {}
-        return getattr(fb.attacks, name)(**settings).run(model, z, fb.criteria.Misclassification(y), **options)
+        options = (
+            {"starting_points": starting_points(cells, z, y)} if "BrendelBethge" in name else {}
+        )
+        return getattr(fb.attacks, name)(**settings).run(
+            model, z, fb.criteria.Misclassification(y), **options
+        )
 
     return attack
 
@@ -156,7 +181,9 @@ def art_elastic_net(cells: Cells, z: Tensor, y: Tensor) -> Tensor:
         clip_values=(0, 1),
         device_type=z.device.type.replace("cuda", "gpu"),
     )
-    attack = ElasticNet(classifier, max_iter=100, decision_rule="L1", batch_size=len(z), verbose=False)
+    attack = ElasticNet(
+        classifier, max_iter=100, decision_rule="L1", batch_size=len(z), verbose=False
+    )
     return torch.from_numpy(attack.generate(z.cpu().numpy(), y.cpu().numpy())).to(z.device)
 
 
@@ -167,13 +194,21 @@ PEERS = {
     "FMN-L0": Method("adv-lib", "300 steps", peer(adv_lib("fmn", norm=0, steps=300))),
     "FMN-L1": Method("adv-lib", "300 steps", peer(adv_lib("fmn", norm=1, steps=300))),
     "PDPGD-L1": Method("adv-lib", "300 steps", peer(adv_lib("pdpgd", norm=1, num_steps=300))),
-    "EAD": Method("foolbox", "9 x 100 steps, L1 rule", peer(foolbox("EADAttack", binary_search_steps=9, steps=100, decision_rule="L1"))),
+    "EAD": Method(
+        "foolbox",
+        "9 x 100 steps, L1 rule",
+        peer(foolbox("EADAttack", binary_search_steps=9, steps=100, decision_rule="L1")),
+    ),
     "foolbox FMN-L0": Method("foolbox", "300 steps", peer(foolbox("L0FMNAttack", steps=300))),
     "foolbox FMN-L1": Method("foolbox", "300 steps", peer(foolbox("L1FMNAttack", steps=300))),
-    "Brendel-Bethge-L0": Method("foolbox", "100 steps", peer(foolbox("L0BrendelBethgeAttack", steps=100)), stays=64),
+    "Brendel-Bethge-L0": Method(
+        "foolbox", "100 steps", peer(foolbox("L0BrendelBethgeAttack", steps=100)), stays=64
+    ),
     "ElasticNet": Method("ART", "9 x 100 iterations, L1 rule", peer(art_elastic_net), stays=64),
 }
-SETTINGS: dict[str, dict[str, Any]] = {  # of our attacks: as they search longest, with the starts and candidates of params.yaml, and with one start
+SETTINGS: dict[
+    str, dict[str, Any]
+] = {  # of our attacks: as they search longest, with the starts and candidates of params.yaml, and with one start
     "l1": {"iterations": 200},
     "l0": {"iterations": 200, "starts": 3},
     "l1 pipeline": {"iterations": 200, "supports": 0},
@@ -181,12 +216,19 @@ SETTINGS: dict[str, dict[str, Any]] = {  # of our attacks: as they search longes
     "l1 fast": {"iterations": 14, "restarts": 0, "supports": 0, "radius": 0.2},
     "l0 fast": {"iterations": 16, "starts": 1, "share": 0.7, "candidates": 2, "patience": 1},
 }
-OURS = {name: Method("ours", listed(settings), ours(name.split()[0], **settings)) for name, settings in SETTINGS.items()}
+OURS = {
+    name: Method("ours", listed(settings), ours(name.split()[0], **settings))
+    for name, settings in SETTINGS.items()
+}
 SUN = Method("ours", "25 penalties x 100 iterations", ours("sun", iterations=100))
 
 
 def prior(hyperparameters: dict[str, Any], iterations: int) -> Method:
-    return Method("ours", f"{iterations:,} iterations, {listed(hyperparameters)}", ours("prior", iterations=iterations, **hyperparameters))
+    return Method(
+        "ours",
+        f"{iterations:,} iterations, {listed(hyperparameters)}",
+        ours("prior", iterations=iterations, **hyperparameters),
+    )
 
 
 class Checked(NamedTuple):
@@ -203,7 +245,9 @@ class Checked(NamedTuple):
 
 def run(method: Method, group: Group) -> Checked:
     """Attack the stays in one call; what comes back is clamped to the box, and counts where the unmodified network's class is not y."""
-    counter = Counter(for_attack(group.network) if group.x.is_cuda else group.network)  # cuDNN has no backward pass of a network as it is
+    counter = Counter(
+        for_attack(group.network) if group.x.is_cuda else group.network
+    )  # cuDNN has no backward pass of a network as it is
     torch.manual_seed(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of other projects
@@ -219,7 +263,15 @@ def run(method: Method, group: Group) -> Checked:
     size = size.flatten(1).double().cpu()
     l0, visible = ((size > least).sum(1).numpy() for least in (NONZERO, VISIBLE))
     n = len(group.y)
-    return Checked(success, size.sum(1).numpy(), l0, visible, without & (l0 != visible), counter.forwards / n, counter.backwards / n)
+    return Checked(
+        success,
+        size.sum(1).numpy(),
+        l0,
+        visible,
+        without & (l0 != visible),
+        counter.forwards / n,
+        counter.backwards / n,
+    )
 
 
 def chunks(groups: Iterable[Group], size: int) -> Iterator[Group]:
@@ -234,10 +286,29 @@ def tuned_prior(file: Path, groups: Iterable[Group]) -> Method:
     most. Kept in `file`."""
     if not file.exists():
         tuning, trials = list(groups), []
-        for optimizer, rate, share in ((name, rate, share) for name, rates in RATES.items() for rate in rates for share in SHARES):
-            settings = {"optimizer": optimizer, "learning_rate": rate, "kappa": 0.0, "penalty": rate * share}
+        for optimizer, rate, share in (
+            (name, rate, share)
+            for name, rates in RATES.items()
+            for rate in rates
+            for share in SHARES
+        ):
+            settings = {
+                "optimizer": optimizer,
+                "learning_rate": rate,
+                "kappa": 0.0,
+                "penalty": rate * share,
+            }
             results = [run(prior(settings, TUNING_ITERATIONS), group) for group in tuning]
-            success, l1 = (np.concatenate([getattr(result, name) for result in results]) for name in ("success", "l1"))
-            trials.append((min(success.mean(), ENOUGH), -l1[success].mean() if success.any() else -np.inf, settings))
+            success, l1 = (
+                np.concatenate([getattr(result, name) for result in results])
+                for name in ("success", "l1")
+            )
+            trials.append(
+                (
+                    min(success.mean(), ENOUGH),
+                    -l1[success].mean() if success.any() else -np.inf,
+                    settings,
+                )
+            )
         write_json(file, max(trials, key=lambda trial: trial[:2])[2])
     return prior(read_json(file), 1000)

@@ -31,12 +31,20 @@ from icu_adversarial.processes import prepare_worker
 METHODS = (*OURS, *PEERS, "prior", "sun")
 
 
-def attack(method: Method, file: Path, models: Path, predicted: pd.DataFrame, stay_ids: np.ndarray) -> pd.DataFrame:
+def attack(
+    method: Method, file: Path, models: Path, predicted: pd.DataFrame, stay_ids: np.ndarray
+) -> pd.DataFrame:
     """One row per stay; those that `file` holds are not attacked again."""
-    done = pd.read_parquet(file) if file.exists() else pd.DataFrame({"stay_id": np.array([], np.int64)})
+    done = (
+        pd.read_parquet(file)
+        if file.exists()
+        else pd.DataFrame({"stay_id": np.array([], np.int64)})
+    )
     missing = stay_ids[~np.isin(stay_ids, done["stay_id"])]
     for group in chunks(groups(models, predicted, missing), INPUTS):
-        rows = pd.DataFrame({"stay_id": group.stay_id, "y": group.y.cpu().numpy(), **run(method, group)._asdict()})
+        rows = pd.DataFrame(
+            {"stay_id": group.stay_id, "y": group.y.cpu().numpy(), **run(method, group)._asdict()}
+        )
         done = pd.concat([done, rows], ignore_index=True)
         done.to_parquet(file)
     return done[done["stay_id"].isin(stay_ids)].set_index("stay_id").sort_index()
@@ -44,18 +52,41 @@ def attack(method: Method, file: Path, models: Path, predicted: pd.DataFrame, st
 
 def report(results: dict[str, pd.DataFrame], methods: dict[str, Method]) -> None:
     """The table of a victim, then the bars of our attacks."""
-    norms = {norm: pd.DataFrame({name: r[norm].where(r["success"], np.inf) for name, r in results.items()}) for norm in ("l1", "l0")}
+    norms = {
+        norm: pd.DataFrame(
+            {name: r[norm].where(r["success"], np.inf) for name, r in results.items()}
+        )
+        for norm in ("l1", "l0")
+    }
     share = {"l1": shares_near_best(norms["l1"], 1.01), "l0": shares_near_best(norms["l0"], 1)}
     rows = []
     for name, r in results.items():
         found = r[r["success"]]
-        norms_found = {f"{norm} {kind}": getattr(found[norm], kind)() for norm in ("l1", "l0") for kind in ("median", "mean")}
+        norms_found = {
+            f"{norm} {kind}": getattr(found[norm], kind)()
+            for norm in ("l1", "l0")
+            for kind in ("median", "mean")
+        }
         passes = {"forward": r["forwards"].mean(), "back": r["backwards"].mean()}
         best = {f"best {norm}": f"{share[norm][name]:.1%}" for norm in ("l1", "l0")}
-        row = {"method": name, "project": methods[name].project, "stays": len(r), "success": r["success"].mean(), **norms_found}
-        rows.append(row | {"above 1e-3": found["l0_visible"].mean()} | passes | best | {"settings": methods[name].settings})
+        row = {
+            "method": name,
+            "project": methods[name].project,
+            "stays": len(r),
+            "success": r["success"].mean(),
+            **norms_found,
+        }
+        rows.append(
+            row
+            | {"above 1e-3": found["l0_visible"].mean()}
+            | passes
+            | best
+            | {"settings": methods[name].settings}
+        )
     print(pd.DataFrame(rows).to_string(index=False, float_format="{:.3f}".format))
-    print("Norms over the flipped stays; above 1e-3: mean number of such cells; forward, back: passes per stay; best l1: share of the stays")
+    print(
+        "Norms over the flipped stays; above 1e-3: mean number of such cells; forward, back: passes per stay; best l1: share of the stays"
+    )
     print("within 1 % of the smallest norm that any method found; best l0: equal to it.")
     for name in (name for name in ("l1", "l0") if name in results):
         print(f"{name}:")
@@ -68,7 +99,9 @@ def shares_near_best(norm: pd.DataFrame, slack: float) -> dict[str, float]:
     return {name: float(near.loc[norm[name].notna(), name].mean()) for name in norm}
 
 
-def bars(name: str, results: dict[str, pd.DataFrame], norms: dict[str, pd.DataFrame], share: float) -> None:
+def bars(
+    name: str, results: dict[str, pd.DataFrame], norms: dict[str, pd.DataFrame], share: float
+) -> None:
     """name: l1 or l0, which is also the norm that it minimises; share: of the stays where it is as good as the best known."""
     r, others = results[name], [other for other in results if other not in OURS]
 
@@ -79,12 +112,31 @@ def bars(name: str, results: dict[str, pd.DataFrame], norms: dict[str, pd.DataFr
 
     bar("success", r["success"].mean(), at_least=0.995)
     if others:
-        lead = min(r.loc[results[other].index, "success"].mean() - results[other]["success"].mean() for other in others)
+        lead = min(
+            r.loc[results[other].index, "success"].mean() - results[other]["success"].mean()
+            for other in others
+        )
         bar("success less that of the best other method, on its stays", lead, at_least=0)
-    bar(f"share of the stays {'within 1 % of' if name == 'l1' else 'equal to'} the best known {name.upper()}", share, at_least=0.97)
-    bar("share of the stays with a cell above 1e-6 but not above 1e-3", (r["l0"] != r["l0_visible"]).mean(), at_most=0)
-    bar("share of the stays with such cells that the flip does not need", r["needless"].mean(), at_most=0)
-    limits = [("l1", "FAB-L1", 1.0)] if name == "l1" else [("l0", "sigma-zero", 0.97), ("l1", "VFGA", 1.0)]
+    bar(
+        f"share of the stays {'within 1 % of' if name == 'l1' else 'equal to'} the best known {name.upper()}",
+        share,
+        at_least=0.97,
+    )
+    bar(
+        "share of the stays with a cell above 1e-6 but not above 1e-3",
+        (r["l0"] != r["l0_visible"]).mean(),
+        at_most=0,
+    )
+    bar(
+        "share of the stays with such cells that the flip does not need",
+        r["needless"].mean(),
+        at_most=0,
+    )
+    limits = (
+        [("l1", "FAB-L1", 1.0)]
+        if name == "l1"
+        else [("l0", "sigma-zero", 0.97), ("l1", "VFGA", 1.0)]
+    )
     for norm, other, most in limits:
         if other in results:
             bar(f"mean {norm.upper()} / that of {other}", ratio(norm, other), at_most=most)
@@ -96,7 +148,9 @@ def bars(name: str, results: dict[str, pd.DataFrame], norms: dict[str, pd.DataFr
 
 def bar(text: str, value: float, *, at_least: float = -np.inf, at_most: float = np.inf) -> None:
     limit = f"at least {at_least:g}" if np.isfinite(at_least) else f"at most {at_most:g}"
-    print(f"  {text}: {value:.3f} (bar: {limit}): {'yes' if at_least <= value <= at_most else 'NO'}")
+    print(
+        f"  {text}: {value:.3f} (bar: {limit}): {'yes' if at_least <= value <= at_most else 'NO'}"
+    )
 
 
 def attack_all(name: str, models: Path, wanted: Sequence[str], stays: int) -> None:
@@ -114,28 +168,46 @@ def attack_all(name: str, models: Path, wanted: Sequence[str], stays: int) -> No
         if method_name in OURS:
             file.unlink(missing_ok=True)
         some = predicted[predicted["stay_id"].isin(chosen)]
-        few = choose_stays(some, max_stays=min(method.stays, stays), attack_misclassified=False, seed=0)["stay_id"].to_numpy()
+        few = choose_stays(
+            some, max_stays=min(method.stays, stays), attack_misclassified=False, seed=0
+        )["stay_id"].to_numpy()
         results[method_name] = attack(method, file, models, predicted, few)
         print(f"  {name}: {method_name} done", file=sys.stderr, flush=True)
     by_direction = next(iter(results.values()))["y"].value_counts().to_dict()
-    print(f"\n{name}: {len(chosen)} stays, {by_direction.get(0, 0)} survivors and {by_direction.get(1, 0)} deaths")
+    print(
+        f"\n{name}: {len(chosen)} stays, {by_direction.get(0, 0)} survivors and {by_direction.get(1, 0)} deaths"
+    )
     report(results, methods)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("raw", type=Path, help="folder with set-a.tar.gz, set-b.tar.gz and their Outcomes")
-    parser.add_argument("--work", type=Path, help="networks and results; a temporary folder by default")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "raw", type=Path, help="folder with set-a.tar.gz, set-b.tar.gz and their Outcomes"
+    )
+    parser.add_argument(
+        "--work", type=Path, help="networks and results; a temporary folder by default"
+    )
     parser.add_argument("--stays", type=int, default=512)
     parser.add_argument("--victims", nargs="*", choices=RECIPES, default=list(RECIPES))
-    parser.add_argument("--models", type=Path, nargs="*", default=[], help="data/train/models of trained pipelines: further victims")
+    parser.add_argument(
+        "--models",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="data/train/models of trained pipelines: further victims",
+    )
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     arguments = parser.parse_args()
     trained = [models.resolve() for models in arguments.models]
     prepare_worker()
     torch.backends.cudnn.allow_tf32 = False  # 10 bits of a margin are too few for anybody's attack
     with workplace(arguments.raw, arguments.work) as params:
-        victims = {name: train(name, params) for name in arguments.victims} | {models.parents[2].name: models for models in trained}
+        victims = {name: train(name, params) for name in arguments.victims} | {
+            models.parents[2].name: models for models in trained
+        }
         for name, models in victims.items():
             attack_all(name, models, arguments.methods, arguments.stays)
 

@@ -34,7 +34,12 @@ TIMED = OURS | {
     "sigma-zero (100)": Method("adv-lib", "100 steps", peer(adv_lib("sigma_zero", num_steps=100))),
     "VFGA": Method("adv-lib", "10 samples", peer(adv_lib("vfga", targeted=False), numbered=True)),
 }
-BARS = (("l1 fast", "FAB-L1 (50)", 0.20), ("l1 fast", "FAB-L1 (20)", 0.65), ("l0 fast", "sigma-zero (100)", 0.25), ("l0 fast", "VFGA", 0.70))
+BARS = (
+    ("l1 fast", "FAB-L1 (50)", 0.20),
+    ("l1 fast", "FAB-L1 (20)", 0.65),
+    ("l0 fast", "sigma-zero (100)", 0.25),
+    ("l0 fast", "VFGA", 0.70),
+)
 FAST, PIPELINE = ("l1 fast", "l0 fast"), ("l1 pipeline", "l0 pipeline")
 PASSES, FEWER_PASSES, FEWER_CELLS, FLAT, SPEED_UP = 20, 60, 0.6, 1.15, 1.8
 
@@ -54,16 +59,24 @@ def beside_peers(stays: list[Group], repeats: int) -> dict[str, list[Checked]]:
     found = {}
     for _ in range(repeats):
         for name, method in TIMED.items():
-            seconds, found[name] = attack_all(method, chunks(stays, TASK if name in OURS else INPUTS))
+            seconds, found[name] = attack_all(
+                method, chunks(stays, TASK if name in OURS else INPUTS)
+            )
             times[name].append(seconds)
-    print(f"{'':18} {'ms per stay':>11} {'forward':>8} {'backward':>8} {'success':>8} {'mean L1':>8} {'mean L0':>8}")
+    print(
+        f"{'':18} {'ms per stay':>11} {'forward':>8} {'backward':>8} {'success':>8} {'mean L1':>8} {'mean L0':>8}"
+    )
     for name, results in found.items():
-        numbers = "".join(f" {mean(results, of):8.2f}" for of in ("forwards", "backwards", "success", "l1", "l0"))
+        numbers = "".join(
+            f" {mean(results, of):8.2f}" for of in ("forwards", "backwards", "success", "l1", "l0")
+        )
         print(f"{name:18} {1e3 * statistics.median(times[name]) / n:11.2f}{numbers}")
     for name, other, most in BARS:
         ratio = statistics.median(a / b for a, b in zip(times[name], times[other], strict=True))
         print(f"time {name} / {other}: {ratio:.2f} (bar: at most {most})")
-    print(f"passes of l1 fast per stay: {mean(found['l1 fast'], 'backwards'):.1f} (bar: at most {PASSES})")
+    print(
+        f"passes of l1 fast per stay: {mean(found['l1 fast'], 'backwards'):.1f} (bar: at most {PASSES})"
+    )
     return found
 
 
@@ -74,16 +87,21 @@ def mean(found: list[Checked], of: str) -> float:
         return sum(getattr(result, of) * len(result.success) for result in found) / total
     if of == "success":
         return sum(result.success.sum() for result in found) / total
-    return sum(getattr(result, of)[result.success].sum() for result in found) / sum(result.success.sum() for result in found)
+    return sum(getattr(result, of)[result.success].sum() for result in found) / sum(
+        result.success.sum() for result in found
+    )
 
 
 def beside_prior(stays: list[Group], method: Method, found: dict[str, list[Checked]]) -> None:
     _, theirs = attack_all(method, chunks(stays, INPUTS))
-    print(f"prior: {method.settings}: {mean(theirs, 'backwards'):.0f} passes, success {mean(theirs, 'success'):.3f}, {mean(theirs, 'l0'):.1f} cells")
+    print(
+        f"prior: {method.settings}: {mean(theirs, 'backwards'):.0f} passes, success {mean(theirs, 'success'):.3f}, {mean(theirs, 'l0'):.1f} cells"
+    )
     for name in OURS:
         passes, cells = (mean(theirs, of) / mean(found[name], of) for of in ("backwards", "l0"))
         print(
-            f"prior / {name}: {passes:.0f} x the passes backward (bar: at least {FEWER_PASSES}), {name} / prior: {1 / cells:.2f} x the cells", end=" "
+            f"prior / {name}: {passes:.0f} x the passes backward (bar: at least {FEWER_PASSES}), {name} / prior: {1 / cells:.2f} x the cells",
+            end=" ",
         )
         print(f"(bar: at most {FEWER_CELLS})")
 
@@ -105,11 +123,28 @@ def by_size(stays: list[Group], repeats: int) -> None:
                 problem.ROWS, problem.GPU_ROWS = usual
         for what, times in (("rows in one pass", rows), ("stays in one call", calls)):
             cost = {size: 1e3 * statistics.median(seconds) / n for size, seconds in times.items()}
-            print(f"{name}, ms per stay by {what}: " + ", ".join(f"{size}: {ms:.2f}" for size, ms in cost.items()), end=" ")
+            print(
+                f"{name}, ms per stay by {what}: "
+                + ", ".join(f"{size}: {ms:.2f}" for size, ms in cost.items()),
+                end=" ",
+            )
             large = [ms for size, ms in cost.items() if size >= 64]
-            print(f"(64 and more: largest / smallest {max(large) / min(large):.2f}; bar: {FLAT})" if large else "")
-        total = {part: attack_all(OURS[name], chunks([group.rows(slice(0, len(group.y) // part)) for group in stays], TASK))[0] for part in (4, 2, 1)}
-        print(f"{name}, ms per stay by number of stays: " + ", ".join(f"{n // part}: {1e3 * part * s / n:.2f}" for part, s in total.items()))
+            print(
+                f"(64 and more: largest / smallest {max(large) / min(large):.2f}; bar: {FLAT})"
+                if large
+                else ""
+            )
+        total = {
+            part: attack_all(
+                OURS[name],
+                chunks([group.rows(slice(0, len(group.y) // part)) for group in stays], TASK),
+            )[0]
+            for part in (4, 2, 1)
+        }
+        print(
+            f"{name}, ms per stay by number of stays: "
+            + ", ".join(f"{n // part}: {1e3 * part * s / n:.2f}" for part, s in total.items())
+        )
 
 
 def two_processes(stays: list[Group], repeats: int) -> None:
@@ -138,13 +173,23 @@ def run_in_worker(group: Group) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("raw", type=Path, help="folder with set-a.tar.gz, set-b.tar.gz and their Outcomes")
-    parser.add_argument("--work", type=Path, help="networks, and the hyperparameters of prior; a temporary folder by default")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "raw", type=Path, help="folder with set-a.tar.gz, set-b.tar.gz and their Outcomes"
+    )
+    parser.add_argument(
+        "--work",
+        type=Path,
+        help="networks, and the hyperparameters of prior; a temporary folder by default",
+    )
     parser.add_argument("--stays", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--victims", nargs="+", choices=RECIPES, default=list(RECIPES))
-    parser.add_argument("--skip-prior", action="store_true", help="its 1,000 iterations take longest")
+    parser.add_argument(
+        "--skip-prior", action="store_true", help="its 1,000 iterations take longest"
+    )
     arguments = parser.parse_args()
     prepare_worker()
     torch.backends.cudnn.allow_tf32 = False  # 10 bits of a margin are too few for anybody's attack
@@ -160,7 +205,10 @@ def main() -> None:
                 file = Path("results", name, "prior.json")
                 file.parent.mkdir(parents=True, exist_ok=True)
                 beside_prior(stays, tuned_prior(file, groups(models, predicted, tuning)), found)
-            by_size(list(groups(models, predicted, choose(predicted, 5 * arguments.stays // 4)[0])), arguments.repeats)
+            by_size(
+                list(groups(models, predicted, choose(predicted, 5 * arguments.stays // 4)[0])),
+                arguments.repeats,
+            )
             two_processes(stays, arguments.repeats)
 
 

@@ -45,7 +45,9 @@ class Recipe(NamedTuple):
 
 RECIPES = {
     "default": None,  # `model` and `train` of params.yaml themselves, better than every row of `compare`
-    "rough": Recipe(MASKED | {"dropout": 0.0, "keep": "last"}, {"epochs": 50, "evaluate_every": 10}),  # over-trained
+    "rough": Recipe(
+        MASKED | {"dropout": 0.0, "keep": "last"}, {"epochs": 50, "evaluate_every": 10}
+    ),  # over-trained
     "literature": Recipe({}),  # LSTM-128 on the values alone
 }
 
@@ -65,7 +67,9 @@ class Group(NamedTuple):
     upper: Tensor
 
     def rows(self, which: np.ndarray) -> "Group":
-        return Group(self.network, self.fold, self.stay_id[which], *(tensor[which] for tensor in self[3:]))
+        return Group(
+            self.network, self.fold, self.stay_id[which], *(tensor[which] for tensor in self[3:])
+        )
 
 
 @contextmanager
@@ -86,7 +90,10 @@ def prepare(raw: Path) -> Params:
     params = params.model_copy(update={"extract": source})
     if not paths.COHORT.exists():
         sets.mkdir(exist_ok=True)
-        for file in (*raw.glob("set-[ab]*"), *raw.glob("Outcomes-[ab].txt")):  # set C may lie there too
+        for file in (
+            *raw.glob("set-[ab]*"),
+            *raw.glob("Outcomes-[ab].txt"),
+        ):  # set C may lie there too
             (sets / file.name).unlink(missing_ok=True)
             (sets / file.name).symlink_to(file)
         extract.run(params)
@@ -104,8 +111,14 @@ def train(name: str, params: Params) -> Path:
     features, model, options = params.features, params.model, params.train
     if recipe is not None:
         features, literature = params.compare.features, params.compare
-        model, options = literature.model.model_copy(update=recipe.model), literature.train.model_copy(update=recipe.train)
-    pairs = [make_fold(grid, cohort, fold == k, features, model, (fold >= 0) & (fold != k)) for k in FOLDS]
+        model, options = (
+            literature.model.model_copy(update=recipe.model),
+            literature.train.model_copy(update=recipe.train),
+        )
+    pairs = [
+        make_fold(grid, cohort, fold == k, features, model, (fold >= 0) & (fold != k))
+        for k in FOLDS
+    ]
     data, scalers = zip(*pairs, strict=True)
     checkpoints = Path("checkpoints", name)
     checkpoints.mkdir(parents=True, exist_ok=True)
@@ -113,8 +126,14 @@ def train(name: str, params: Params) -> Path:
     for k, state, part, scaler in zip(FOLDS, states, data, scalers, strict=True):
         save_fold(unfinished / f"fold_{k}", state, part, scaler, model.model_dump())
         network = load_model(unfinished / f"fold_{k}")
-        seen, unseen = (rank_scores(y, log_odds(network, x))[0] for x, y in ((part.x_train, part.y_train), (part.x_held_out, part.y_held_out)))
-        print(f"{name}, fold {k}: AUROC {seen:.3f} on its training stays, {unseen:.3f} out of fold", flush=True)
+        seen, unseen = (
+            rank_scores(y, log_odds(network, x))[0]
+            for x, y in ((part.x_train, part.y_train), (part.x_held_out, part.y_held_out))
+        )
+        print(
+            f"{name}, fold {k}: AUROC {seen:.3f} on its training stays, {unseen:.3f} out of fold",
+            flush=True,
+        )
     return unfinished.rename(folder)
 
 
@@ -125,17 +144,28 @@ def predictions(models: Path) -> pd.DataFrame:
     parts = []
     for k in FOLDS:
         rows = np.flatnonzero(cohort["fold"] == k)
-        network, scaler = load_model(models / f"fold_{k}"), Scaler.load(models / f"fold_{k}" / "scaler.json")
-        predicted = logits(network, scaler.apply(grid[rows], cohort.iloc[rows])).argmax(1).astype(bool)
-        parts.append(cohort.iloc[rows][["stay_id", "fold", "died"]].assign(split="oof", predicted=predicted))
+        network, scaler = (
+            load_model(models / f"fold_{k}"),
+            Scaler.load(models / f"fold_{k}" / "scaler.json"),
+        )
+        predicted = (
+            logits(network, scaler.apply(grid[rows], cohort.iloc[rows])).argmax(1).astype(bool)
+        )
+        parts.append(
+            cohort.iloc[rows][["stay_id", "fold", "died"]].assign(split="oof", predicted=predicted)
+        )
     return pd.concat(parts, ignore_index=True)
 
 
 def choose(predicted: pd.DataFrame, stays: int) -> tuple[np.ndarray, np.ndarray]:
     """The stay_ids to attack, half of each direction where possible, and those of 64 other correctly classified stays to tune on."""
-    chosen = choose_stays(predicted, max_stays=stays, attack_misclassified=False, seed=SEED)["stay_id"].to_numpy()
+    chosen = choose_stays(predicted, max_stays=stays, attack_misclassified=False, seed=SEED)[
+        "stay_id"
+    ].to_numpy()
     others = predicted[~predicted["stay_id"].isin(chosen)]
-    return chosen, choose_stays(others, max_stays=64, attack_misclassified=False, seed=SEED)["stay_id"].to_numpy()
+    return chosen, choose_stays(others, max_stays=64, attack_misclassified=False, seed=SEED)[
+        "stay_id"
+    ].to_numpy()
 
 
 def groups(models: Path, predicted: pd.DataFrame, stay_ids: np.ndarray) -> Iterator[Group]:

@@ -50,10 +50,14 @@ def csv_loop(raw: Path, out: Path) -> None:
                         continue
                     name, items = kept[row["Parameter"]]
                     value = float(row["Value"])
-                    if items.above < value < items.below or (items.below_counts and value == items.below):
+                    if items.above < value < items.below or (
+                        items.below_counts and value == items.below
+                    ):
                         rows.append((stay, hour, name, value))
     events = pd.DataFrame(sorted(rows), columns=["stay_id", "hour", "measurement", "value"])
-    events.astype({"hour": "float32", "value": "float32", "measurement": "category"}).to_parquet(out / "events.parquet")
+    events.astype({"hour": "float32", "value": "float32", "measurement": "category"}).to_parquet(
+        out / "events.parquet"
+    )
     outcomes = [pd.read_csv(file) for file in sorted(raw.glob("Outcomes-*.txt"))]
     pd.concat(outcomes).to_parquet(out / "stays.parquet")
 
@@ -66,19 +70,30 @@ def timed(function: Callable[[Path, Path], None], raw: Path, out: Path) -> float
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("raw", type=Path)
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         fast, slow = Path(folder, "ours"), Path(folder, "loop")
-        pairs = [(timed(ours, arguments.raw, fast), timed(csv_loop, arguments.raw, slow)) for _ in range(arguments.repeats)]
+        pairs = [
+            (timed(ours, arguments.raw, fast), timed(csv_loop, arguments.raw, slow))
+            for _ in range(arguments.repeats)
+        ]
         columns = ["stay_id", "hour", "measurement", "value"]
-        same = pq.read_table(fast / "events.parquet").to_pandas()[columns].astype({"measurement": str})
-        same.equals(pq.read_table(slow / "events.parquet").to_pandas()[columns].astype({"measurement": str})) or sys.exit("the events differ")
+        same = (
+            pq.read_table(fast / "events.parquet").to_pandas()[columns].astype({"measurement": str})
+        )
+        same.equals(
+            pq.read_table(slow / "events.parquet").to_pandas()[columns].astype({"measurement": str})
+        ) or sys.exit("the events differ")
     ours_s, loop_s = zip(*pairs, strict=True)
     print(f"{len(same)} events, {arguments.repeats} interleaved runs, medians")
-    print(f"ours {statistics.median(ours_s):.2f} s (bar: under 6 s), csv loop {statistics.median(loop_s):.2f} s")
+    print(
+        f"ours {statistics.median(ours_s):.2f} s (bar: under 6 s), csv loop {statistics.median(loop_s):.2f} s"
+    )
     print(f"csv loop / ours {statistics.median(b / a for a, b in pairs):.1f} (bar: at least 3)")
 
 

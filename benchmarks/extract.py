@@ -74,7 +74,12 @@ def generate(raw: Path, rows: int, form: str) -> None:
     """All five tables as Parquet, CHARTEVENTS in the `form` parquet or csv.gz."""
     raw.mkdir()
     stays = max(rows // ROWS_PER_STAY, 1)
-    with chdir(raw), duckdb.connect(config={"memory_limit": "4GB", "preserve_insertion_order": False}) as connection:
+    with (
+        chdir(raw),
+        duckdb.connect(
+            config={"memory_limit": "4GB", "preserve_insertion_order": False}
+        ) as connection,
+    ):
         connection.execute("SET enable_progress_bar = false")
         connection.execute(f"CREATE TABLE stays AS {STAYS.format(stays=stays)}")
         for name, select in TABLES.items():
@@ -83,10 +88,18 @@ def generate(raw: Path, rows: int, form: str) -> None:
                 connection.execute(f"COPY ({query}) TO '{name}.parquet'")
                 continue
             texts = '"VALUE", "VALUEUOM", "RESULTSTATUS", "STOPPED"'  # quoted in the official file, as every name in its first line
-            connection.execute(f"COPY ({query}) TO 'rows.csv' (HEADER false, FORCE_QUOTE ({texts}))")
-            header = ",".join(f'"{column[0]}"' for column in connection.sql(f"DESCRIBE {query}").fetchall())
+            connection.execute(
+                f"COPY ({query}) TO 'rows.csv' (HEADER false, FORCE_QUOTE ({texts}))"
+            )
+            header = ",".join(
+                f'"{column[0]}"' for column in connection.sql(f"DESCRIBE {query}").fetchall()
+            )
             Path("header.csv").write_text(header + "\n")
-            subprocess.run("cat header.csv rows.csv | gzip > CHARTEVENTS.csv.gz && rm header.csv rows.csv", shell=True, check=True)
+            subprocess.run(
+                "cat header.csv rows.csv | gzip > CHARTEVENTS.csv.gz && rm header.csv rows.csv",
+                shell=True,
+                check=True,
+            )
 
 
 def ours(raw: Path) -> int:
@@ -105,7 +118,9 @@ def bare(raw: Path) -> int:
 
 
 def gzip(raw: Path) -> int:
-    return subprocess.run(["gzip", "-dc", raw / "CHARTEVENTS.csv.gz"], stdout=subprocess.DEVNULL, check=True).returncode
+    return subprocess.run(
+        ["gzip", "-dc", raw / "CHARTEVENTS.csv.gz"], stdout=subprocess.DEVNULL, check=True
+    ).returncode
 
 
 SIDES = {"parquet": {"ours": ours, "bare query": bare}, "csv.gz": {"ours": ours, "gzip -dc": gzip}}
@@ -116,21 +131,43 @@ def run(form: str, side: str, raw: Path) -> tuple[float, float, float, int]:
     imports = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     start = time.perf_counter()
     events = SIDES[form][side](raw)
-    return time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, imports, events
+    return (
+        time.perf_counter() - start,
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
+        imports,
+        events,
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="*", default=[3_300_000, 33_000_000], help="chart rows as Parquet")
-    parser.add_argument("--csv-rows", type=int, nargs="*", default=[2_000_000, 5_000_000], help="chart rows as CSV.gz")
-    parser.add_argument("--folder", type=Path, help="where the generated tables go: 24 bytes a row of Parquet, 115 of CSV.gz (15 once it is made)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--rows", type=int, nargs="*", default=[3_300_000, 33_000_000], help="chart rows as Parquet"
+    )
+    parser.add_argument(
+        "--csv-rows",
+        type=int,
+        nargs="*",
+        default=[2_000_000, 5_000_000],
+        help="chart rows as CSV.gz",
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        help="where the generated tables go: 24 bytes a row of Parquet, 115 of CSV.gz (15 once it is made)",
+    )
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     sizes = {"parquet": arguments.rows, "csv.gz": arguments.csv_rows}
     runs: dict[tuple[str, int, str], list[tuple[float, float, float, int]]] = {
         (form, rows, side): [] for form in SIDES for rows in sizes[form] for side in SIDES[form]
     }
-    with tempfile.TemporaryDirectory(dir=arguments.folder) as name, get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+    with (
+        tempfile.TemporaryDirectory(dir=arguments.folder) as name,
+        get_context("spawn").Pool(1, maxtasksperchild=1) as pool,
+    ):
         raws = {(form, rows): Path(name, f"{rows} {form}") for form, rows, _ in runs}
         for (form, rows), raw in raws.items():
             pool.apply(generate, (raw, rows, form))
@@ -138,25 +175,42 @@ def main() -> None:
             for (form, rows, side), found in runs.items():
                 found.append(pool.apply(run, (form, side, raws[form, rows])))
 
-    print(f"medians of {arguments.repeats} interleaved runs; largest peak memory, and of the imports alone")
-    print(f"{'form':>8} {'rows':>12} {'':>11} {'seconds':>9} {'s per M rows':>13} {'peak MB':>9} {'imports':>9} {'events':>12}")
+    print(
+        f"medians of {arguments.repeats} interleaved runs; largest peak memory, and of the imports alone"
+    )
+    print(
+        f"{'form':>8} {'rows':>12} {'':>11} {'seconds':>9} {'s per M rows':>13} {'peak MB':>9} {'imports':>9} {'events':>12}"
+    )
     seconds = {case: statistics.median(r[0] for r in found) for case, found in runs.items()}
     for (form, rows, side), found in runs.items():
         peak, imports = (max(r[i] for r in found) for i in (1, 2))
         per_million = 1e6 * seconds[form, rows, side] / rows
-        own = f"{peak:>9.0f} {imports:>9.0f} {found[0][3]:>12,}" if side != "gzip -dc" else ""  # that is another process, and finds none
-        print(f"{form:>8} {rows:>12,} {side:>11} {seconds[form, rows, side]:>9.2f} {per_million:>13.4f} {own}")
+        own = (
+            f"{peak:>9.0f} {imports:>9.0f} {found[0][3]:>12,}" if side != "gzip -dc" else ""
+        )  # that is another process, and finds none
+        print(
+            f"{form:>8} {rows:>12,} {side:>11} {seconds[form, rows, side]:>9.2f} {per_million:>13.4f} {own}"
+        )
     for form, rows in raws:
         floor = next(side for side in SIDES[form] if side != "ours")
         if form == "parquet" and runs[form, rows, "ours"][0][3] != runs[form, rows, floor][0][3]:
             sys.exit(f"{rows:,} rows: the bare query finds other events")
-        ratio = statistics.median(a[0] / b[0] for a, b in zip(runs[form, rows, "ours"], runs[form, rows, floor], strict=True))
-        print(f"{form}, {rows:,} rows: ours / {floor} {ratio:.2f} (bar: {SLOWER if form == 'parquet' else SLOWER_THAN_GZIP})")
+        ratio = statistics.median(
+            a[0] / b[0]
+            for a, b in zip(runs[form, rows, "ours"], runs[form, rows, floor], strict=True)
+        )
+        print(
+            f"{form}, {rows:,} rows: ours / {floor} {ratio:.2f} (bar: {SLOWER if form == 'parquet' else SLOWER_THAN_GZIP})"
+        )
     for form in SIDES:
         for few, many in pairwise(sizes[form]):
             growth = seconds[form, many, "ours"] / seconds[form, few, "ours"]
-            print(f"{form}: {many / few:.1f} times the rows take {growth:.1f} times as long (bar: {LINEAR * many / few:.1f})")
-    print(f"largest peak memory of ours: {max(r[1] for case, found in runs.items() if case[2] == 'ours' for r in found):.0f} MB (bar: {PEAK_MB} MB)")
+            print(
+                f"{form}: {many / few:.1f} times the rows take {growth:.1f} times as long (bar: {LINEAR * many / few:.1f})"
+            )
+    print(
+        f"largest peak memory of ours: {max(r[1] for case, found in runs.items() if case[2] == 'ours' for r in found):.0f} MB (bar: {PEAK_MB} MB)"
+    )
 
 
 if __name__ == "__main__":

@@ -36,7 +36,9 @@ def measure(ours: bool, prepared: bool, batch: int) -> tuple[float, Tensor, Tens
     if prepared:
         prepare_worker()
     torch.manual_seed(0)
-    network = build(M, 0, load_params(Path(__file__).parents[1] / "params.yaml").compare.model.model_dump()).eval()
+    network = build(
+        M, 0, load_params(Path(__file__).parents[1] / "params.yaml").compare.model.model_dump()
+    ).eval()
     logits = for_attack(network) if ours else network
     x, y = torch.rand(batch, T, M), torch.arange(batch) % 2
     P = torch.zeros(batch, T, M)
@@ -63,9 +65,18 @@ def main() -> None:
                     ms, *found[name] = pool.apply(measure, (ours, prepared, batch))
                     times[name].append(ms)
             ms = {name: statistics.median(values) for name, values in times.items()}
-            error = max(float((a - b).abs().max() / b.abs().max()) for a, b in zip(found["ours"], found["autograd"], strict=True))
-            print(f"batch {batch:3}: autograd {ms['autograd']:.3f} ms a stay, memory kept {ms['kept']:.3f}, ours {ms['ours']:.3f}:", end=" ")
-            print(f"{ms['ours'] / ms['autograd']:.2f} and {ms['ours'] / ms['kept']:.2f} x; largest relative difference {error:.1e}", end="")
+            error = max(
+                float((a - b).abs().max() / b.abs().max())
+                for a, b in zip(found["ours"], found["autograd"], strict=True)
+            )
+            print(
+                f"batch {batch:3}: autograd {ms['autograd']:.3f} ms a stay, memory kept {ms['kept']:.3f}, ours {ms['ours']:.3f}:",
+                end=" ",
+            )
+            print(
+                f"{ms['ours'] / ms['autograd']:.2f} and {ms['ours'] / ms['kept']:.2f} x; largest relative difference {error:.1e}",
+                end="",
+            )
             print(f" (bar: {BAR})" if batch == 128 else "")
 
 

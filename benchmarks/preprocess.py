@@ -44,12 +44,21 @@ def generate(folder: Path, stays: int) -> None:
         for first in range(0, stays, size):
             n = min(size, stays - first)
             stay = np.repeat(np.arange(first, first + n), VITALS + LABS)
-            column = np.concatenate([rng.integers(13, M, (n, VITALS)), rng.integers(0, 13, (n, LABS))], axis=1).ravel()
+            column = np.concatenate(
+                [rng.integers(13, M, (n, VITALS)), rng.integers(0, 13, (n, LABS))], axis=1
+            ).ravel()
             column[(stay % 50 == 0) & (column % 2 == 0)] = M - 2
             hour = rng.integers(0, 48 * 60, len(stay)).astype(np.float32) / np.float32(60)
-            value = (50 + 5 * column + rng.normal(0, 10, len(stay)) + rng.normal(0, 10, stays)[stay]).astype(np.float32)
+            value = (
+                50 + 5 * column + rng.normal(0, 10, len(stay)) + rng.normal(0, 10, stays)[stay]
+            ).astype(np.float32)
             order = np.lexsort((value, np.argsort(np.argsort(NAMES))[column], hour, stay))
-            columns = [pa.array(stay[order]), pa.array(hour[order]), measurement_column(column[order]), pa.array(value[order])]
+            columns = [
+                pa.array(stay[order]),
+                pa.array(hour[order]),
+                measurement_column(column[order]),
+                pa.array(value[order]),
+            ]
             yield pa.RecordBatch.from_arrays(columns, schema=EVENTS)
 
     folder.mkdir()
@@ -63,7 +72,12 @@ def ours(folder: Path) -> np.ndarray:
     parts = grids(read_batches(folder / "events.parquet", EVENTS), stay_id, HOURS)
     write_parts(folder / "grid.npy", (grid for _, grid in parts), (len(HOURS), M))
     grid = read_array(folder / "grid.npy")
-    options = {"interpolation": "linear", "limit_direction": "both", "lower_percentile": 5, "upper_percentile": 95}
+    options = {
+        "interpolation": "linear",
+        "limit_direction": "both",
+        "lower_percentile": 5,
+        "upper_percentile": 95,
+    }
     return fit_scaler(grid[stay_id % 5 > 0], **options, extra_channels=("observed",)).apply(grid)
 
 
@@ -72,12 +86,18 @@ def pandas_per_stay(folder: Path) -> np.ndarray:
     events = pd.read_parquet(folder / "events.parquet")
     stay_id = pd.read_parquet(folder / "stays.parquet")["stay_id"].to_numpy()
     wide = np.full((len(events), M), np.nan)
-    wide[np.arange(len(events)), pd.Index(NAMES).get_indexer(events["measurement"].astype(str))] = events["value"]
-    table = pd.DataFrame(wide, index=INTIME + pd.to_timedelta(events["hour"], unit="h"), columns=NAMES)
+    wide[np.arange(len(events)), pd.Index(NAMES).get_indexer(events["measurement"].astype(str))] = (
+        events["value"]
+    )
+    table = pd.DataFrame(
+        wide, index=INTIME + pd.to_timedelta(events["hour"], unit="h"), columns=NAMES
+    )
     starts = np.searchsorted(events["stay_id"], [*stay_id, stay_id[-1] + 1])
     index = pd.date_range(INTIME, periods=len(HOURS), freq="h")
     hourly = [table.iloc[a:b].resample("h").mean().reindex(index) for a, b in pairwise(starts)]
-    numbers = pd.concat([frame for stay, frame in zip(stay_id, hourly, strict=True) if stay % 5]).quantile([0.05, 0.5, 0.95])
+    numbers = pd.concat(
+        [frame for stay, frame in zip(stay_id, hourly, strict=True) if stay % 5]
+    ).quantile([0.05, 0.5, 0.95])
     low, median, high = (numbers.loc[q] for q in (0.05, 0.5, 0.95))
     x = np.empty((len(stay_id), len(HOURS), 2 * M), np.float32)
     for i, frame in enumerate(hourly):
@@ -106,40 +126,70 @@ def run(side: str, folder: Path, keep: bool) -> tuple[float, float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[2000, 4000, 8000], help="stays, both sides")
-    parser.add_argument("--ours", type=int, nargs="*", default=[16000, 50000], help="stays, ours alone")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=[2000, 4000, 8000], help="stays, both sides"
+    )
+    parser.add_argument(
+        "--ours", type=int, nargs="*", default=[16000, 50000], help="stays, ours alone"
+    )
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
-    cases = [(stays, side) for stays in arguments.sizes for side in SIDES] + [(stays, "ours") for stays in arguments.ours]
+    cases = [(stays, side) for stays in arguments.sizes for side in SIDES] + [
+        (stays, "ours") for stays in arguments.ours
+    ]
     runs: dict[tuple[int, str], list[tuple[float, float, float]]] = {case: [] for case in cases}
-    with tempfile.TemporaryDirectory() as name, get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+    with (
+        tempfile.TemporaryDirectory() as name,
+        get_context("spawn").Pool(1, maxtasksperchild=1) as pool,
+    ):
         folders = {stays: Path(name, str(stays)) for stays, _ in cases}
         for stays, folder in folders.items():
             pool.apply(generate, (folder, stays))
         for _ in range(arguments.repeats):
             for stays, side in cases:
-                runs[stays, side].append(pool.apply(run, (side, folders[stays], stays in arguments.sizes)))
-        results = [[np.load(folders[stays] / f"{side}.npy", mmap_mode="r") for side in SIDES] for stays in arguments.sizes]
+                runs[stays, side].append(
+                    pool.apply(run, (side, folders[stays], stays in arguments.sizes))
+                )
+        results = [
+            [np.load(folders[stays] / f"{side}.npy", mmap_mode="r") for side in SIDES]
+            for stays in arguments.sizes
+        ]
         difference = max(np.abs(one - other).max() for one, other in results)
 
     seconds = {case: statistics.median(r[0] for r in found) for case, found in runs.items()}
-    print(f"medians of {arguments.repeats} interleaved runs; largest peak memory, and of the imports alone")
+    print(
+        f"medians of {arguments.repeats} interleaved runs; largest peak memory, and of the imports alone"
+    )
     print(f"{'stays':>9} {'':>7} {'seconds':>9} {'ms per stay':>12} {'peak MB':>9} {'imports':>9}")
     for (stays, side), found in runs.items():
         peak, imports = (max(r[i] for r in found) for i in (1, 2))
-        print(f"{stays:>9,} {side:>7} {seconds[stays, side]:>9.2f} {1e3 * seconds[stays, side] / stays:>12.4f} {peak:>9.0f} {imports:>9.0f}")
+        print(
+            f"{stays:>9,} {side:>7} {seconds[stays, side]:>9.2f} {1e3 * seconds[stays, side] / stays:>12.4f} {peak:>9.0f} {imports:>9.0f}"
+        )
     slowest = max(arguments.sizes)
     per_stay = seconds[slowest, "pandas"] / slowest
     for stays in folders:
         pandas_seconds = seconds.get((stays, "pandas"), per_stay * stays)
-        told = "" if stays in arguments.sizes else f", pandas taken as {1e3 * per_stay:.2f} ms per stay"
-        print(f"{stays:,} stays: {pandas_seconds / seconds[stays, 'ours']:.0f} x (bar: {FASTER} x{told})")
+        told = (
+            ""
+            if stays in arguments.sizes
+            else f", pandas taken as {1e3 * per_stay:.2f} ms per stay"
+        )
+        print(
+            f"{stays:,} stays: {pandas_seconds / seconds[stays, 'ours']:.0f} x (bar: {FASTER} x{told})"
+        )
     print(f"largest difference: {difference:.1e} (bar: {DIFFERENCE:.0e})")
     if {4000, 16000} <= set(folders):
-        print(f"time(16,000) / time(4,000): {seconds[16000, 'ours'] / seconds[4000, 'ours']:.2f} (bar: {GROWTH})")
+        print(
+            f"time(16,000) / time(4,000): {seconds[16000, 'ours'] / seconds[4000, 'ours']:.2f} (bar: {GROWTH})"
+        )
     if 50000 in folders:
-        print(f"peak memory at 50,000 stays: {max(r[1] for r in runs[50000, 'ours']):.0f} MB (bar: {PEAK_MB} MB)")
+        print(
+            f"peak memory at 50,000 stays: {max(r[1] for r in runs[50000, 'ours']):.0f} MB (bar: {PEAK_MB} MB)"
+        )
 
 
 if __name__ == "__main__":

@@ -30,7 +30,9 @@ from icu_adversarial.params import load_params
 from icu_adversarial.processes import prepare_worker, workers
 
 T, M, BATCH = 48, 19, 128
-MODEL: dict[str, Any] = load_params(Path(__file__).parents[1] / "params.yaml").compare.model.model_dump()  # LSTM-128, values alone, batches of 128
+MODEL: dict[str, Any] = load_params(
+    Path(__file__).parents[1] / "params.yaml"
+).compare.model.model_dump()  # LSTM-128, values alone, batches of 128
 
 
 def make_data(stays: int) -> Fold:
@@ -46,11 +48,18 @@ def dataloader_epoch(data: Fold) -> None:
     dataset = TensorDataset(torch.from_numpy(data.x_train), torch.from_numpy(data.y_train))
     weight = 1.0 / torch.bincount(dataset.tensors[1], minlength=2)[dataset.tensors[1]]
 
-    def collate(samples: list[tuple[torch.Tensor, torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def collate(
+        samples: list[tuple[torch.Tensor, torch.Tensor]],
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         x = torch.nn.utils.rnn.pad_sequence([s[0] for s in samples], batch_first=True)
         return x, torch.tensor([len(s[0]) for s in samples]), torch.stack([s[1] for s in samples])
 
-    loader = DataLoader(dataset, batch_size=BATCH, sampler=WeightedRandomSampler(weight, len(weight)), collate_fn=collate)
+    loader = DataLoader(
+        dataset,
+        batch_size=BATCH,
+        sampler=WeightedRandomSampler(weight, len(weight)),
+        collate_fn=collate,
+    )
     network = build(M, 0, MODEL)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     for x, lengths, y in loader:
@@ -92,7 +101,12 @@ def epoch_products(stays: int, n: int = 128) -> float:
     return stays * T * 2 * 3 * (M * 4 * n + n * 4 * n)
 
 
-JOBS = {"DataLoader": dataloader_epoch, "ours": our_epoch, "bare steps": bare_steps, "products": products}
+JOBS = {
+    "DataLoader": dataloader_epoch,
+    "ours": our_epoch,
+    "bare steps": bare_steps,
+    "products": products,
+}
 
 
 def measure(name: str, stays: int) -> float:
@@ -107,7 +121,9 @@ def measure(name: str, stays: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--stays", type=int, default=30_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--processes", action="store_true")
@@ -121,12 +137,18 @@ def main() -> None:
         for _ in range(arguments.repeats):
             for name, values in times.items():
                 values.append(pool.apply(measure, (name, arguments.stays)))
-    print(f"{arguments.stays} stays, one epoch, one thread, medians of {arguments.repeats} interleaved runs")
+    print(
+        f"{arguments.stays} stays, one epoch, one thread, medians of {arguments.repeats} interleaved runs"
+    )
     for name, values in times.items():
-        print(f"  {name:12s} {statistics.median(values):8.2f} s   {statistics.median(values) / arguments.stays * 1e6:7.1f} us per stay")
+        print(
+            f"  {name:12s} {statistics.median(values):8.2f} s   {statistics.median(values) / arguments.stays * 1e6:7.1f} us per stay"
+        )
     print(f"DataLoader / ours {ratio(times['DataLoader'], times['ours']):.2f} (bar: at least 1.5)")
     print(f"ours / bare steps {ratio(times['ours'], times['bare steps']):.2f} (bar: at most 1.1)")
-    print(f"products / ours {ratio(times['products'], times['ours']):.2f}, the share of the matrix product's own rate (bar: at least 0.5)")
+    print(
+        f"products / ours {ratio(times['products'], times['ours']):.2f}, the share of the matrix product's own rate (bar: at least 0.5)"
+    )
 
 
 def ratio(above: list[float], below: list[float]) -> float:
@@ -138,7 +160,9 @@ def two_processes(data: Fold, begin: State, repeats: int) -> None:
     job = joblib.delayed(advance)
     pairs, same = [], True
     with workers() as parallel:
-        parallel(job(begin, data, MODEL, epochs=1, of=1, seed=s) for s in (0, 1))  # workers start, torch is imported
+        parallel(
+            job(begin, data, MODEL, epochs=1, of=1, seed=s) for s in (0, 1)
+        )  # workers start, torch is imported
         for _ in range(repeats):
             clock = time.perf_counter()
             alone = [parallel([job(begin, data, MODEL, epochs=1, of=1, seed=s)])[0] for s in (0, 1)]
@@ -146,9 +170,17 @@ def two_processes(data: Fold, begin: State, repeats: int) -> None:
             clock = time.perf_counter()
             both = parallel(job(begin, data, MODEL, epochs=1, of=1, seed=s) for s in (0, 1))
             pairs.append((one, time.perf_counter() - clock))
-            same &= all(torch.equal(a.weights[k], b.weights[k]) for a, b in zip(alone, both, strict=True) for k in a.weights)
-    print(f"one worker {statistics.median(p[0] for p in pairs):.2f} s, two {statistics.median(p[1] for p in pairs):.2f} s for two folds")
-    print(f"speed-up {ratio(*map(list, zip(*pairs, strict=True))):.2f} (bar: at least 1.8), same weights: {same}")
+            same &= all(
+                torch.equal(a.weights[k], b.weights[k])
+                for a, b in zip(alone, both, strict=True)
+                for k in a.weights
+            )
+    print(
+        f"one worker {statistics.median(p[0] for p in pairs):.2f} s, two {statistics.median(p[1] for p in pairs):.2f} s for two folds"
+    )
+    print(
+        f"speed-up {ratio(*map(list, zip(*pairs, strict=True))):.2f} (bar: at least 1.8), same weights: {same}"
+    )
 
 
 if __name__ == "__main__":

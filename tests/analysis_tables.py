@@ -11,7 +11,14 @@ import pyarrow as pa
 
 from icu_adversarial.features.scaling import fit_scaler
 from icu_adversarial.measurements import NAMES, M
-from icu_adversarial.tables import COHORT, EXAMPLES, PERTURBATIONS, measurement_column, to_table, write_table
+from icu_adversarial.tables import (
+    COHORT,
+    EXAMPLES,
+    PERTURBATIONS,
+    measurement_column,
+    to_table,
+    write_table,
+)
 
 ROOT = Path(__file__).parents[1]
 METRICS = ("auroc", "auprc", "f1", "precision", "recall", "accuracy", "brier", "calibration_error")
@@ -25,7 +32,9 @@ class Attack:
 
 
 Cell = tuple[int, int, float]  # hour, column, delta
-Example = tuple[int, int, str, str, list[Cell] | None]  # stay, subject, direction, kind, cells (None: a failure)
+Example = tuple[
+    int, int, str, str, list[Cell] | None
+]  # stay, subject, direction, kind, cells (None: a failure)
 
 
 def build(rows: list[Example]) -> Attack:
@@ -36,36 +45,83 @@ def build(rows: list[Example]) -> Attack:
             examples.append((stay, subject % 2, direction, kind, False, -1, None, None, None, None))
             continue
         sizes = [abs(d) for *_, d in changed]
-        examples.append((stay, subject % 2, direction, kind, True, stay, len(sizes), sum(sizes), max(sizes), -0.1))
-        cells += [(stay, kind, hour, column, delta, 10 * delta, False) for hour, column, delta in changed]
+        examples.append(
+            (
+                stay,
+                subject % 2,
+                direction,
+                kind,
+                True,
+                stay,
+                len(sizes),
+                sum(sizes),
+                max(sizes),
+                -0.1,
+            )
+        )
+        cells += [
+            (stay, kind, hour, column, delta, 10 * delta, False) for hour, column, delta in changed
+        ]
     frame = pd.DataFrame(examples, columns=EXAMPLES.names)
     frame = frame.astype({"l0": "Int32", "l1": "float32", "linf": "float32", "margin": "float32"})
     changes = pd.DataFrame(cells, columns=PERTURBATIONS.names)
     codes = changes.pop("measurement").to_numpy(np.int8)
     table = pa.table(
-        {f.name: measurement_column(codes) if f.name == "measurement" else pa.array(changes[f.name].tolist(), f.type) for f in PERTURBATIONS},
+        {
+            f.name: measurement_column(codes)
+            if f.name == "measurement"
+            else pa.array(changes[f.name].tolist(), f.type)
+            for f in PERTURBATIONS
+        },
         PERTURBATIONS,
     )
-    people = pd.DataFrame([(stay, subject, d == "1→0") for stay, subject, d, *_ in rows], columns=["stay_id", "subject_id", "died"])
-    people = people.drop_duplicates("stay_id").assign(age=60.0, sex="F", icu_type=None, source_group="a", is_test=False)
+    people = pd.DataFrame(
+        [(stay, subject, d == "1→0") for stay, subject, d, *_ in rows],
+        columns=["stay_id", "subject_id", "died"],
+    )
+    people = people.drop_duplicates("stay_id").assign(
+        age=60.0, sex="F", icu_type=None, source_group="a", is_test=False
+    )
     people["fold"] = (people.subject_id % 2).astype(np.int8)
-    return Attack(to_table(frame, EXAMPLES).to_pandas(), table.to_pandas(), to_table(people, COHORT).to_pandas())
+    return Attack(
+        to_table(frame, EXAMPLES).to_pandas(),
+        table.to_pandas(),
+        to_table(people, COHORT).to_pandas(),
+    )
 
 
 def model_metrics() -> dict[str, object]:
     """As the train stage writes them: one metric is not available."""
-    scores: dict[str, dict[str, float | None]] = {m: {"value": 0.8, "low": 0.75, "high": 0.85} for m in METRICS}
+    scores: dict[str, dict[str, float | None]] = {
+        m: {"value": 0.8, "low": 0.75, "high": 0.85} for m in METRICS
+    }
     missing = {**scores, "auprc": {"value": None, "low": None, "high": None}}
-    return {"test": {"network": scores, "logistic_regression": missing, "gradient_boosting": scores}, "folds": {}}
+    return {
+        "test": {"network": scores, "logistic_regression": missing, "gradient_boosting": scores},
+        "folds": {},
+    }
 
 
 def write_attack(attack: Attack) -> None:
     """What the stages train and attack leave for the objective sparse_small, in the current folder."""
-    write_table(Path("data/attack/sparse_small/examples.parquet"), to_table(attack.examples, EXAMPLES), EXAMPLES)
+    write_table(
+        Path("data/attack/sparse_small/examples.parquet"),
+        to_table(attack.examples, EXAMPLES),
+        EXAMPLES,
+    )
     changes = attack.perturbations
     codes = pd.Index(NAMES).get_indexer(changes.measurement).astype(np.int8)
-    columns = {f.name: measurement_column(codes) if f.name == "measurement" else pa.array(changes[f.name], f.type) for f in PERTURBATIONS}
-    write_table(Path("data/attack/sparse_small/perturbations.parquet"), pa.table(columns, PERTURBATIONS), PERTURBATIONS)
+    columns = {
+        f.name: measurement_column(codes)
+        if f.name == "measurement"
+        else pa.array(changes[f.name], f.type)
+        for f in PERTURBATIONS
+    }
+    write_table(
+        Path("data/attack/sparse_small/perturbations.parquet"),
+        pa.table(columns, PERTURBATIONS),
+        PERTURBATIONS,
+    )
     Path("metrics/train").mkdir(parents=True)
     Path("metrics/train/metrics.json").write_text(json.dumps(model_metrics()))
 
@@ -79,7 +135,14 @@ def lay(attack: Attack, hours: int) -> None:
     grid[rng.random(grid.shape) < 0.5] = np.nan
     np.save("data/preprocess/grid.npy", grid)
     for fold in range(2):
-        scaler = fit_scaler(grid, interpolation="linear", limit_direction="both", lower_percentile=5, upper_percentile=95, extra_channels=())
+        scaler = fit_scaler(
+            grid,
+            interpolation="linear",
+            limit_direction="both",
+            lower_percentile=5,
+            upper_percentile=95,
+            extra_channels=(),
+        )
         Path(f"data/train/models/fold_{fold}").mkdir(parents=True)
         scaler.save(Path(f"data/train/models/fold_{fold}/scaler.json"))
     shutil.copytree(ROOT / ".dvc" / "plots", ".dvc/plots")

@@ -32,7 +32,9 @@ def linear(weight: Tensor, bias: float) -> Logits:
     return logits
 
 
-def linear_case(batch: int, hours: int, channels: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Logits]:
+def linear_case(
+    batch: int, hours: int, channels: int, seed: int = 0
+) -> tuple[Tensor, Tensor, Tensor, Logits]:
     """x, y, weight and logits of a linear model whose decisions are mixed."""
     generator = torch.Generator().manual_seed(seed)
     weight = torch.randn(hours * channels, generator=generator)
@@ -109,11 +111,16 @@ def smallest_l0(x: Tensor, y: Tensor, weight: Tensor, margin: Tensor) -> np.ndar
     return np.array(results)
 
 
-def _gains(x: Tensor, y: Tensor, weight: Tensor, margin: Tensor) -> list[tuple[list[float], list[float], float]]:
+def _gains(
+    x: Tensor, y: Tensor, weight: Tensor, margin: Tensor
+) -> list[tuple[list[float], list[float], float]]:
     """Per sample: the margin that each cell can take away, its weight without sign, and the margin to take away."""
     size = weight.abs().tolist()
     room = torch.where((weight > 0) == (y == 0)[:, None], 1 - x.flatten(1), x.flatten(1))
-    return [(gains, size, need) for gains, need in zip((room * weight.abs()).tolist(), margin.tolist(), strict=True)]
+    return [
+        (gains, size, need)
+        for gains, need in zip((room * weight.abs()).tolist(), margin.tolist(), strict=True)
+    ]
 
 
 def fewest_cells(model: Logits, x: Tensor, y: Tensor, most: int) -> list[int]:
@@ -122,11 +129,17 @@ def fewest_cells(model: Logits, x: Tensor, y: Tensor, most: int) -> list[int]:
     results = []
     for sample, label in zip(x, y.tolist(), strict=True):
         for size in range(1, most + 1):
-            supports, ends = list(combinations(range(cells), size)), list(product((0.0, 1.0), repeat=size))
+            supports, ends = (
+                list(combinations(range(cells), size)),
+                list(product((0.0, 1.0), repeat=size)),
+            )
             tried = sample.flatten().repeat(len(supports) * len(ends), 1)
             where = torch.tensor(supports).repeat_interleave(len(ends), 0)
             tried.scatter_(1, where, torch.tensor(ends).repeat(len(supports), 1))
-            if (margins(model, tried.view(-1, *x.shape[1:]), torch.full((len(tried),), label)) < -1e-4).any():
+            if (
+                margins(model, tried.view(-1, *x.shape[1:]), torch.full((len(tried),), label))
+                < -1e-4
+            ).any():
                 results.append(size)
                 break
         else:

@@ -28,7 +28,11 @@ class Scaling:
 
     def apply(self, grid: np.ndarray, stays: pd.DataFrame | None = None) -> np.ndarray:
         observed = np.isfinite(grid)
-        return np.concatenate([np.where(observed, grid, 0.5), observed, np.full_like(grid, 0.7)], axis=2, dtype=np.float32)
+        return np.concatenate(
+            [np.where(observed, grid, 0.5), observed, np.full_like(grid, 0.7)],
+            axis=2,
+            dtype=np.float32,
+        )
 
 
 def make_grid(n: int, seed: int = 0) -> np.ndarray:
@@ -43,8 +47,17 @@ def make_stays(stay_id: np.ndarray, seed: int = 0) -> pd.DataFrame:
     rng, n = np.random.default_rng(seed), len(stay_id)
     return pd.DataFrame(
         {
-            **{"stay_id": stay_id, "subject_id": stay_id, "died": rng.random(n) < 0.3, "age": rng.uniform(20, 90, n).astype(np.float32)},
-            **{"sex": rng.choice(["F", "M"], n), "icu_type": rng.choice(["cardiac", "medical", "surgical"], n), "source_group": "tiny"},
+            **{
+                "stay_id": stay_id,
+                "subject_id": stay_id,
+                "died": rng.random(n) < 0.3,
+                "age": rng.uniform(20, 90, n).astype(np.float32),
+            },
+            **{
+                "sex": rng.choice(["F", "M"], n),
+                "icu_type": rng.choice(["cardiac", "medical", "surgical"], n),
+                "source_group": "tiny",
+            },
             **{"is_test": False, "fold": np.int8(0)},
         }
     )

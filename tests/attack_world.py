@@ -21,14 +21,27 @@ from icu_adversarial.tables import COHORT, EXAMPLES, PREDICTIONS, read_table, wr
 N, T, FOLDS = 90, 8, 3
 OBJECTIVE = "robust_l0"
 PARAMS = load_params(Path(__file__).parents[1] / "params.yaml")
-INPUTS: dict[str, Any] = {"extra_channels": ("observed",), "static_inputs": ("age", "sex", "icu_type")}
-MODEL = PARAMS.compare.model.model_dump() | INPUTS | {"n_lstm": 8, "n_fc": 8, "dropout": 0.1, "fc_activation": "tanh"}
+INPUTS: dict[str, Any] = {
+    "extra_channels": ("observed",),
+    "static_inputs": ("age", "sex", "icu_type"),
+}
+MODEL = (
+    PARAMS.compare.model.model_dump()
+    | INPUTS
+    | {"n_lstm": 8, "n_fc": 8, "dropout": 0.1, "fc_activation": "tanh"}
+)
 
 
 def make_params(**attack_changes: Any) -> Params:
     content = PARAMS.model_dump()
     content["window_hours"] = T
-    content["tune_attack"] |= {"trials": 6, "max_stays": 40, "iterations": 12, "pruner_startup_trials": 2, "seed": 5}
+    content["tune_attack"] |= {
+        "trials": 6,
+        "max_stays": 40,
+        "iterations": 12,
+        "pruner_startup_trials": 2,
+        "seed": 5,
+    }
     content["tune_attack"]["space"]["l0"] |= {"cap": [0.02, 0.2, 1.0]}  # the first two often fail
     content["attack"] |= {"iterations": 30, "max_stays": None} | attack_changes
     return Params.model_validate(content)
@@ -38,9 +51,23 @@ def make_cohort() -> pd.DataFrame:
     """Everything but the outcome. ICU type burns is in fold 0 alone: the scaler of that fold does not know it, those of the others do."""
     rng, stay_id = np.random.default_rng(1), np.arange(1000, 1000 + N)
     fold = np.where(np.arange(N) < 75, np.arange(N) % FOLDS, -1).astype(np.int8)
-    cohort = pd.DataFrame({"stay_id": stay_id, "subject_id": stay_id, "is_test": fold < 0, "fold": fold, "source_group": "tiny"})
-    icu_type = np.where((fold == 0) & (stay_id % 5 == 0), "burns", rng.choice(["medical", "surgical"], N))
-    return cohort.assign(age=rng.uniform(20, 90, N).astype(np.float32), sex=rng.choice(["F", "M", None], N), icu_type=icu_type)
+    cohort = pd.DataFrame(
+        {
+            "stay_id": stay_id,
+            "subject_id": stay_id,
+            "is_test": fold < 0,
+            "fold": fold,
+            "source_group": "tiny",
+        }
+    )
+    icu_type = np.where(
+        (fold == 0) & (stay_id % 5 == 0), "burns", rng.choice(["medical", "surgical"], N)
+    )
+    return cohort.assign(
+        age=rng.uniform(20, 90, N).astype(np.float32),
+        sex=rng.choice(["F", "M", None], N),
+        icu_type=icu_type,
+    )
 
 
 def make_grid() -> np.ndarray:
@@ -73,13 +100,20 @@ def write_world(classes: tuple[int, ...] = (0, 1)) -> None:
         network, scaler = write_model(paths.MODELS / f"fold_{k}", (fold >= 0) & (fold != k), seed=k)
         with torch.no_grad():
             logits = network(torch.from_numpy(scaler.apply(grid, cohort))).numpy()
-        z += np.where(fold == k, 1, np.where(fold < 0, 1 / FOLDS, 0))[:, None].astype(np.float32) * logits
+        z += (
+            np.where(fold == k, 1, np.where(fold < 0, 1 / FOLDS, 0))[:, None].astype(np.float32)
+            * logits
+        )
     predicted = z[:, 1] > z[:, 0]
     died = predicted ^ (np.arange(N) % 10 == 0)
     split, probability = np.where(fold < 0, "test", "oof"), np.float32(0.5)
-    predictions = cohort[["stay_id", "fold"]].assign(split=split, probability=probability, logit_0=z[:, 0], logit_1=z[:, 1])
+    predictions = cohort[["stay_id", "fold"]].assign(
+        split=split, probability=probability, logit_0=z[:, 0], logit_1=z[:, 1]
+    )
     kept = np.isin(died, classes)
-    write_table(paths.PREDICTIONS, predictions.assign(predicted=predicted, died=died)[kept], PREDICTIONS)
+    write_table(
+        paths.PREDICTIONS, predictions.assign(predicted=predicted, died=died)[kept], PREDICTIONS
+    )
     write_table(paths.COHORT, cohort.assign(died=died)[kept], COHORT)
     np.save(paths.GRID, grid[kept])
 
@@ -88,7 +122,11 @@ def run_attack(params: Params, objective: str = OBJECTIVE) -> pd.DataFrame:
     """Run the attack alone, with hyperparameters as tune_attack writes them; the examples."""
     write_json(
         paths.TUNE_ATTACK / objective / "best.json",
-        {"trial": 0, "value": 1.0, "hyperparameters": {"cap": 1.0, "patience": 2, "candidates": 8, "starts": 1}},
+        {
+            "trial": 0,
+            "value": 1.0,
+            "hyperparameters": {"cap": 1.0, "patience": 2, "candidates": 8, "starts": 1},
+        },
     )
     attack.run(params, objective)
     return read_table(paths.ATTACK / objective / "examples.parquet", EXAMPLES)

@@ -37,4 +37,6 @@ def closure(stage: str) -> set[str]:
             assert file is not None
             waiting += imports(file)
     files = {file_of(module) for module in seen}
-    return {"src/run.py"} | {str(f.relative_to(SRC.parent)) for f in files if f is not None and f.name != "__init__.py"}
+    return {"src/run.py"} | {
+        str(f.relative_to(SRC.parent)) for f in files if f is not None and f.name != "__init__.py"
+    }

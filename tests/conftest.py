@@ -4,7 +4,9 @@ import os
 import sys
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # as src/run.py does, before anything that reads it is imported
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # as src/run.py does, before anything that reads it is imported
 
 import pytest
 from beartype import BeartypeConf
@@ -17,7 +19,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 # Annotations are checked while the tests run; but for the readers where the checks make DuckDB report leaks at exit.
 beartype_package(
     "icu_adversarial",
-    conf=BeartypeConf(is_pep484_tower=True, claw_skip_package_names=("icu_adversarial.records.duck", "icu_adversarial.records.meds")),
+    conf=BeartypeConf(
+        is_pep484_tower=True,
+        claw_skip_package_names=("icu_adversarial.records.duck", "icu_adversarial.records.meds"),
+    ),
 )
 
 from icu_adversarial.params import Params, load_params  # noqa: E402
@@ -66,5 +71,7 @@ def challenge() -> Path:
     return _real_data("physionet-challenge-2012")
 
 
-settings.register_profile("default", deadline=None)  # no timings in tests: a busy machine is no failure
+settings.register_profile(
+    "default", deadline=None
+)  # no timings in tests: a busy machine is no failure
 settings.load_profile("default")

@@ -17,7 +17,15 @@ def event_batches(*rows: tuple[int, float, str, float]) -> list[pa.RecordBatch]:
     stay, hour, name, value = zip(*sorted(rows), strict=True)
     codes = np.array([NAMES.index(n) for n in name])
     return [
-        pa.record_batch([pa.array(stay, pa.int64()), pa.array(hour, pa.float32()), measurement_column(codes), pa.array(value, pa.float32())], EVENTS)
+        pa.record_batch(
+            [
+                pa.array(stay, pa.int64()),
+                pa.array(hour, pa.float32()),
+                measurement_column(codes),
+                pa.array(value, pa.float32()),
+            ],
+            EVENTS,
+        )
     ]
 
 

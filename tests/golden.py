@@ -24,30 +24,54 @@ def collect(records: Records) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def assert_golden(name: str, found: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     """`found` is what expected_stays.csv and expected_events.csv of tests/data/NAME say, in their order; ages to a thousandth of a year."""
-    texts = dict.fromkeys(("source_group", "sex", "icu_type", "measurement"), str) | {"died": "boolean", "hadm_id": "Int64"}
+    texts = dict.fromkeys(("source_group", "sex", "icu_type", "measurement"), str) | {
+        "died": "boolean",
+        "hadm_id": "Int64",
+    }
     for table, frame in zip(("stays", "events"), found, strict=True):
         expected = pd.read_csv(DATA / name / f"expected_{table}.csv", dtype=texts)
         for column in frame:
             ours, theirs = frame[column], expected[column]
             if theirs.dtype == "float64":
-                np.testing.assert_allclose(ours, theirs, rtol=2e-6, atol=1e-3 if column == "age" else 1e-5, err_msg=f"{name} {column}")
+                np.testing.assert_allclose(
+                    ours,
+                    theirs,
+                    rtol=2e-6,
+                    atol=1e-3 if column == "age" else 1e-5,
+                    err_msg=f"{name} {column}",
+                )
             else:
-                assert [None if pd.isna(v) else v for v in ours] == [None if pd.isna(v) else v for v in theirs], f"{name} {column}"
+                assert [None if pd.isna(v) else v for v in ours] == [
+                    None if pd.isna(v) else v for v in theirs
+                ], f"{name} {column}"
 
 
 def write_meds(folder: Path, splits: bool = True, **changes: str) -> Path:
     """tests/data/meds as a MEDS data set: a Parquet file per shard, and the splits. changes: SQL expressions for columns of the events."""
-    columns = {"subject_id": "subject_id::BIGINT", "time": "time::TIMESTAMP", "code": "code", "numeric_value": "numeric_value::FLOAT"} | changes
-    chosen = ", ".join(f'{expression} AS "{column}"' for column, expression in columns.items() if expression)
+    columns = {
+        "subject_id": "subject_id::BIGINT",
+        "time": "time::TIMESTAMP",
+        "code": "code",
+        "numeric_value": "numeric_value::FLOAT",
+    } | changes
+    chosen = ", ".join(
+        f'{expression} AS "{column}"' for column, expression in columns.items() if expression
+    )
     with duckdb.connect() as connection:
-        connection.execute(f"CREATE TABLE raw AS FROM read_csv('{DATA / 'meds' / 'events.csv'}', all_varchar = true, delim = ',', quote = '\"')")
+        connection.execute(
+            f"CREATE TABLE raw AS FROM read_csv('{DATA / 'meds' / 'events.csv'}', all_varchar = true, delim = ',', quote = '\"')"
+        )
         for (shard,) in connection.execute("SELECT DISTINCT shard FROM raw").fetchall():
             file = folder / "data" / f"{shard}.parquet"
             file.parent.mkdir(parents=True, exist_ok=True)
-            connection.execute(f"COPY (SELECT {chosen} FROM raw WHERE shard = '{shard}') TO '{file}'")
+            connection.execute(
+                f"COPY (SELECT {chosen} FROM raw WHERE shard = '{shard}') TO '{file}'"
+            )
     if splits:
         (folder / "metadata").mkdir(exist_ok=True)
-        pd.read_csv(DATA / "meds" / "subject_splits.csv").to_parquet(folder / "metadata" / "subject_splits.parquet")
+        pd.read_csv(DATA / "meds" / "subject_splits.csv").to_parquet(
+            folder / "metadata" / "subject_splits.parquet"
+        )
     return folder
 
 
@@ -57,7 +81,9 @@ def write_demo(mimic_demo: Path, folder: Path) -> None:
         name: f"read_csv('{mimic_demo / name}.csv.gz', quote = '\"', all_varchar = true)"
         for name in ("PATIENTS", "ADMISSIONS", "ICUSTAYS", "CHARTEVENTS", "LABEVENTS")
     }
-    same_as = {i: max(items.itemids) for m in MEASUREMENTS for items in m.items for i in items.itemids}
+    same_as = {
+        i: max(items.itemids) for m in MEASUREMENTS for items in m.items for i in items.itemids
+    }
     items = ", ".join(f"({item}, {code})" for item, code in same_as.items())
     (folder / "data").mkdir()
     with duckdb.connect() as connection:

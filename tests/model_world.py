@@ -14,14 +14,19 @@ from icu_adversarial.params import Features, Model, Params
 from icu_adversarial.tables import COHORT, write_table
 
 N, T = 240, 8
-FEATURES = Features(interpolation="linear", limit_direction="both", lower_percentile=5, upper_percentile=95)
+FEATURES = Features(
+    interpolation="linear", limit_direction="both", lower_percentile=5, upper_percentile=95
+)
 MODEL: dict[str, Any] = {
     "architecture": "lstm", "extra_channels": ("observed",), "static_inputs": (), "conv": 0, "n_lstm": 8, "n_summary": 0,
     "lstm_activation": "tanh", "dropout": 0.2, "measurement_dropout": 0.0, "n_fc": 8, "fc_activation": "relu", "optimizer": "adam",
     "learning_rate": 0.01, "weight_decay": 0.0, "batch_size": 32, "sampling": "balanced", "schedule": "constant",
     "max_gradient": None, "keep": "best",
 }  # fmt: skip
-EXTRAS = {"extra_channels": ("observed", "hours_since_observed"), "static_inputs": ("age", "sex", "icu_type")}
+EXTRAS = {
+    "extra_channels": ("observed", "hours_since_observed"),
+    "static_inputs": ("age", "sex", "icu_type"),
+}
 VARIANTS = {  # of MODEL: every architecture, and what there is to choose
     "lstm": {},
     "conv": {"conv": 6, "n_fc": 0, "static_inputs": ("sex",)},
@@ -49,12 +54,26 @@ def make_cohort(seed: int = 0, stays: int = N) -> tuple[pd.DataFrame, np.ndarray
     grid[:, :, [4, 13]] += 12 * died[:, None, None]
     grid[rng.random(grid.shape) < 0.4] = np.nan
     fold = (np.arange(stays) % 4 - 1).astype(np.int8)
-    cohort = pd.DataFrame({"stay_id": np.arange(stays), "subject_id": np.arange(stays), "died": died, "fold": fold, "is_test": fold < 0})
-    age, sex, icu_type = rng.uniform(20, 90, stays).astype(np.float32), rng.choice(["F", "M"], stays), rng.choice(["CCU", "MICU"], stays)
+    cohort = pd.DataFrame(
+        {
+            "stay_id": np.arange(stays),
+            "subject_id": np.arange(stays),
+            "died": died,
+            "fold": fold,
+            "is_test": fold < 0,
+        }
+    )
+    age, sex, icu_type = (
+        rng.uniform(20, 90, stays).astype(np.float32),
+        rng.choice(["F", "M"], stays),
+        rng.choice(["CCU", "MICU"], stays),
+    )
     return cohort.assign(age=age, sex=sex, icu_type=icu_type, source_group="tiny"), grid
 
 
-def make_folds(cohort: pd.DataFrame, grid: np.ndarray, model: dict[str, Any] = MODEL) -> tuple[list[Fold], list[Scaler]]:
+def make_folds(
+    cohort: pd.DataFrame, grid: np.ndarray, model: dict[str, Any] = MODEL
+) -> tuple[list[Fold], list[Scaler]]:
     return all_folds.make_folds(grid, cohort, FEATURES, Model.model_validate(model))
 
 
@@ -68,7 +87,13 @@ def small(params: Params, **changes: dict[str, Any]) -> Params:
     """params with T hours, three folds and little to train, and keys of some blocks changed."""
     content = params.model_dump() | {"window_hours": T}
     content["split"]["folds"] = 3
-    content["model"] |= {"n_lstm": 8, "n_summary": 8, "n_fc": 16, "batch_size": 32, "learning_rate": 0.01}
+    content["model"] |= {
+        "n_lstm": 8,
+        "n_summary": 8,
+        "n_fc": 16,
+        "batch_size": 32,
+        "learning_rate": 0.01,
+    }
     content["tune_model"] |= {"trials": 3, "folds": 2, "rounds": 2, "epochs_per_round": 1}
     content["tune_model"]["space"] |= {"log2_n_lstm": {"low": 2, "high": 3}, "n_fc": [4, 8, 16]}
     content["train"] |= {"epochs": 4, "evaluate_every": 2, "bootstrap": 20}

@@ -28,7 +28,9 @@ def to_csv(compressed: Path, tables: dict[str, str], folder: Path) -> Path:
     """The CSV.gz files of the folder `compressed`, inflated."""
     folder.mkdir()
     for name in tables:
-        (folder / f"{name}.csv").write_bytes(gzip.decompress((compressed / f"{name.upper()}.csv.gz").read_bytes()))
+        (folder / f"{name}.csv").write_bytes(
+            gzip.decompress((compressed / f"{name.upper()}.csv.gz").read_bytes())
+        )
     return folder
 
 
@@ -38,7 +40,9 @@ def to_duckdb(csv: Path, tables: dict[str, str], file: Path, schema: str = "main
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         for name, columns in tables.items():
             connection.execute(f"CREATE TABLE {schema}.{name} ({columns})")
-            connection.execute(f"COPY {schema}.{name} FROM '{csv / name}.csv' (HEADER, DELIMITER ',', QUOTE '\"', ESCAPE '\"')")
+            connection.execute(
+                f"COPY {schema}.{name} FROM '{csv / name}.csv' (HEADER, DELIMITER ',', QUOTE '\"', ESCAPE '\"')"
+            )
     return file
 
 
@@ -60,10 +64,16 @@ def to_parquet(database: Path, tables: dict[str, str], folder: Path, in_two: boo
 
 def to_postgres(database: Path, tables: dict[str, str], uri: str, schema: str) -> None:
     """`database`: a DuckDB file; `uri`: of libpq. The tables get the types given, and no index."""
-    with duckdb.connect(database, read_only=True) as source, dbapi.connect(uri) as target, target.cursor() as cursor:
+    with (
+        duckdb.connect(database, read_only=True) as source,
+        dbapi.connect(uri) as target,
+        target.cursor() as cursor,
+    ):
         cursor.execute(f"CREATE SCHEMA {schema}")
         for name, columns in tables.items():
-            cursor.adbc_ingest("staging", source.sql(f"SELECT * FROM {name}").to_arrow_reader(), mode="create")
+            cursor.adbc_ingest(
+                "staging", source.sql(f"SELECT * FROM {name}").to_arrow_reader(), mode="create"
+            )
             cursor.execute(f"CREATE TABLE {schema}.{name} ({columns})")
             cursor.execute(f"INSERT INTO {schema}.{name} SELECT * FROM staging")
             cursor.execute("DROP TABLE staging")

@@ -41,7 +41,11 @@ def rows(folder: Path, table: str) -> list[dict[str, Any]]:
 def grids(folder: Path, window_hours: int = 48) -> dict[int, dict[tuple[int, int], float]]:
     """For every ICU stay the hourly means of its observed cells: stay → (hour, column) → clinical units."""
     events = defaultdict(list)
-    wanted = {("lab" if kind == "lab" else "chart", item) for _, kind, items, *_ in RULES for item in items}
+    wanted = {
+        ("lab" if kind == "lab" else "chart", item)
+        for _, kind, items, *_ in RULES
+        for item in items
+    }
     for kind, table in (("lab", "LABEVENTS"), ("chart", "CHARTEVENTS")):
         for row in rows(folder, table):
             if (kind, int(row["itemid"])) in wanted and row["valuenum"] and row.get("error") != "1":
@@ -60,19 +64,38 @@ def grids(folder: Path, window_hours: int = 48) -> dict[int, dict[tuple[int, int
                 continue
             value = float(row["valuenum"])
             for column, table, items, above, below, counts, fahrenheit in RULES:
-                if table == kind and int(row["itemid"]) in items and value > above and (value < below or (counts and value == below)):
-                    cells[since // timedelta(hours=1), column].append((value - 32) / 1.8 if fahrenheit else value)
-        result[int(stay["icustay_id"])] = {cell: sum(values) / len(values) for cell, values in cells.items()}
+                if (
+                    table == kind
+                    and int(row["itemid"]) in items
+                    and value > above
+                    and (value < below or (counts and value == below))
+                ):
+                    cells[since // timedelta(hours=1), column].append(
+                        (value - 32) / 1.8 if fahrenheit else value
+                    )
+        result[int(stay["icustay_id"])] = {
+            cell: sum(values) / len(values) for cell, values in cells.items()
+        }
     return result
 
 
 def binned(events: list[tuple[float, int, float]], hours: range) -> list[list[float | None]]:
     """Mean per bin of one stay's events (hour, column, value): 19 series of len(hours) values, None = not observed."""
-    found = [[[v for h, c, v in events if c == column and first <= h < first + hours.step] for first in hours] for column in range(19)]
-    return [[sum(values) / len(values) if values else None for values in series] for series in found]
+    found = [
+        [
+            [v for h, c, v in events if c == column and first <= h < first + hours.step]
+            for first in hours
+        ]
+        for column in range(19)
+    ]
+    return [
+        [sum(values) / len(values) if values else None for values in series] for series in found
+    ]
 
 
-def filled(series: list[float | None], interpolation: str, limit_direction: str) -> list[float | None]:
+def filled(
+    series: list[float | None], interpolation: str, limit_direction: str
+) -> list[float | None]:
     """One stay's series of one measurement after gap filling, one bin after the other."""
     result = []
     for i, value in enumerate(series):
@@ -103,7 +126,10 @@ def percentile(values: list[float], p: float) -> float:
 
 
 def model_input(
-    stays: list[list[tuple[float, int, float]]], training: list[int], hours: range, options: dict[str, Any]
+    stays: list[list[tuple[float, int, float]]],
+    training: list[int],
+    hours: range,
+    options: dict[str, Any],
 ) -> list[list[list[float | None]]]:
     """stay → bin → channel, from each stay's events; percentiles and medians from the stays with the numbers `training`."""
     series = [binned(events, hours) for events in stays]
@@ -111,14 +137,28 @@ def model_input(
     limits = []
     for column in range(19):
         seen = [v for i in training for v in series[i][column] if v is not None]
-        limits.append([percentile(seen, p) for p in (options["lower_percentile"], 50, options["upper_percentile"])])
+        limits.append(
+            [
+                percentile(seen, p)
+                for p in (options["lower_percentile"], 50, options["upper_percentile"])
+            ]
+        )
     for stay in series:
         channels: list[list[float | None]] = []
         for column, (low, median, high) in enumerate(limits):
             values = filled(stay[column], options["interpolation"], options["limit_direction"])
             if options["interpolation"] != "none":
                 values = [median if v is None else v for v in values]
-            channels.append([v if v is None else (min(max(v, low), high) - low) / (high - low) if high > low else 0.0 for v in values])
+            channels.append(
+                [
+                    v
+                    if v is None
+                    else (min(max(v, low), high) - low) / (high - low)
+                    if high > low
+                    else 0.0
+                    for v in values
+                ]
+            )
         for name in options["extra_channels"]:
             for column in range(19):
                 last, extra = None, []

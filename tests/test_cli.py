@@ -16,24 +16,48 @@ ROOT = Path(__file__).parents[1]
 
 
 def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(ROOT / "src" / "run.py"), *arguments], cwd=cwd, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, str(ROOT / "src" / "run.py"), *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_help_names_every_stage_without_importing_torch() -> None:
     done = run("--help")
     assert done.returncode == 0
     beside = ("learning_curve", "compare", "comparison")
-    for stage in ("synthesize", "extract", "preprocess", "tune_model", "train", *beside, "tune_attack", "attack", "analyze", "plots_page", "figures"):
+    for stage in (
+        "synthesize",
+        "extract",
+        "preprocess",
+        "tune_model",
+        "train",
+        *beside,
+        "tune_attack",
+        "attack",
+        "analyze",
+        "plots_page",
+        "figures",
+    ):
         assert re.search(rf"\b{stage}\b", done.stdout), stage
-    code = (
-        "import sys; sys.path.insert(0, 'src'); import icu_adversarial.cli; print(sorted({'torch', 'pandas', 'optuna', 'duckdb'} & set(sys.modules)))"
+    code = "import sys; sys.path.insert(0, 'src'); import icu_adversarial.cli; print(sorted({'torch', 'pandas', 'optuna', 'duckdb'} & set(sys.modules)))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert loaded.stdout.strip() == "[]"
 
 
 def test_usage_errors_exit_with_2() -> None:
-    for arguments in (("nonsense",), ("attack",), ("attack", "--objective", "nonsense"), ("compare",), ("train", "--nest")):
+    for arguments in (
+        ("nonsense",),
+        ("attack",),
+        ("attack", "--objective", "nonsense"),
+        ("compare",),
+        ("train", "--nest"),
+    ):
         done = run(*arguments)
         assert done.returncode == 2, arguments
         assert "Traceback" not in done.stderr
@@ -50,7 +74,10 @@ def test_an_error_of_the_user_is_one_line_and_exit_code_1(tmp_path: Path) -> Non
 def test_a_killed_worker_is_told_in_a_line_and_a_fault_of_the_code_is_not_hidden(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    raised: list[RuntimeError] = [TerminatedWorkerError("a worker\nwas killed"), RuntimeError("shapes differ")]
+    raised: list[RuntimeError] = [
+        TerminatedWorkerError("a worker\nwas killed"),
+        RuntimeError("shapes differ"),
+    ]
 
     def stage(_: list[str]) -> None:
         raise raised.pop(0)
@@ -64,8 +91,12 @@ def test_a_killed_worker_is_told_in_a_line_and_a_fault_of_the_code_is_not_hidden
         cli.main()
 
 
-@pytest.mark.parametrize(("arguments", "expected"), [(["train"], ["train"]), (["train", "--nested"], ["nested"])])
-def test_nested_cross_validation_is_an_option_of_train(monkeypatch: pytest.MonkeyPatch, arguments: list[str], expected: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "expected"), [(["train"], ["train"]), (["train", "--nested"], ["nested"])]
+)
+def test_nested_cross_validation_is_an_option_of_train(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], expected: list[str]
+) -> None:
     called: list[str] = []
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(train, "run", lambda params: called.append("train"))

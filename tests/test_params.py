@@ -23,77 +23,195 @@ def test_search_ranges_are_those_of_the_literature(params: Params) -> None:
     assert (space.log2_n_lstm.low, space.log2_n_lstm.high) == (5, 7)
     assert set(space.n_fc) == {0, 16, 32, 64, 128, 256}  # and none
     assert (space.dropout.low, space.dropout.high) == (0, 0.5)
-    assert (space.learning_rate.low, space.learning_rate.high, space.learning_rate.log) == (1e-5, 1e-1, True)
+    assert (space.learning_rate.low, space.learning_rate.high, space.learning_rate.log) == (
+        1e-5,
+        1e-1,
+        True,
+    )
     assert (space.log2_batch_size.low, space.log2_batch_size.high) == (5, 8)
     attack = params.tune_attack.space.prior
     assert set(space.optimizer) == set(attack.optimizer) == {"adam", "rmsprop", "sgd"}
     assert (attack.kappa.low, attack.kappa.high) == (0, 2)
     assert (attack.penalty.low, attack.penalty.high, attack.penalty.log) == (1e-7, 1, True)
-    assert (attack.learning_rate.low, attack.learning_rate.high, attack.learning_rate.log) == (1e-5, 1, True)
+    assert (attack.learning_rate.low, attack.learning_rate.high, attack.learning_rate.log) == (
+        1e-5,
+        1,
+        True,
+    )
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("  trials: 8", "  trials: 8\n  trails: 9", "tune_model.trails: Extra inputs are not permitted"),
+        (
+            "  trials: 8",
+            "  trials: 8\n  trails: 9",
+            "tune_model.trails: Extra inputs are not permitted",
+        ),
         (
             "source: synthetic ",
             "source: mimic ",
             "extract.source: Input should be 'synthetic', 'mimiciii', 'mimiciv', 'eicu', 'challenge2012' or 'meds'",
         ),
-        ("low: 0.0, high: 0.5", "low: 0.6, high: 0.5", "dropout: Value error, low 0.6 lies above high 0.5"),
+        (
+            "low: 0.0, high: 0.5",
+            "low: 0.6, high: 0.5",
+            "dropout: Value error, low 0.6 lies above high 0.5",
+        ),
         ("low: 1.0e-5, high: 1.0e-1", "low: 0, high: 1.0e-1", "a logarithmic range starts above 0"),
         ("test_fraction: 0.2", "test_fraction: 1.5", "split.test_fraction"),
-        ("lower_percentile: 1 ", "lower_percentile: 99 ", "lower_percentile must lie below upper_percentile"),
+        (
+            "lower_percentile: 1 ",
+            "lower_percentile: 99 ",
+            "lower_percentile must lie below upper_percentile",
+        ),
         ("bin_hours: 1 ", "bin_hours: 5 ", "bin_hours 5 does not divide window_hours 48"),
         ("bin_hours: 1 ", "bin_hours: 0 ", "bin_hours: Input should be greater than or equal to 1"),
-        ("stays: all ", "stays: last ", "preprocess.stays: Input should be 'all', 'first_of_admission' or 'first_of_subject'"),
-        ("extra_channels: [observed, ", "extra_channels: [observed, observed, ", "model: Value error, extra_channels names one twice"),
-        ("static_inputs: [age, sex", "static_inputs: [age, age", "model: Value error, static_inputs names one twice"),
+        (
+            "stays: all ",
+            "stays: last ",
+            "preprocess.stays: Input should be 'all', 'first_of_admission' or 'first_of_subject'",
+        ),
+        (
+            "extra_channels: [observed, ",
+            "extra_channels: [observed, observed, ",
+            "model: Value error, extra_channels names one twice",
+        ),
+        (
+            "static_inputs: [age, sex",
+            "static_inputs: [age, age",
+            "model: Value error, static_inputs names one twice",
+        ),
         (
             "static_inputs: [age, sex",
             "static_inputs: [age, weight",
             "model.static_inputs.1: Input should be 'age', 'sex' or 'icu_type', found 'weight'",
         ),
-        ("architecture: pooled_lstm", "architecture: transformer", "model.architecture: Input should be 'lstm', 'pooled_lstm' or 'gru_d'"),
+        (
+            "architecture: pooled_lstm",
+            "architecture: transformer",
+            "model.architecture: Input should be 'lstm', 'pooled_lstm' or 'gru_d'",
+        ),
         (
             "architecture: pooled_lstm    # pooled_lstm | lstm (the literature's: conv, BiLSTM, last states) | gru_d\n  extra_channels: [observed, ",
             "architecture: gru_d\n  extra_channels: [",
             "model: Value error, architecture gru_d needs extra_channels [observed, hours_since_observed]",
         ),
-        ("extra_channels: [observed, ", "extra_channels: [", "model: Value error, n_summary needs extra_channels: observed"),
-        ("n_summary: 128", "n_summary: -1", "model.n_summary: Input should be greater than or equal to 0, found -1"),
+        (
+            "extra_channels: [observed, ",
+            "extra_channels: [",
+            "model: Value error, n_summary needs extra_channels: observed",
+        ),
+        (
+            "n_summary: 128",
+            "n_summary: -1",
+            "model.n_summary: Input should be greater than or equal to 0, found -1",
+        ),
         ("dropout: 0.3", "dropout: 1", "model.dropout: Input should be less than 1, found 1"),
-        ("n_lstm: 64 ", "n_lstm: 0 ", "model.n_lstm: Input should be greater than or equal to 1, found 0"),
+        (
+            "n_lstm: 64 ",
+            "n_lstm: 0 ",
+            "model.n_lstm: Input should be greater than or equal to 1, found 0",
+        ),
         ("conv: 0 ", "conv: -1 ", "model.conv: Input should be greater than or equal to 0"),
-        ("max_gradient: 1.0", "max_gradient: 0", "model.max_gradient: Input should be greater than 0"),
-        ("learning_rate: 1.0e-3", "learning_rate: 0", "model.learning_rate: Input should be greater than 0"),
-        ("keep: last ", "keep: first ", "model.keep: Input should be 'best' or 'last', found 'first'"),
-        ("schedule: one_cycle", "schedule: two_cycle", "model.schedule: Input should be 'constant' or 'one_cycle'"),
-        ("sampling: natural", "sampling: weighted", "model.sampling: Input should be 'natural' or 'balanced'"),
-        ("model: {n_lstm: 128, n_fc: 32}", "model: {n_lstm: 128, nfc: 32}", "rows.sun.model.nfc: Extra inputs are not permitted, found 32"),
-        ("{architecture: gru_d, ", "{architecture: gru_d, conv: 8, ", "rows.gru_d.model: Value error, architecture gru_d has no convolution"),
-        ("n_lstm: 64, n_fc: 0, learning_rate: 3.0e-3", "n_lstm: -1", "rows.gru_d.model.n_lstm: Input should be greater than or equal to 1, found -1"),
-        ("shares: [0.125, 0.25, 0.5]", "shares: [0.125, 1.0]", "learning_curve.shares.1: Input should be less than 1"),
-        ("shares: [0.125, 0.25, 0.5]", "shares: []", "learning_curve.shares: Tuple should have at least 1 item"),
+        (
+            "max_gradient: 1.0",
+            "max_gradient: 0",
+            "model.max_gradient: Input should be greater than 0",
+        ),
+        (
+            "learning_rate: 1.0e-3",
+            "learning_rate: 0",
+            "model.learning_rate: Input should be greater than 0",
+        ),
+        (
+            "keep: last ",
+            "keep: first ",
+            "model.keep: Input should be 'best' or 'last', found 'first'",
+        ),
+        (
+            "schedule: one_cycle",
+            "schedule: two_cycle",
+            "model.schedule: Input should be 'constant' or 'one_cycle'",
+        ),
+        (
+            "sampling: natural",
+            "sampling: weighted",
+            "model.sampling: Input should be 'natural' or 'balanced'",
+        ),
+        (
+            "model: {n_lstm: 128, n_fc: 32}",
+            "model: {n_lstm: 128, nfc: 32}",
+            "rows.sun.model.nfc: Extra inputs are not permitted, found 32",
+        ),
+        (
+            "{architecture: gru_d, ",
+            "{architecture: gru_d, conv: 8, ",
+            "rows.gru_d.model: Value error, architecture gru_d has no convolution",
+        ),
+        (
+            "n_lstm: 64, n_fc: 0, learning_rate: 3.0e-3",
+            "n_lstm: -1",
+            "rows.gru_d.model.n_lstm: Input should be greater than or equal to 1, found -1",
+        ),
+        (
+            "shares: [0.125, 0.25, 0.5]",
+            "shares: [0.125, 1.0]",
+            "learning_curve.shares.1: Input should be less than 1",
+        ),
+        (
+            "shares: [0.125, 0.25, 0.5]",
+            "shares: []",
+            "learning_curve.shares: Tuple should have at least 1 item",
+        ),
         ("epochs: 18", "epochs: eighteen", "train.epochs"),
         (
             "dropout: {low: 0.0, high: 0.5}",
             "dropout: {low: 0.0, high: 2}",
             "dropout: Value error, the range must lie within 0 and 0.99: found 0 to 2",
         ),
-        ("log2_n_lstm: {low: 5", "log2_n_lstm: {low: -1", "log2_n_lstm: Value error, the range must lie within 0 and 16: found -1 to 7"),
-        ("optimizer: [adam, rmsprop, sgd]", "optimizer: []", "tune_model.space.optimizer: Tuple should have at least 1 item"),
-        ("pruner_percentile: 25", "pruner_percentile: 101", "tune_model.pruner_percentile: Input should be less than or equal to 100"),
+        (
+            "log2_n_lstm: {low: 5",
+            "log2_n_lstm: {low: -1",
+            "log2_n_lstm: Value error, the range must lie within 0 and 16: found -1 to 7",
+        ),
+        (
+            "optimizer: [adam, rmsprop, sgd]",
+            "optimizer: []",
+            "tune_model.space.optimizer: Tuple should have at least 1 item",
+        ),
+        (
+            "pruner_percentile: 25",
+            "pruner_percentile: 101",
+            "tune_model.pruner_percentile: Input should be less than or equal to 100",
+        ),
         ("radius: {low: 0.1", "radius: {low: 0", "tune_attack.space.l1.radius: Value error"),
-        ("cap: [0.25, 0.5, 1.0] ", "cap: [] ", "tune_attack.space.l1.cap: Tuple should have at least 1 item"),
-        ("candidates: {low: 4", "candidates: {low: 0", "tune_attack.space.l0.candidates: Value error, the range must lie within 1 and"),
-        ("source: synthetic ", "source: mimiciii ", "source synthetic and raw data/raw/synthetic go together"),
-        ("raw: data/raw/synthetic", "raw: /somewhere/else", "source synthetic and raw data/raw/synthetic go together"),
+        (
+            "cap: [0.25, 0.5, 1.0] ",
+            "cap: [] ",
+            "tune_attack.space.l1.cap: Tuple should have at least 1 item",
+        ),
+        (
+            "candidates: {low: 4",
+            "candidates: {low: 0",
+            "tune_attack.space.l0.candidates: Value error, the range must lie within 1 and",
+        ),
+        (
+            "source: synthetic ",
+            "source: mimiciii ",
+            "source synthetic and raw data/raw/synthetic go together",
+        ),
+        (
+            "raw: data/raw/synthetic",
+            "raw: /somewhere/else",
+            "source synthetic and raw data/raw/synthetic go together",
+        ),
         ("split:", "spilt:", "split: Field required"),
     ],
 )
-def test_wrong_key_or_value_is_one_line_that_names_it(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_wrong_key_or_value_is_one_line_that_names_it(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
     with pytest.raises(InputError, match=re.escape(message)) as error:
         load_params(changed(tmp_path, old, new))
     assert "\n" not in str(error.value)
@@ -105,27 +223,44 @@ def test_a_row_of_the_comparison_changes_no_more_than_it_says(params: Params) ->
     for row, about in params.compare.rows.items():
         found = params.compare.model_of(row).model_dump(mode="json")
         assert {
-            name: value for name, value in found.items() if value != params.compare.model.model_dump(mode="json")[name]
+            name: value
+            for name, value in found.items()
+            if value != params.compare.model.model_dump(mode="json")[name]
         }.items() <= about.model.items()
         assert set(about.model) <= set(common)
-    assert [row for row, about in params.compare.rows.items() if about.scored_on != "held_out"] == ["prior_leaky"]
+    assert [row for row, about in params.compare.rows.items() if about.scored_on != "held_out"] == [
+        "prior_leaky"
+    ]
     assert all("LEAK" in params.compare.rows[row].differs for row in ("prior", "prior_leaky"))
 
 
 def test_values_left_unobserved_need_a_mask(tmp_path: Path) -> None:
     path = changed(tmp_path, "interpolation: linear ", "interpolation: none ")
     assert load_params(path).features.interpolation == "none"
-    path.write_text(path.read_text().replace("extra_channels: [observed, ", "extra_channels: [", 1).replace("n_summary: 128", "n_summary: 0"))
-    with pytest.raises(InputError, match=r"interpolation none needs observed among model\.extra_channels"):
+    path.write_text(
+        path.read_text()
+        .replace("extra_channels: [observed, ", "extra_channels: [", 1)
+        .replace("n_summary: 128", "n_summary: 0")
+    )
+    with pytest.raises(
+        InputError, match=r"interpolation none needs observed among model\.extra_channels"
+    ):
         load_params(path)
 
 
-@pytest.mark.parametrize(("window_hours", "bin_hours", "last"), [(24, 1, 23), (48, 2, 46), (72, 2, 70), (72, 72, 0)])
+@pytest.mark.parametrize(
+    ("window_hours", "bin_hours", "last"), [(24, 1, 23), (48, 2, 46), (72, 2, 70), (72, 72, 0)]
+)
 def test_the_bins_of_a_window(tmp_path: Path, window_hours: int, bin_hours: int, last: int) -> None:
     path = changed(tmp_path, "window_hours: 48", f"window_hours: {window_hours}")
     path.write_text(path.read_text().replace("bin_hours: 1 ", f"bin_hours: {bin_hours} ", 1))
     hours = load_params(path).hours
-    assert (len(hours), hours[0], hours[-1], hours.stop) == (window_hours // bin_hours, 0, last, window_hours)
+    assert (len(hours), hours[0], hours[-1], hours.stop) == (
+        window_hours // bin_hours,
+        0,
+        last,
+        window_hours,
+    )
 
 
 def with_profile(tmp_path: Path, name: str) -> Params:
@@ -155,7 +290,13 @@ def test_profile_prior_is_the_cohort_and_the_input_of_prior(tmp_path: Path, para
     assert prior.hours == range(48)
     assert prior.extract.potassium == "blood_gas"
     cohort = prior.preprocess
-    assert (cohort.stays, cohort.min_age, cohort.min_hospital_hours, cohort.min_icu_hours, cohort.gap_hours) == ("first_of_admission", 18, 24, 24, 0)
+    assert (
+        cohort.stays,
+        cohort.min_age,
+        cohort.min_hospital_hours,
+        cohort.min_icu_hours,
+        cohort.gap_hours,
+    ) == ("first_of_admission", 18, 24, 24, 0)
     features = prior.features
     assert (features.interpolation, features.limit_direction) == ("linear", "both")
     assert (prior.model.extra_channels, prior.model.static_inputs) == ((), ())
@@ -167,11 +308,18 @@ def test_profile_prior_is_the_cohort_and_the_input_of_prior(tmp_path: Path, para
         "model": {"extra_channels", "n_summary", "static_inputs"},
     }
     for block, keys in differs.items():  # what PRIOR does otherwise than the defaults
-        assert {k for k, v in prior.model_dump()[block].items() if v != params.model_dump()[block][k]} <= keys
+        assert {
+            k for k, v in prior.model_dump()[block].items() if v != params.model_dump()[block][k]
+        } <= keys
 
 
 def test_numbers_as_dvc_writes_them_are_numbers(tmp_path: Path) -> None:
-    assert load_params(changed(tmp_path, "low: 1.0e-7", "low: 1e-07")).tune_attack.space.prior.penalty.low == 1e-7
+    assert (
+        load_params(
+            changed(tmp_path, "low: 1.0e-7", "low: 1e-07")
+        ).tune_attack.space.prior.penalty.low
+        == 1e-7
+    )
 
 
 def test_parameters_never_change(params: Params) -> None:

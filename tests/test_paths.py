@@ -28,7 +28,9 @@ def appears(file: Path, seconds: float) -> bool:
     return file.exists()
 
 
-def test_of_two_runs_with_one_key_the_second_waits_until_the_first_ends_or_is_killed(tmp_path: Path) -> None:
+def test_of_two_runs_with_one_key_the_second_waits_until_the_first_ends_or_is_killed(
+    tmp_path: Path,
+) -> None:
     """Both would write the same checkpoints, and each take the other's live trials for dead ones."""
     first = start(tmp_path, "a", "first")
     try:

@@ -22,15 +22,38 @@ CODE_MAP = "code_maps/mimiciv_meds.csv"
 def listed(stage: str, kind: str) -> list[str]:
     """Paths under deps, outs, metrics or plots, templates filled in."""
     entries = [e if isinstance(e, str) else next(iter(e)) for e in STAGES[stage].get(kind, [])]
-    filled = [e.replace("${item.objective}", OBJECTIVE).replace("${extract.raw}", "data/raw/synthetic") for e in entries]
-    filled = [e.replace("${extract.code_map}", CODE_MAP).replace("${attack.models}", str(paths.MODELS)) for e in filled]
-    return [e.replace("${item.row}", row) for e in filled for row in (ROWS if "${item.row}" in e else [""])]
+    filled = [
+        e.replace("${item.objective}", OBJECTIVE).replace("${extract.raw}", "data/raw/synthetic")
+        for e in entries
+    ]
+    filled = [
+        e.replace("${extract.code_map}", CODE_MAP).replace("${attack.models}", str(paths.MODELS))
+        for e in filled
+    ]
+    return [
+        e.replace("${item.row}", row)
+        for e in filled
+        for row in (ROWS if "${item.row}" in e else [""])
+    ]
 
 
 def test_the_stages_are_those_of_the_command_line_in_the_order_of_the_data() -> None:
     beside = ["learning_curve", "compare", "comparison"]
-    assert list(STAGES) == ["synthesize", "extract", "preprocess", "tune_model", "train", *beside, "tune_attack", "attack", "analyze"]
-    assert {f.stem for f in (SRC / "icu_adversarial" / "stages").glob("*.py")} == {*STAGES, "__init__"}
+    assert list(STAGES) == [
+        "synthesize",
+        "extract",
+        "preprocess",
+        "tune_model",
+        "train",
+        *beside,
+        "tune_attack",
+        "attack",
+        "analyze",
+    ]
+    assert {f.stem for f in (SRC / "icu_adversarial" / "stages").glob("*.py")} == {
+        *STAGES,
+        "__init__",
+    }
     for stage, content in STAGES.items():
         options = [f" --{option} ${{item.{option}}}" for option in content.get("matrix", {})]
         assert content["cmd"] == f"python src/run.py {stage}{''.join(options)}"
@@ -38,7 +61,9 @@ def test_the_stages_are_those_of_the_command_line_in_the_order_of_the_data() -> 
 
 def test_every_row_of_the_comparison_is_trained_and_shown(params: Params) -> None:
     assert list(params.compare.rows) == ROWS
-    assert {f"metrics/compare/{row}/metrics.json" for row in ROWS} < set(listed("comparison", "deps"))
+    assert {f"metrics/compare/{row}/metrics.json" for row in ROWS} < set(
+        listed("comparison", "deps")
+    )
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -47,10 +72,14 @@ def test_every_module_that_a_stage_imports_is_its_dependency_and_no_other(stage:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_every_parameter_that_a_stage_reads_is_declared_and_no_other(stage: str, params: Params) -> None:
+def test_every_parameter_that_a_stage_reads_is_declared_and_no_other(
+    stage: str, params: Params
+) -> None:
     """`params.train` in the code of the stage needs `train` in dvc.yaml, `params.extract.label` `extract.source`, `params.hours` two keys."""
     code = (SRC / "icu_adversarial" / "stages" / f"{stage}.py").read_text()
-    read = {match.rstrip(".") for match in re.findall(r"\bparams\.(?!yaml)((?:[a-z_0-9]+\.?)+)", code)}
+    read = {
+        match.rstrip(".") for match in re.findall(r"\bparams\.(?!yaml)((?:[a-z_0-9]+\.?)+)", code)
+    }
     if "hours" in read:
         read = read - {"hours"} | {"window_hours", "bin_hours"}
     if "compare.model_of" in read:
@@ -62,7 +91,9 @@ def test_every_parameter_that_a_stage_reads_is_declared_and_no_other(stage: str,
         return use == declaration or use.startswith(declaration + ".")
 
     assert not [use for use in read if not any(covers(d, use) for d in declared)]
-    assert not [d for d in declared if not any(covers(d, use) or use == d.split(".")[0] for use in read)]
+    assert not [
+        d for d in declared if not any(covers(d, use) or use == d.split(".")[0] for use in read)
+    ]
     for declaration in declared:
         value: Any = params
         for part in declaration.split("."):
@@ -70,7 +101,12 @@ def test_every_parameter_that_a_stage_reads_is_declared_and_no_other(stage: str,
 
 
 def test_no_stage_depends_on_what_no_other_writes() -> None:
-    written = {path for stage in STAGES for kind in ("outs", "metrics", "plots") for path in listed(stage, kind)}
+    written = {
+        path
+        for stage in STAGES
+        for kind in ("outs", "metrics", "plots")
+        for path in listed(stage, kind)
+    }
     for stage in STAGES:
         data = {d for d in listed(stage, "deps") if not d.startswith("src/")}
         assert data - {CODE_MAP} <= written, stage
@@ -83,23 +119,44 @@ def test_the_code_map_is_a_file_of_the_repository(params: Params) -> None:
 
 
 def test_paths_of_the_code_are_those_of_dvc_yaml() -> None:
-    constants = {value for name, value in vars(paths).items() if name.isupper() and isinstance(value, Path)}
-    written = {Path(path) for stage in STAGES for kind in ("outs", "metrics", "plots") for path in listed(stage, kind)}
+    constants = {
+        value for name, value in vars(paths).items() if name.isupper() and isinstance(value, Path)
+    }
+    written = {
+        Path(path)
+        for stage in STAGES
+        for kind in ("outs", "metrics", "plots")
+        for path in listed(stage, kind)
+    }
     for constant in constants:
         assert any(path == constant or path.is_relative_to(constant) for path in written), constant
     for path in written:
-        assert any(path == constant or path.is_relative_to(constant) for constant in constants), path
+        assert any(path == constant or path.is_relative_to(constant) for constant in constants), (
+            path
+        )
 
 
 def test_no_output_with_patients_data_can_be_committed() -> None:
     """Every output and plot is ignored by Git, before DVC writes a .gitignore of its own; metrics.json files are not."""
     for stage in STAGES:
         for path in listed(stage, "outs") + listed(stage, "plots"):
-            ignored = subprocess.run(["git", "check-ignore", "-q", path], cwd=ROOT, check=False).returncode == 0
+            ignored = (
+                subprocess.run(
+                    ["git", "check-ignore", "-q", path], cwd=ROOT, check=False
+                ).returncode
+                == 0
+            )
             assert ignored, f"{path} of {stage} is not ignored"
         for path in listed(stage, "metrics"):
-            assert subprocess.run(["git", "check-ignore", "-q", path], cwd=ROOT, check=False).returncode == 1
-            assert STAGES[stage]["metrics"][0][next(iter(STAGES[stage]["metrics"][0]))] == {"cache": False}
+            assert (
+                subprocess.run(
+                    ["git", "check-ignore", "-q", path], cwd=ROOT, check=False
+                ).returncode
+                == 1
+            )
+            assert STAGES[stage]["metrics"][0][next(iter(STAGES[stage]["metrics"][0]))] == {
+                "cache": False
+            }
 
 
 def test_features_and_records_know_no_torch_and_the_attack_knows_no_training() -> None:
@@ -107,20 +164,35 @@ def test_features_and_records_know_no_torch_and_the_attack_knows_no_training() -
     package = SRC / "icu_adversarial"
     for room in ("features", "records"):
         for file in (package / room).glob("*.py"):
-            assert "torch" not in re.findall(r"^\s*(?:import|from) (\w+)", file.read_text(), re.M), file
+            assert "torch" not in re.findall(
+                r"^\s*(?:import|from) (\w+)", file.read_text(), re.M
+            ), file
     for file in [*(package / "attack").glob("*.py")]:
-        allowed = r"(?!\.(networks|storage) )" if file.stem == "victims" else ""  # which reads the models; all others know logits alone
-        assert not re.search(rf"icu_adversarial\.(model{allowed}|stages|search)", file.read_text()), file
+        allowed = (
+            r"(?!\.(networks|storage) )" if file.stem == "victims" else ""
+        )  # which reads the models; all others know logits alone
+        assert not re.search(
+            rf"icu_adversarial\.(model{allowed}|stages|search)", file.read_text()
+        ), file
     for stage in ("attack", "tune_attack"):
-        assert not {file.removeprefix("src/icu_adversarial/model/") for file in closure(stage) if "/model/" in file} - {
+        assert not {
+            file.removeprefix("src/icu_adversarial/model/")
+            for file in closure(stage)
+            if "/model/" in file
+        } - {
             "networks.py",
             "storage.py",
             "summary.py",
         }
     for file in (package / "analysis").glob("*.py"):
-        assert not re.search(r"icu_adversarial\.(attack|model|stages|search)", file.read_text()), file
+        assert not re.search(r"icu_adversarial\.(attack|model|stages|search)", file.read_text()), (
+            file
+        )
 
 
 def test_no_results_in_pickles() -> None:
     for file in SRC.rglob("*.py"):
-        assert not re.search(r"\b(pickle|joblib)\.(load|dump)|torch\.(load|save)\(|allow_pickle=True", file.read_text()), file
+        assert not re.search(
+            r"\b(pickle|joblib)\.(load|dump)|torch\.(load|save)\(|allow_pickle=True",
+            file.read_text(),
+        ), file

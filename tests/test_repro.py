@@ -17,7 +17,15 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from icu_adversarial.tables import COHORT, EVENTS, EXAMPLES, PERTURBATIONS, PREDICTIONS, STAYS, read_table
+from icu_adversarial.tables import (
+    COHORT,
+    EVENTS,
+    EXAMPLES,
+    PERTURBATIONS,
+    PREDICTIONS,
+    STAYS,
+    read_table,
+)
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = {
@@ -28,13 +36,24 @@ ENVIRONMENT = {
     "GIT_COMMITTER_NAME": "test",
     "GIT_COMMITTER_EMAIL": "test@example.org",
 }
-SETTINGS = [line.removeprefix("-S ") for line in (ROOT / "profiles" / "tiny").read_text().splitlines()]
+SETTINGS = [
+    line.removeprefix("-S ") for line in (ROOT / "profiles" / "tiny").read_text().splitlines()
+]
 Clone = Callable[..., Path]
 
 
 def run(folder: Path, *command: str, fails: bool = False, **environment: str) -> str:
-    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT | environment, capture_output=True, text=True, check=False)
-    assert (done.returncode != 0) == fails, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=ENVIRONMENT | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode != 0) == fails, (
+        f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    )
     return done.stdout + done.stderr
 
 
@@ -42,7 +61,9 @@ def run(folder: Path, *command: str, fails: bool = False, **environment: str) ->
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """clone("name", "train.epochs=2", …): a fresh clone of the working tree's files with a profile (tiny) and further settings, committed."""
     source = tmp_path_factory.mktemp("source") / "repository"
-    for name in subprocess.check_output(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True).splitlines():
+    for name in subprocess.check_output(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True
+    ).splitlines():
         if (ROOT / name).is_file():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, source / name)
@@ -93,9 +114,13 @@ for arguments in json.load(sys.stdin):
 """
 
 
-def test_another_clone_gives_the_same_bytes_with_all_stages_in_one_process(reproduced: Path, clone: Clone) -> None:
+def test_another_clone_gives_the_same_bytes_with_all_stages_in_one_process(
+    reproduced: Path, clone: Clone
+) -> None:
     stages = YAML(typ="safe").load(reproduced / "dvc.lock")["stages"]
-    assert {name.split("@")[0] for name in stages} == set(YAML(typ="safe").load(reproduced / "dvc.yaml")["stages"])
+    assert {name.split("@")[0] for name in stages} == set(
+        YAML(typ="safe").load(reproduced / "dvc.yaml")["stages"]
+    )
     assert sum(name.startswith("compare@") for name in stages) == 8
     assert {"attack@robust_l1", "attack@robust_l0"} < set(stages)
 
@@ -104,10 +129,21 @@ def test_another_clone_gives_the_same_bytes_with_all_stages_in_one_process(repro
     commands = [stages[name]["cmd"].removeprefix("python src/run.py ").split() for name in order]
     environment = ENVIRONMENT | {"LOKY_MAX_CPU_COUNT": "1"}
     subprocess.run(
-        [sys.executable, "-c", STAGES], cwd=second, env=environment, input=json.dumps(commands), text=True, check=True, capture_output=True
+        [sys.executable, "-c", STAGES],
+        cwd=second,
+        env=environment,
+        input=json.dumps(commands),
+        text=True,
+        check=True,
+        capture_output=True,
     )
     one, other = (
-        {file.relative_to(folder): file.read_bytes() for part in ("data", "metrics") for file in (folder / part).rglob("*") if file.is_file()}
+        {
+            file.relative_to(folder): file.read_bytes()
+            for part in ("data", "metrics")
+            for file in (folder / part).rglob("*")
+            if file.is_file()
+        }
         for folder in (reproduced, second)
     )
     assert len(one) > 100
@@ -116,27 +152,49 @@ def test_another_clone_gives_the_same_bytes_with_all_stages_in_one_process(repro
 
 def test_all_that_is_made_of_patients_is_ignored_by_git(reproduced: Path) -> None:
     """Whether or not DVC lists it: every file below data, and of metrics all but the numbers in metrics.json."""
-    made = [str(file.relative_to(reproduced)) for folder in ("data", "metrics") for file in (reproduced / folder).rglob("*") if file.is_file()]
+    made = [
+        str(file.relative_to(reproduced))
+        for folder in ("data", "metrics")
+        for file in (reproduced / folder).rglob("*")
+        if file.is_file()
+    ]
     ignored = set(run(reproduced, "git", "check-ignore", "--no-index", *made).splitlines())
-    assert {name for name in made if name not in ignored} == {name for name in made if Path(name).name == "metrics.json"}
-    assert {"data/compare/sun/predictions.parquet", "metrics/comparison/table.md", "metrics/learning_curve/plots/learning_curve.csv"} <= ignored
+    assert {name for name in made if name not in ignored} == {
+        name for name in made if Path(name).name == "metrics.json"
+    }
+    assert {
+        "data/compare/sun/predictions.parquet",
+        "metrics/comparison/table.md",
+        "metrics/learning_curve/plots/learning_curve.csv",
+    } <= ignored
 
 
 def test_nothing_but_metrics_and_the_lock_is_left_for_git(reproduced: Path) -> None:
     changed = run(reproduced, "git", "status", "--porcelain", "--untracked-files=all").splitlines()
     names = {line[3:] for line in changed}
-    assert names <= {"dvc.lock"} | {str(p.relative_to(reproduced)) for p in (reproduced / "metrics").rglob("metrics.json")}
+    assert names <= {"dvc.lock"} | {
+        str(p.relative_to(reproduced)) for p in (reproduced / "metrics").rglob("metrics.json")
+    }
 
 
 def test_the_committed_lock_is_that_of_the_committed_code_and_parameters(clone: Clone) -> None:
     output = run(clone("as-committed", profile=()), "dvc", "repro", "--dry", "--allow-missing")
     assert "Running stage" not in output
-    assert output.count("didn't change, skipping") == 21  # 7 stages, 8 rows of compare, and 3 stages for each of 2 objectives
+    assert (
+        output.count("didn't change, skipping") == 21
+    )  # 7 stages, 8 rows of compare, and 3 stages for each of 2 objectives
 
 
 def test_lock_holds_no_machine(reproduced: Path) -> None:
     """No absolute path in anything that is committed or cached as text."""
-    texts = [reproduced / "dvc.lock", *(p for p in (reproduced / "metrics").rglob("*") if p.suffix in {".json", ".csv", ".tsv", ".md"})]
+    texts = [
+        reproduced / "dvc.lock",
+        *(
+            p
+            for p in (reproduced / "metrics").rglob("*")
+            if p.suffix in {".json", ".csv", ".tsv", ".md"}
+        ),
+    ]
     assert len(texts) > 20
     for text in texts:
         assert str(reproduced) not in text.read_text(), text
@@ -145,12 +203,20 @@ def test_lock_holds_no_machine(reproduced: Path) -> None:
 
 def test_every_table_keeps_its_contract_and_tells_one_story(reproduced: Path) -> None:
     data = reproduced / "data"
-    stays, events = read_table(data / "extract/stays.parquet", STAYS), read_table(data / "extract/events.parquet", EVENTS)
+    stays, events = (
+        read_table(data / "extract/stays.parquet", STAYS),
+        read_table(data / "extract/events.parquet", EVENTS),
+    )
     assert len(stays) == 600
     assert events["hour"].between(0, 48, inclusive="left").all()
-    ordered = events.assign(measurement=events["measurement"].astype(str)).sort_values(["stay_id", "hour", "measurement", "value"])
+    ordered = events.assign(measurement=events["measurement"].astype(str)).sort_values(
+        ["stay_id", "hour", "measurement", "value"]
+    )
     assert (ordered.index == events.index).all()
-    cohort, grid = read_table(data / "preprocess/stays.parquet", COHORT), np.load(data / "preprocess/grid.npy")
+    cohort, grid = (
+        read_table(data / "preprocess/stays.parquet", COHORT),
+        np.load(data / "preprocess/grid.npy"),
+    )
     assert grid.shape == (len(cohort), 48, 19)
     assert grid.dtype == np.float32
     predictions = read_table(data / "train/predictions.parquet", PREDICTIONS)
@@ -164,18 +230,30 @@ def test_every_table_keeps_its_contract_and_tells_one_story(reproduced: Path) ->
         assert (attacked["split"] == "oof").all()  # a test stay is never attacked here
         assert (attacked["predicted"] == attacked["died"]).all()
         assert (attacked["fold"].to_numpy() == examples["fold"].to_numpy()).all()
-        assert ((examples["direction"] == "1→0").to_numpy() == truth.loc[examples["stay_id"]].to_numpy()).all()
+        assert (
+            (examples["direction"] == "1→0").to_numpy() == truth.loc[examples["stay_id"]].to_numpy()
+        ).all()
         counted = cells.groupby(["stay_id", "kind"]).size()
         flipped = examples[examples["success"]].set_index(["stay_id", "kind"])
         assert len(flipped) > 4
-        pd.testing.assert_series_equal(counted.sort_index(), flipped["l0"].astype(int).sort_index(), check_names=False)
-        norms = cells["delta"].abs().groupby([cells["stay_id"], cells["kind"]]).sum().loc[flipped.index]
+        pd.testing.assert_series_equal(
+            counted.sort_index(), flipped["l0"].astype(int).sort_index(), check_names=False
+        )
+        norms = (
+            cells["delta"].abs().groupby([cells["stay_id"], cells["kind"]]).sum().loc[flipped.index]
+        )
         np.testing.assert_allclose(norms, flipped["l1"], rtol=1e-5)
 
 
-def test_the_comparison_has_every_model_once_and_only_held_out_scores_have_a_test_set(reproduced: Path) -> None:
+def test_the_comparison_has_every_model_once_and_only_held_out_scores_have_a_test_set(
+    reproduced: Path,
+) -> None:
     table = (reproduced / "metrics/comparison/table.md").read_text()
-    lines = {line.split(" | ")[0].removeprefix("| "): line.split(" | ")[1:] for line in table.splitlines() if line.startswith("| ")}
+    lines = {
+        line.split(" | ")[0].removeprefix("| "): line.split(" | ")[1:]
+        for line in table.splitlines()
+        if line.startswith("| ")
+    }
     head = lines.pop("model")
     rows = YAML(typ="safe").load(reproduced / "params.yaml")["compare"]["rows"]
     assert list(lines)[:8] == [row["label"] for row in rows.values()]
@@ -185,26 +263,43 @@ def test_the_comparison_has_every_model_once_and_only_held_out_scores_have_a_tes
         found = metrics(reproduced, f"compare/{name}")
         cells = dict(zip(head, lines[row["label"]], strict=True))
         assert cells["AUROC, folds"] == "{mean:.3f} ± {sd:.3f}".format(**found["folds"]["auroc"])
-        assert (cells["AUROC, test"] == "none") == (name == "prior_leaky") == (found["test"] is None)
+        assert (
+            (cells["AUROC, test"] == "none") == (name == "prior_leaky") == (found["test"] is None)
+        )
         assert len(found["epochs"]) == 3
-        predictions = read_table(reproduced / "data/compare" / name / "predictions.parquet", PREDICTIONS)
+        predictions = read_table(
+            reproduced / "data/compare" / name / "predictions.parquet", PREDICTIONS
+        )
         assert (predictions["stay_id"] == cohort["stay_id"]).all()
         assert (predictions["fold"] == cohort["fold"]).all()
     figure = pd.read_csv(reproduced / "metrics/comparison/plots/comparison.csv")
     assert set(figure["model"]) == set(lines)
-    assert set(figure.loc[figure["model"].str.contains("NOT"), "kind"].str.split(":").str[0]) == {"LEAK", "published"}
+    assert set(figure.loc[figure["model"].str.contains("NOT"), "kind"].str.split(":").str[0]) == {
+        "LEAK",
+        "published",
+    }
 
 
 def test_the_learning_curve_ends_with_what_train_found(reproduced: Path) -> None:
     curve = pd.read_csv(reproduced / "metrics/learning_curve/plots/learning_curve.csv")
-    assert curve.groupby(["model", "score"])["share"].apply(list).map(tuple).unique().tolist() == [(0.5, 1.0)]
-    assert sorted(curve["model"].unique()) == ["gradient boosting", "logistic regression", "network"]
+    assert curve.groupby(["model", "score"])["share"].apply(list).map(tuple).unique().tolist() == [
+        (0.5, 1.0)
+    ]
+    assert sorted(curve["model"].unique()) == [
+        "gradient boosting",
+        "logistic regression",
+        "network",
+    ]
     half, whole = (curve.loc[curve["share"] == share, "stays"].unique() for share in (0.5, 1.0))
     assert half == pytest.approx(whole / 2, rel=0.1)
     trained = metrics(reproduced, "train")["folds"]
     for name, scored in trained.items():
-        end = curve[(curve["share"] == 1) & (curve["model"] == name.replace("_", " "))].set_index("score")["mean"]
-        assert end.to_dict() == pytest.approx({score: scored[score]["mean"] for score in ("auroc", "auprc")})
+        end = curve[(curve["share"] == 1) & (curve["model"] == name.replace("_", " "))].set_index(
+            "score"
+        )["mean"]
+        assert end.to_dict() == pytest.approx(
+            {score: scored[score]["mean"] for score in ("auroc", "auprc")}
+        )
 
 
 def test_a_stored_flip_flips_again_from_disk(reproduced: Path) -> None:
@@ -216,7 +311,10 @@ def test_a_stored_flip_flips_again_from_disk(reproduced: Path) -> None:
     from icu_adversarial.model.storage import load_model
 
     data = reproduced / "data"
-    cohort, grid = read_table(data / "preprocess/stays.parquet", COHORT), np.load(data / "preprocess/grid.npy")
+    cohort, grid = (
+        read_table(data / "preprocess/stays.parquet", COHORT),
+        np.load(data / "preprocess/grid.npy"),
+    )
     examples = read_table(data / "attack/robust_l1/examples.parquet", EXAMPLES)
     cells = read_table(data / "attack/robust_l1/perturbations.parquet", PERTURBATIONS)
     row = dict(zip(cohort["stay_id"], range(len(cohort)), strict=True))
@@ -231,17 +329,25 @@ def test_a_stored_flip_flips_again_from_disk(reproduced: Path) -> None:
         assert perturbed[..., :19].min() > -1e-6
         assert perturbed[..., :19].max() < 1 + 1e-6
         with torch.no_grad():
-            before, after = (load_model(folder)(torch.from_numpy(v)).argmax().item() for v in (x, perturbed))
+            before, after = (
+                load_model(folder)(torch.from_numpy(v)).argmax().item() for v in (x, perturbed)
+            )
         assert (before, after) == ((0, 1) if example.direction == "0→1" else (1, 0))
-        np.testing.assert_allclose(own["delta_clinical"], own["delta"] * scaler.clinical_span[column], rtol=1e-5)
+        np.testing.assert_allclose(
+            own["delta_clinical"], own["delta"] * scaler.clinical_span[column], rtol=1e-5
+        )
 
 
-def test_training_killed_with_sigkill_goes_on_to_the_same_bytes(reproduced: Path, clone: Clone) -> None:
+def test_training_killed_with_sigkill_goes_on_to_the_same_bytes(
+    reproduced: Path, clone: Clone
+) -> None:
     folder = clone("killed")
     for name in ("preprocess", "tune_model"):
         shutil.copytree(reproduced / "data" / name, folder / "data" / name)
     command = [sys.executable, "src/run.py", "train"]
-    with subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+    with subprocess.Popen(
+        command, cwd=folder, env=ENVIRONMENT, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
         while not list((folder / ".state").glob("train/*/fold_0.safetensors")):
             assert process.poll() is None
             time.sleep(0.05)
@@ -250,7 +356,9 @@ def test_training_killed_with_sigkill_goes_on_to_the_same_bytes(reproduced: Path
     run(folder, *command, LOKY_MAX_CPU_COUNT="1")  # nor does the number of processes matter
     for file in sorted((reproduced / "data/train").rglob("*.*")):
         assert (folder / file.relative_to(reproduced)).read_bytes() == file.read_bytes(), file
-    assert not list((folder / ".state" / "train").iterdir())  # no checkpoint is left of a finished run
+    assert not list(
+        (folder / ".state" / "train").iterdir()
+    )  # no checkpoint is left of a finished run
 
 
 def test_an_event_after_hour_48_changes_no_output_byte(reproduced: Path, clone: Clone) -> None:
@@ -269,11 +377,15 @@ def test_an_event_after_hour_48_changes_no_output_byte(reproduced: Path, clone: 
     assert changed > 1000
     run(folder, sys.executable, "src/run.py", "extract")
     for file in ("stays.parquet", "events.parquet"):
-        assert (folder / "data/extract" / file).read_bytes() == (reproduced / "data/extract" / file).read_bytes()
+        assert (folder / "data/extract" / file).read_bytes() == (
+            reproduced / "data/extract" / file
+        ).read_bytes()
 
 
 def test_options_of_the_attack_are_not_ignored(reproduced: Path, clone: Clone) -> None:
-    folder = clone("options", "attack.max_stays=10", "attack.attack_misclassified=true", "attack.seed=5")
+    folder = clone(
+        "options", "attack.max_stays=10", "attack.attack_misclassified=true", "attack.seed=5"
+    )
     shutil.copytree(reproduced / "data", folder / "data", symlinks=False)
     run(folder, sys.executable, "src/run.py", "attack", "--objective", "robust_l1")
     examples = read_table(folder / "data/attack/robust_l1/examples.parquet", EXAMPLES)
@@ -297,16 +409,29 @@ def recorded(reproduced: Path, clone: Clone) -> Path:
 def test_an_experiment_in_a_copied_checkout_runs_the_code_of_the_copy(recorded: Path) -> None:
     """`dvc exp run --temp`, as queued experiments do: only what the changed setting touches runs, in a copy, and the results are recorded."""
     output = run(recorded, "dvc", "exp", "run", "--temp", "-S", "analyze.bootstrap=5")
-    assert re.findall(r"Running stage .(\S+).:", output) == ["analyze@robust_l1", "analyze@robust_l0"]
+    assert re.findall(r"Running stage .(\S+).:", output) == [
+        "analyze@robust_l1",
+        "analyze@robust_l0",
+    ]
     assert "analyze.bootstrap" in run(recorded, "dvc", "exp", "show", "--csv")
 
 
 def test_another_model_is_attacked_where_its_folder_is_named(recorded: Path) -> None:
     """One of the comparison: no stage before the attack runs, and the maps are of test stays."""
     run(recorded, "dvc", "checkout")
-    named = ("-S", "objectives=[robust_l1]", "-S", "attack.target=file", "-S", "attack.models=data/compare/tang_static/models/fold_1")
+    named = (
+        "-S",
+        "objectives=[robust_l1]",
+        "-S",
+        "attack.target=file",
+        "-S",
+        "attack.models=data/compare/tang_static/models/fold_1",
+    )
     output = run(recorded, "dvc", "exp", "run", *named)
-    assert {name.split("@")[0] for name in re.findall(r"Running stage .(\S+).:", output)} == {"attack", "analyze"}
+    assert {name.split("@")[0] for name in re.findall(r"Running stage .(\S+).:", output)} == {
+        "attack",
+        "analyze",
+    }
     examples = read_table(recorded / "data/attack/robust_l1/examples.parquet", EXAMPLES)
     cohort = read_table(recorded / "data/preprocess/stays.parquet", COHORT).set_index("stay_id")
     assert len(examples) > 10
@@ -321,7 +446,12 @@ def test_the_page_of_all_plots_needs_no_network(reproduced: Path, clone: Clone) 
     run(folder, sys.executable, "src/run.py", "plots_page")
     shutil.copytree(reproduced / "data", folder / "data")
     shutil.copytree(reproduced / "metrics", folder / "metrics", dirs_exist_ok=True)
-    page = Path(run(folder, "dvc", "plots", "show", "--out", "page").strip().splitlines()[-1].removeprefix("file://"))
+    page = Path(
+        run(folder, "dvc", "plots", "show", "--out", "page")
+        .strip()
+        .splitlines()[-1]
+        .removeprefix("file://")
+    )
     text = page.read_text()
     assert text.count("vegaEmbed(") >= 20
     assert "synthetic hospital (not real patients)" in text
@@ -338,13 +468,21 @@ def test_a_stage_of_another_checkout_is_refused(reproduced: Path, clone: Clone) 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (("extract.source=mimiciii", "extract.raw=/nowhere"), "/nowhere is not a folder with the raw tables"),
+        (
+            ("extract.source=mimiciii", "extract.raw=/nowhere"),
+            "/nowhere is not a folder with the raw tables",
+        ),
         (("preprocess.min_observed_cells=900",), "preprocess: the cohort has 0 stays"),
-        (("split.test_groups=[nowhere]",), "split.test_groups: nowhere not among the source groups of the cohort: carevue, metavision"),
+        (
+            ("split.test_groups=[nowhere]",),
+            "split.test_groups: nowhere not among the source groups of the cohort: carevue, metavision",
+        ),
         (("split.folds=100",), "100 folds need 100 subjects of each outcome"),
     ],
 )
-def test_what_a_user_can_cause_is_told_in_one_line(reproduced: Path, clone: Clone, settings: tuple[str, ...], message: str) -> None:
+def test_what_a_user_can_cause_is_told_in_one_line(
+    reproduced: Path, clone: Clone, settings: tuple[str, ...], message: str
+) -> None:
     folder = clone("wrong", *settings)
     stage = "extract" if "nowhere is" in message else "preprocess"
     if stage == "preprocess":
@@ -353,23 +491,40 @@ def test_what_a_user_can_cause_is_told_in_one_line(reproduced: Path, clone: Clon
     assert message in output
     assert "Traceback" not in output
     assert len([line for line in output.splitlines() if "error:" in line]) == 1
-    assert {p.parent.name for p in (folder / "data").rglob("*") if p.is_file()} <= {"extract"}  # what it was given
+    assert {p.parent.name for p in (folder / "data").rglob("*") if p.is_file()} <= {
+        "extract"
+    }  # what it was given
     if stage == "extract":
-        assert "Traceback" in run(folder, sys.executable, "src/run.py", stage, "--debug", fails=True)
+        assert "Traceback" in run(
+            folder, sys.executable, "src/run.py", stage, "--debug", fails=True
+        )
 
 
-@pytest.mark.parametrize(("source", "objective"), [("challenge2012", "robust_l1"), ("mimiciii", "robust_l0")])
-def test_real_patients_to_the_maps(source: str, objective: str, clone: Clone, challenge: Path, mimic_demo: Path) -> None:
+@pytest.mark.parametrize(
+    ("source", "objective"), [("challenge2012", "robust_l1"), ("mimiciii", "robust_l0")]
+)
+def test_real_patients_to_the_maps(
+    source: str, objective: str, clone: Clone, challenge: Path, mimic_demo: Path
+) -> None:
     raw = challenge if source == "challenge2012" else mimic_demo
-    small = (f"objectives=[{objective}]", "train.epochs=2", "tune_model.rounds=1", "tune_model.epochs_per_round=1")
+    small = (
+        f"objectives=[{objective}]",
+        "train.epochs=2",
+        "tune_model.rounds=1",
+        "tune_model.epochs_per_round=1",
+    )
     folder = clone(source, f"extract.source={source}", f"extract.raw={raw}", *small)
     output = run(folder, "dvc", "repro", "analyze")
     extracted = metrics(folder, "extract")
     if source == "challenge2012":
         assert (extracted["icu_stays"], extracted["deaths"]) == (8000, 1122)
         assert metrics(folder, "preprocess")["test_stays"] == pytest.approx(1595, abs=5)
-        cells = read_table(folder / "data/attack" / objective / "perturbations.parquet", PERTURBATIONS)
-        assert "calcium" not in set(cells["measurement"])  # never observed: no model can be blamed for it
+        cells = read_table(
+            folder / "data/attack" / objective / "perturbations.parquet", PERTURBATIONS
+        )
+        assert "calcium" not in set(
+            cells["measurement"]
+        )  # never observed: no model can be blamed for it
     else:
         assert (extracted["icu_stays"], extracted["icu_stays_in_icu_until_window_end"]) == (136, 73)
         assert "warning:" in output

@@ -7,9 +7,25 @@ import pyarrow.parquet as pq
 import pytest
 
 from icu_adversarial.errors import InputError
-from icu_adversarial.files import atomic, digest, read_array, read_json, write_csv, write_json, write_parts
+from icu_adversarial.files import (
+    atomic,
+    digest,
+    read_array,
+    read_json,
+    write_csv,
+    write_json,
+    write_parts,
+)
 from icu_adversarial.measurements import MEASUREMENTS, NAMES, M, choose
-from icu_adversarial.tables import COHORT, EVENTS, measurement_column, read_batches, read_table, write_batches, write_table
+from icu_adversarial.tables import (
+    COHORT,
+    EVENTS,
+    measurement_column,
+    read_batches,
+    read_table,
+    write_batches,
+    write_table,
+)
 
 
 def cohort() -> pd.DataFrame:
@@ -29,7 +45,12 @@ def cohort() -> pd.DataFrame:
 
 
 def events(n: int) -> pa.RecordBatch:
-    columns = [pa.array(np.arange(n)), pa.array(np.zeros(n, np.float32)), measurement_column(np.arange(n) % M), pa.array(np.ones(n, np.float32))]
+    columns = [
+        pa.array(np.arange(n)),
+        pa.array(np.zeros(n, np.float32)),
+        measurement_column(np.arange(n) % M),
+        pa.array(np.ones(n, np.float32)),
+    ]
     return pa.RecordBatch.from_arrays(columns, schema=EVENTS)
 
 
@@ -58,7 +79,9 @@ def test_a_table_comes_back_as_it_was_written(tmp_path: Path) -> None:
         (lambda t: t.assign(source_group=["a", None]), "wrong type"),
     ],
 )
-def test_a_table_that_breaks_its_contract_is_not_written(tmp_path: Path, change: object, message: str) -> None:
+def test_a_table_that_breaks_its_contract_is_not_written(
+    tmp_path: Path, change: object, message: str
+) -> None:
     with pytest.raises(InputError, match=message) as error:
         write_table(tmp_path / "t.parquet", change(cohort()), COHORT)  # type: ignore[operator]
     assert "\n" not in str(error.value)
@@ -78,20 +101,33 @@ def test_a_file_that_is_not_the_table_is_told_in_one_line(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("sizes", [[], [1000], [1, 999], [300, 300, 300, 100]])
-def test_streamed_bytes_do_not_depend_on_how_the_rows_arrive(tmp_path: Path, sizes: list[int]) -> None:
+def test_streamed_bytes_do_not_depend_on_how_the_rows_arrive(
+    tmp_path: Path, sizes: list[int]
+) -> None:
     whole = events(sum(sizes))
     starts = np.cumsum([0, *sizes])
-    write_batches(tmp_path / "a.parquet", (whole.slice(s, n) for s, n in zip(starts, sizes, strict=False)), EVENTS, rows=256)
+    write_batches(
+        tmp_path / "a.parquet",
+        (whole.slice(s, n) for s, n in zip(starts, sizes, strict=False)),
+        EVENTS,
+        rows=256,
+    )
     write_batches(tmp_path / "b.parquet", [whole], EVENTS, rows=256)
     assert pq.read_table(tmp_path / "a.parquet").num_rows == sum(sizes)
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
 
 @pytest.mark.parametrize("sizes", [[], [0], [5], [1, 0, 4], [1] * 12])
-def test_an_array_written_in_parts_is_what_numpy_writes_of_the_whole(tmp_path: Path, sizes: list[int]) -> None:
+def test_an_array_written_in_parts_is_what_numpy_writes_of_the_whole(
+    tmp_path: Path, sizes: list[int]
+) -> None:
     whole = np.random.default_rng(0).random((sum(sizes), 3, 2)).astype(np.float32)
     parts = np.split(whole, np.cumsum(sizes)[:-1]) if sizes else []
-    assert write_parts(tmp_path / "parts.npy", (part.swapaxes(0, 1).copy().swapaxes(0, 1) for part in parts), (3, 2)) == len(whole)
+    assert write_parts(
+        tmp_path / "parts.npy",
+        (part.swapaxes(0, 1).copy().swapaxes(0, 1) for part in parts),
+        (3, 2),
+    ) == len(whole)
     np.save(tmp_path / "whole.npy", whole)
     assert (tmp_path / "parts.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
 

@@ -34,13 +34,19 @@ def lay_events(window_hours: int) -> None:
         for name in ("potassium", "lactate", "heartrate", "sysbp", "spo2"):
             times = [*(rng.random(9) * window_hours).tolist(), window_hours - 1 / 60]
             rows += [(n, hour, name, float(rng.normal(100, 10))) for hour in times]
-    write_table(paths.STAYS, make_stays(died=[n % 3 == 0 for n in range(N)], out_hour=[200.0] * N), STAYS)
+    write_table(
+        paths.STAYS, make_stays(died=[n % 3 == 0 for n in range(N)], out_hour=[200.0] * N), STAYS
+    )
     write_batches(paths.EVENTS, event_batches(*rows), EVENTS)
 
 
 def drawn(template: str, y: str, table: pd.DataFrame) -> str:
     """The figure as SVG, filled in as DVC does it."""
-    text = (ROOT / ".dvc" / "plots" / f"{template}.json").read_text(encoding="utf-8").replace("<DVC_METRIC_Y>", y)
+    text = (
+        (ROOT / ".dvc" / "plots" / f"{template}.json")
+        .read_text(encoding="utf-8")
+        .replace("<DVC_METRIC_Y>", y)
+    )
     spec: dict[str, Any] = json.loads(text)
     spec["data"]["values"] = json.loads(table.to_json(orient="records"))
     return vl_convert.vegalite_to_svg(json.dumps(spec), vl_version=VEGA_LITE)
@@ -48,12 +54,20 @@ def drawn(template: str, y: str, table: pd.DataFrame) -> str:
 
 def hours_of_axis(svg: str) -> list[int]:
     """The labels of the first time axis."""
-    axis = svg.partition("X-axis titled 'hours since ICU admission")[2].partition("role-axis-title")[0]
+    axis = svg.partition("X-axis titled 'hours since ICU admission")[2].partition(
+        "role-axis-title"
+    )[0]
     return [int(label) for label in re.findall(r">(\d+)</text>", axis)]
 
 
 @pytest.mark.parametrize(("window_hours", "bin_hours"), [(24, 1), (48, 2), (72, 2)])
-def test_every_window_passes_through(window_hours: int, bin_hours: int, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_window_passes_through(
+    window_hours: int,
+    bin_hours: int,
+    params: Params,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.chdir(tmp_path)
     content = params.model_dump() | {"window_hours": window_hours, "bin_hours": bin_hours}
     content["split"]["folds"], content["analyze"]["bootstrap"] = 2, 5
@@ -63,12 +77,16 @@ def test_every_window_passes_through(window_hours: int, bin_hours: int, params: 
     preprocess.run(small)
     cohort, grid = read_table(paths.COHORT, COHORT), read_array(paths.GRID)
     assert grid.shape == (N, t, M)
-    assert np.isfinite(grid[:, -1, NAMES.index("spo2")]).all()  # the last minute of the window lies in the last bin
+    assert np.isfinite(
+        grid[:, -1, NAMES.index("spo2")]
+    ).all()  # the last minute of the window lies in the last bin
 
     training = ~cohort["is_test"].to_numpy()
     fold = cohort["fold"].to_numpy()[training]
     for k in range(2):
-        data, scaler = make_fold(grid[training], cohort[training], fold == k, small.features, small.model)
+        data, scaler = make_fold(
+            grid[training], cohort[training], fold == k, small.features, small.model
+        )
         with torch.no_grad():
             network = build_network(data.channels, data.statics, small.model.model_dump())
             assert network(torch.from_numpy(data.x_train)).isfinite().all()
@@ -77,9 +95,20 @@ def test_every_window_passes_through(window_hours: int, bin_hours: int, params: 
 
     last = window_hours - bin_hours
     chosen = cohort[training]
-    rows = [(int(s.stay_id), int(s.subject_id), "1→0" if s.died else "0→1", "best", [(0, 4, 0.25), (last, 18, -0.5)]) for s in chosen.itertuples()]
+    rows = [
+        (
+            int(s.stay_id),
+            int(s.subject_id),
+            "1→0" if s.died else "0→1",
+            "best",
+            [(0, 4, 0.25), (last, 18, -0.5)],
+        )
+        for s in chosen.itertuples()
+    ]
     attack = build(rows)
-    write_attack(Attack(attack.examples.assign(fold=chosen["fold"].to_numpy()), attack.perturbations, cohort))
+    write_attack(
+        Attack(attack.examples.assign(fold=chosen["fold"].to_numpy()), attack.perturbations, cohort)
+    )
     analyze.run(small, "sparse_small")
 
     maps = pd.read_csv("metrics/analyze/sparse_small/susceptibility.csv")
@@ -90,11 +119,15 @@ def test_every_window_passes_through(window_hours: int, bin_hours: int, params: 
         (0, bin_hours, "lactate", 0.25),
         (last, window_hours, "spo2", 0.5),
     }
-    assert f"| {last}–{window_hours} |" in Path("metrics/analyze/sparse_small/report.md").read_text()
+    assert (
+        f"| {last}–{window_hours} |" in Path("metrics/analyze/sparse_small/report.md").read_text()
+    )
     patients = pd.read_csv("data/analyze/sparse_small/patients.csv")
     assert sorted(patients["hour"].unique()) == list(range(0, window_hours, bin_hours))
     assert set(patients.loc[patients["changed"] == 1, "hour"]) == {0, last}
 
-    heatmap = hours_of_axis(drawn("heatmap", "s", pd.read_csv("metrics/analyze/sparse_small/plots/heatmap_s.csv")))
+    heatmap = hours_of_axis(
+        drawn("heatmap", "s", pd.read_csv("metrics/analyze/sparse_small/plots/heatmap_s.csv"))
+    )
     assert heatmap == list(range(0, window_hours + 1, 6))  # from edge to edge
     assert hours_of_axis(drawn("patients", "perturbed", patients)) == list(range(0, last + 1, 12))

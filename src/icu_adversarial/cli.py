@@ -50,7 +50,11 @@ def tune_model() -> None:
 @app.command()
 def train(
     nested: Annotated[
-        bool, typer.Option("--nested", help="Instead: search anew within each fold's training stays, and score on the fold, to metrics/nested.")
+        bool,
+        typer.Option(
+            "--nested",
+            help="Instead: search anew within each fold's training stays, and score on the fold, to metrics/nested.",
+        ),
     ] = False,
 ) -> None:
     """Train one network per fold; evaluate out of fold and on the held-out test set."""
@@ -99,25 +103,48 @@ def analyze(objective: ObjectiveOption) -> None:
 @app.command()
 def fetch(
     name: Annotated[
-        str, typer.Argument(help="challenge2012, mimiciii-demo, mimic-iv-demo or eicu-demo; mimiciii, mimiciv or eicu for how to get them.")
+        str,
+        typer.Argument(
+            help="challenge2012, mimiciii-demo, mimic-iv-demo or eicu-demo; mimiciii, mimiciv or eicu for how to get them."
+        ),
     ],
     base_url: Annotated[
-        str, typer.Option(envvar="PHYSIONET_BASE_URL", help="Where the projects' folders lie: PhysioNet or a mirror.")
+        str,
+        typer.Option(
+            envvar="PHYSIONET_BASE_URL",
+            help="Where the projects' folders lie: PhysioNet or a mirror.",
+        ),
     ] = "https://physionet.org/files",
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds without a byte after which a connection is given up and tried again.")] = 60,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            min=0.1,
+            help="Seconds without a byte after which a connection is given up and tried again.",
+        ),
+    ] = 60,
 ) -> None:
     """Download an open data set from PhysioNet into data/raw/NAME, checked; continues where it was broken off."""
-    typer.echo(import_module("icu_adversarial.records.fetch").fetch(name, Path("data/raw"), base_url, timeout))
+    typer.echo(
+        import_module("icu_adversarial.records.fetch").fetch(
+            name, Path("data/raw"), base_url, timeout
+        )
+    )
 
 
 @app.command()
 def validate(
-    raw: Annotated[Path, typer.Argument(help="A folder, DuckDB file or .url file, as for extract.raw.")],
-    source: Annotated[str | None, typer.Option(help="As for extract.source; without it, told by what lies there.")] = None,
+    raw: Annotated[
+        Path, typer.Argument(help="A folder, DuckDB file or .url file, as for extract.raw.")
+    ],
+    source: Annotated[
+        str | None, typer.Option(help="As for extract.source; without it, told by what lies there.")
+    ] = None,
 ) -> None:
     """Tell in seconds what raw records hold, and whether and in what time `extract` can read them."""
     params = load_params()
-    lines = import_module("icu_adversarial.records.validate").validate(raw, source, params.window_hours, params.extract.code_map)
+    lines = import_module("icu_adversarial.records.validate").validate(
+        raw, source, params.window_hours, params.extract.code_map
+    )
     for line in lines:
         typer.echo(line)
 
@@ -138,7 +165,9 @@ def _refuse_another_checkout() -> None:
     """A queued experiment runs in a copy of the repository: running the original's code there would record the wrong hash."""
     package = Path(icu_adversarial.__file__).resolve()
     if not package.is_relative_to(Path.cwd().resolve()):
-        raise InputError(f"the code in {package.parent} is not of this checkout, {Path.cwd()}: run `python src/run.py` from the repository's root")
+        raise InputError(
+            f"the code in {package.parent} is not of this checkout, {Path.cwd()}: run `python src/run.py` from the repository's root"
+        )
 
 
 def main() -> None:

@@ -29,7 +29,10 @@ def atomic(path: Path) -> Iterator[Path]:
 def write_json(path: Path, content: Any) -> None:
     """Write `content` as indented JSON; NaN and infinities are not JSON and raise ValueError."""
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(
+            json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n",
+            encoding="utf-8",
+        )
 
 
 def read_json(path: Path) -> Any:
@@ -57,12 +60,16 @@ def write_parts(file: Path, parts: Iterable[np.ndarray], shape: tuple[int, ...])
             stream.write(np.ascontiguousarray(part, np.float32).data)
             rows += len(part)
         stream.seek(0)
-        _write_header(stream, (rows, *shape))  # as long as before: NumPy leaves room for the number of rows
+        _write_header(
+            stream, (rows, *shape)
+        )  # as long as before: NumPy leaves room for the number of rows
     return rows
 
 
 def _write_header(stream: BinaryIO, shape: tuple[int, ...]) -> None:
-    np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    np.lib.format.write_array_header_1_0(
+        stream, {"descr": "<f4", "fortran_order": False, "shape": shape}
+    )
 
 
 def read_array(path: Path) -> np.ndarray:

@@ -46,24 +46,38 @@ class Measurement:
     eicu: tuple[Items, ...]
 
 
-def _lab(name: str, unit: str, itemid: int, challenge: str, eicu: str, at_most: float = LARGEST_FLOAT32) -> Measurement:
+def _lab(
+    name: str, unit: str, itemid: int, challenge: str, eicu: str, at_most: float = LARGEST_FLOAT32
+) -> Measurement:
     items = Items("labevents", (itemid,), below=at_most)
     return Measurement(name, unit, (items,), (challenge,), (items.at("lab", eicu),))
 
 
-def _vital(name: str, unit: str, items: Items, challenge: tuple[str, ...], eicu: dict[str, tuple[str, ...]]) -> Measurement:
-    return Measurement(name, unit, (items,), challenge, tuple(items.at(table, *names) for table, names in eicu.items()))
+def _vital(
+    name: str, unit: str, items: Items, challenge: tuple[str, ...], eicu: dict[str, tuple[str, ...]]
+) -> Measurement:
+    return Measurement(
+        name,
+        unit,
+        (items,),
+        challenge,
+        tuple(items.at(table, *names) for table, names in eicu.items()),
+    )
 
 
 POTASSIUM_BLOOD_GAS = Items("labevents", (50822,))
 POTASSIUM_CHEMISTRY = Items("labevents", (50971,), below=30)
 FREE_CALCIUM = Items("labevents", (50808,))
 MAGNESIUM = Items("labevents", (50960,))
-FAHRENHEIT = Items("chartevents", (223761, 678), above=70, below=120, below_counts=False, fahrenheit=True)
+FAHRENHEIT = Items(
+    "chartevents", (223761, 678), above=70, below=120, below_counts=False, fahrenheit=True
+)
 CELSIUS = Items("chartevents", (223762, 676), above=10, below=50, below_counts=False)
 HEARTRATE = Items("chartevents", (211, 220045), below=300, below_counts=False)
 SYSBP = Items("chartevents", (51, 442, 455, 6701, 220179, 220050), below=400, below_counts=False)
-DIASBP = Items("chartevents", (8368, 8440, 8441, 8555, 220180, 220051), below=300, below_counts=False)
+DIASBP = Items(
+    "chartevents", (8368, 8440, 8441, 8555, 220180, 220051), below=300, below_counts=False
+)
 RESPRATE = Items("chartevents", (615, 618, 220210, 224690), below=70, below_counts=False)
 SPO2 = Items("chartevents", (646, 220277), below=100)
 
@@ -74,7 +88,10 @@ EICU_CALCIUM = (
     replace(FREE_CALCIUM.at("lab", "ionized calcium"), above=2.5, factor=1 / 4.008),
     replace(FREE_CALCIUM.at("lab", "ionized calcium"), unit="meq/l", factor=0.5),
 )
-EICU_MAGNESIUM = (MAGNESIUM.at("lab", "magnesium"), replace(MAGNESIUM.at("lab", "magnesium"), unit="meq/l", factor=1.2153))  # 24.305 mg/mmol
+EICU_MAGNESIUM = (
+    MAGNESIUM.at("lab", "magnesium"),
+    replace(MAGNESIUM.at("lab", "magnesium"), unit="meq/l", factor=1.2153),
+)  # 24.305 mg/mmol
 EICU_TEMPERATURE = (
     CELSIUS.at("vitalperiodic", "temperature"),
     FAHRENHEIT.at("vitalperiodic", "temperature"),

@@ -23,7 +23,14 @@ LABELS = {
 
 Positive = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
-Objective = Literal["robust_l1", "robust_l0", "sparsity", "max_num_nonzero_perts", "sparse_small", "sparse_small_max"]
+Objective = Literal[
+    "robust_l1",
+    "robust_l0",
+    "sparsity",
+    "max_num_nonzero_perts",
+    "sparse_small",
+    "sparse_small_max",
+]
 Method = Literal["auto", "l1", "l0", "prior", "sun"]
 Activation = Literal["relu", "tanh"]
 OptimizerName = Literal["adam", "rmsprop", "sgd"]
@@ -66,7 +73,9 @@ def within(lowest: float, highest: float) -> AfterValidator:
 
     def check(found: Range) -> Range:
         if not (lowest <= found.low and found.high <= highest):
-            raise ValueError(f"the range must lie within {lowest:g} and {highest:g}: found {found.low:g} to {found.high:g}")
+            raise ValueError(
+                f"the range must lie within {lowest:g} and {highest:g}: found {found.low:g} to {found.high:g}"
+            )
         return found
 
     return AfterValidator(check)
@@ -93,7 +102,9 @@ class Extract(Block):
     @model_validator(mode="after")
     def _labelled(self) -> Self:
         if (self.source == "synthetic") != (self.raw == SYNTHETIC):
-            raise ValueError(f"source synthetic and raw {SYNTHETIC} go together: set both extract.source and extract.raw")
+            raise ValueError(
+                f"source synthetic and raw {SYNTHETIC} go together: set both extract.source and extract.raw"
+            )
         return self
 
     @property
@@ -152,12 +163,21 @@ class Model(Block):
         for name in ("extra_channels", "static_inputs"):
             if len(set(getattr(self, name))) != len(getattr(self, name)):
                 raise ValueError(f"{name} names one twice")
-        if self.architecture == "gru_d" and self.extra_channels != ("observed", "hours_since_observed"):
-            raise ValueError("architecture gru_d needs extra_channels [observed, hours_since_observed]")
+        if self.architecture == "gru_d" and self.extra_channels != (
+            "observed",
+            "hours_since_observed",
+        ):
+            raise ValueError(
+                "architecture gru_d needs extra_channels [observed, hours_since_observed]"
+            )
         if self.architecture == "gru_d" and self.conv:
-            raise ValueError(f"architecture gru_d has no convolution: conv must be 0, not {self.conv}")
+            raise ValueError(
+                f"architecture gru_d has no convolution: conv must be 0, not {self.conv}"
+            )
         if self.n_summary and "observed" not in self.extra_channels:
-            raise ValueError("n_summary needs extra_channels: observed: the summaries are of observed values")
+            raise ValueError(
+                "n_summary needs extra_channels: observed: the summaries are of observed values"
+            )
         return self
 
 
@@ -239,7 +259,11 @@ class Compare(Block):
             try:
                 self.model_of(row)
             except ValidationError as error:
-                raise ValueError("; ".join(f"rows.{row}.{_told(e, 'model')}" for e in error.errors(include_url=False))) from None
+                raise ValueError(
+                    "; ".join(
+                        f"rows.{row}.{_told(e, 'model')}" for e in error.errors(include_url=False)
+                    )
+                ) from None
         return self
 
 
@@ -256,8 +280,12 @@ class L1Space(Block):
     cap: Caps
     radius: Annotated[Range, within(1e-4, 1)]
     patience: Count
-    restarts: Annotated[tuple[Annotated[int, Field(ge=0, le=7)], ...], NotEmpty]  # at most the number of l1.STARTS
-    supports: Annotated[tuple[Annotated[int, Field(ge=0, le=4)], ...], NotEmpty]  # and of l1.SUPPORTS
+    restarts: Annotated[
+        tuple[Annotated[int, Field(ge=0, le=7)], ...], NotEmpty
+    ]  # at most the number of l1.STARTS
+    supports: Annotated[
+        tuple[Annotated[int, Field(ge=0, le=4)], ...], NotEmpty
+    ]  # and of l1.SUPPORTS
 
 
 class L0Space(Block):
@@ -310,7 +338,9 @@ class Attack(Block):
     @model_validator(mode="after")
     def _own_models(self) -> Self:
         if (self.target == "file") == (self.models == MODELS):
-            raise ValueError(f"target file needs models to name one model's folder, any other target models {MODELS}: found {self.models}")
+            raise ValueError(
+                f"target file needs models to name one model's folder, any other target models {MODELS}: found {self.models}"
+            )
         return self
 
 
@@ -350,13 +380,17 @@ class Params(Block):
     @model_validator(mode="after")
     def _whole_bins(self) -> Self:
         if self.window_hours % self.bin_hours:
-            raise ValueError(f"bin_hours {self.bin_hours} does not divide window_hours {self.window_hours}: choose one that does")
+            raise ValueError(
+                f"bin_hours {self.bin_hours} does not divide window_hours {self.window_hours}: choose one that does"
+            )
         return self
 
     @model_validator(mode="after")
     def _unobserved_values_are_marked(self) -> Self:
         if self.features.interpolation == "none" and "observed" not in self.model.extra_channels:
-            raise ValueError("features.interpolation none needs observed among model.extra_channels: a network reads an unobserved value as 0")
+            raise ValueError(
+                "features.interpolation none needs observed among model.extra_channels: a network reads an unobserved value as 0"
+            )
         return self
 
     @property
@@ -374,11 +408,15 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     try:
         return Params.model_validate(YAML(typ="safe").load(path))
     except FileNotFoundError:
-        raise InputError(f"{path} is missing in {Path.cwd()}: run from the root of the repository") from None
+        raise InputError(
+            f"{path} is missing in {Path.cwd()}: run from the root of the repository"
+        ) from None
     except YAMLError as error:
         raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
-        raise InputError("; ".join(f"{path}: {_told(e)}" for e in error.errors(include_url=False))) from None
+        raise InputError(
+            "; ".join(f"{path}: {_told(e)}" for e in error.errors(include_url=False))
+        ) from None
 
 
 def _told(error: Any, *block: str) -> str:

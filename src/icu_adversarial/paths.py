@@ -17,7 +17,9 @@ COMPARE = Path("data/compare")  # ROW/: models/fold_K/ as MODELS, predictions.pa
 TUNE_ATTACK = Path("data/tune_attack")  # OBJECTIVE/: best.json, trials.parquet
 ATTACK = Path("data/attack")  # OBJECTIVE/: examples.parquet, perturbations.parquet
 ANALYZE = Path("data/analyze")  # OBJECTIVE/: patients.csv, the only figure with patients' values
-METRICS = Path("metrics")  # STAGE/, STAGE/OBJECTIVE/ or STAGE/ROW/: metrics.json (in Git) and plots/ (cached)
+METRICS = Path(
+    "metrics"
+)  # STAGE/, STAGE/OBJECTIVE/ or STAGE/ROW/: metrics.json (in Git) and plots/ (cached)
 
 
 _held: list[FileLock] = []  # until this process ends

@@ -113,7 +113,9 @@ def to_table(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
     """`frame` as an Arrow table of exactly `schema`. Raises InputError for a missing column, a wrong type or a forbidden null."""
     missing = [name for name in schema.names if name not in frame]
     if missing:
-        raise InputError(f"a table lacks the columns {', '.join(missing)}: found {', '.join(map(str, frame.columns))}")
+        raise InputError(
+            f"a table lacks the columns {', '.join(missing)}: found {', '.join(map(str, frame.columns))}"
+        )
     try:
         table = pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError) as error:
@@ -129,9 +131,14 @@ def write_table(path: Path, content: pd.DataFrame | pa.Table, schema: pa.Schema)
         pq.write_table(table, temporary, compression="zstd")
 
 
-def write_batches(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema, rows: int = 1 << 20) -> None:
+def write_batches(
+    path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema, rows: int = 1 << 20
+) -> None:
     """Stream `batches` into Parquet, whole or not at all, in row groups of `rows`: the bytes do not depend on how the rows arrive."""
-    with atomic(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+    with (
+        atomic(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+    ):
         waiting: list[pa.RecordBatch] = []
         for batch in batches:
             _check(batch.schema, schema, path)
@@ -170,5 +177,11 @@ def _reading(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetFile]:
 
 def _check(found: pa.Schema, expected: pa.Schema, path: Path) -> None:
     if not found.equals(expected):
-        wrong = [f"{f.name} {f.type}" for f in expected if f.name not in found.names or found.field(f.name).type != f.type]
-        raise InputError(f"{path}: expected the columns {', '.join(wrong) or expected.names}, found {', '.join(f'{f.name} {f.type}' for f in found)}")
+        wrong = [
+            f"{f.name} {f.type}"
+            for f in expected
+            if f.name not in found.names or found.field(f.name).type != f.type
+        ]
+        raise InputError(
+            f"{path}: expected the columns {', '.join(wrong) or expected.names}, found {', '.join(f'{f.name} {f.type}' for f in found)}"
+        )

@@ -14,11 +14,24 @@ from icu_adversarial.measurements import M
 from icu_adversarial.params import Params
 from icu_adversarial.stages import analyze
 
-PLOTS = {"discovery", "heatmap_ganzp", "heatmap_gpp", "heatmap_s", "heatmap_sensitivity", "histograms", "ranking"}
+PLOTS = {
+    "discovery",
+    "heatmap_ganzp",
+    "heatmap_gpp",
+    "heatmap_s",
+    "heatmap_sensitivity",
+    "histograms",
+    "ranking",
+}
 
 
 def outputs() -> dict[str, bytes]:
-    return {str(p): p.read_bytes() for folder in ("metrics/analyze", "data/analyze") for p in sorted(Path(folder).rglob("*")) if p.is_file()}
+    return {
+        str(p): p.read_bytes()
+        for folder in ("metrics/analyze", "data/analyze")
+        for p in sorted(Path(folder).rglob("*"))
+        if p.is_file()
+    }
 
 
 @pytest.fixture(autouse=True)
@@ -26,14 +39,21 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_writes_its_outputs_and_nothing_else_twice_the_same(attack: Attack, small: Params, capsys: pytest.CaptureFixture[str]) -> None:
+def test_writes_its_outputs_and_nothing_else_twice_the_same(
+    attack: Attack, small: Params, capsys: pytest.CaptureFixture[str]
+) -> None:
     lay(attack, 2)
     analyze.run(small, "sparse_small")
     once = outputs()
     analyze.run(small, "sparse_small")
     assert outputs() == once
-    metrics = {f"metrics/analyze/sparse_small/{name}" for name in ("metrics.json", "susceptibility.csv", "report.md")}
-    assert set(once) == metrics | {f"metrics/analyze/sparse_small/plots/{name}.csv" for name in PLOTS} | {"data/analyze/sparse_small/patients.csv"}
+    metrics = {
+        f"metrics/analyze/sparse_small/{name}"
+        for name in ("metrics.json", "susceptibility.csv", "report.md")
+    }
+    assert set(once) == metrics | {
+        f"metrics/analyze/sparse_small/plots/{name}.csv" for name in PLOTS
+    } | {"data/analyze/sparse_small/patients.csv"}
     assert capsys.readouterr().err.count("warning: 5 stays") == 2
 
 
@@ -52,24 +72,35 @@ def test_metrics_say_what_they_are_about(attack: Attack, small: Params) -> None:
     lay(attack, 2)
     analyze.run(small, "sparse_small")
     found = json.loads(Path("metrics/analyze/sparse_small/metrics.json").read_text())
-    assert (found["source"], found["stays"], found["prevalence"], found["conclusive"]) == ("synthetic hospital (not real patients)", 5, 0.2, False)
+    assert (found["source"], found["stays"], found["prevalence"], found["conclusive"]) == (
+        "synthetic hospital (not real patients)",
+        5,
+        0.2,
+        False,
+    )
     assert found["0_to_1"]["best"]["examples"] == 3
     assert found["1_to_0"]["first"]["median_l0"] is None
 
 
 def test_no_example_at_all_still_gives_every_table(attack: Attack, small: Params) -> None:
-    failures = attack.examples.assign(success=False, iteration=-1, l0=None, l1=None, linf=None, margin=None)
+    failures = attack.examples.assign(
+        success=False, iteration=-1, l0=None, l1=None, linf=None, margin=None
+    )
     lay(Attack(failures, attack.perturbations[:0], attack.cohort), 2)
     analyze.run(small, "sparse_small")
     assert pd.read_csv("metrics/analyze/sparse_small/susceptibility.csv").s.eq(0).all()
     assert len(pd.read_csv("data/analyze/sparse_small/patients.csv")) == 2
 
 
-def test_patients_of_another_model_are_drawn_within_the_limits_of_its_own_scaler(attack: Attack, small: Params) -> None:
+def test_patients_of_another_model_are_drawn_within_the_limits_of_its_own_scaler(
+    attack: Attack, small: Params
+) -> None:
     """The grid's values are about 100; this model was trained on values from 0 to 10."""
     lay(Attack(attack.examples.assign(fold=np.int8(-2)), attack.perturbations, attack.cohort), 2)
     limits = np.zeros(M, np.float32), np.full(M, 10, np.float32), np.full(M, 5, np.float32)
-    Scaler(*limits, interpolation="linear", limit_direction="both", extra_channels=()).save(Path("elsewhere/scaler.json"))
+    Scaler(*limits, interpolation="linear", limit_direction="both", extra_channels=()).save(
+        Path("elsewhere/scaler.json")
+    )
     elsewhere = small.attack.model_copy(update={"target": "file", "models": Path("elsewhere")})
     analyze.run(small.model_copy(update={"attack": elsewhere}), "sparse_small")
     original = pd.read_csv("data/analyze/sparse_small/patients.csv")["original"]

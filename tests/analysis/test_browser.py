@@ -11,14 +11,30 @@ from typing import Any
 import pytest
 
 FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND", "--proxy-server=127.0.0.1:9"),
+    *(
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+    ),
+    *(
+        "--disable-component-update",
+        "--disable-sync",
+        "--host-resolver-rules=MAP * ~NOTFOUND",
+        "--proxy-server=127.0.0.1:9",
+    ),
 )
 
 
 @pytest.fixture(scope="module")
 def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    found = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     if found is None:
         if os.environ.get("CI") == "true":
             pytest.fail("no chromium on the path: apt-get install chromium")
@@ -27,14 +43,26 @@ def chromium() -> str:
 
 
 @pytest.mark.parametrize("command", [("show",), ("diff", "HEAD~1", "HEAD")], ids=["show", "diff"])
-def test_every_figure_is_drawn_without_a_network(repository: Any, chromium: str, tmp_path: Path, command: tuple[str, ...]) -> None:
+def test_every_figure_is_drawn_without_a_network(
+    repository: Any, chromium: str, tmp_path: Path, command: tuple[str, ...]
+) -> None:
     shown = [sys.executable, "-m", "dvc", "plots", *command, "-o", str(tmp_path / "page")]
     subprocess.run(shown, cwd=repository.folder, check=True, capture_output=True)
     page = tmp_path / "page" / "index.html"
     assert "cdn.jsdelivr" not in page.read_text(encoding="utf-8")
-    browser = [chromium, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=20000", "--dump-dom", page.as_uri()]
+    browser = [
+        chromium,
+        *FLAGS,
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--virtual-time-budget=20000",
+        "--dump-dom",
+        page.as_uri(),
+    ]
     drawn = subprocess.run(browser, check=True, capture_output=True, text=True, timeout=240).stdout
     figures = drawn.split('<svg xmlns="http://www.w3.org/2000/svg"')[1:]
     assert len(figures) == len(repository.specs)
-    assert all(re.search('aria-roledescription="(bar|rect mark|line mark|point)"', figure) for figure in figures)  # not an empty frame
+    assert all(
+        re.search('aria-roledescription="(bar|rect mark|line mark|point)"', figure)
+        for figure in figures
+    )  # not an empty frame
     assert "vega-error" not in drawn

@@ -2,7 +2,15 @@
 
 import pytest
 
-from icu_adversarial.analysis.comparison import HELD_OUT, LEAK, PUBLISHED, SCORES, Entry, as_figure, as_markdown
+from icu_adversarial.analysis.comparison import (
+    HELD_OUT,
+    LEAK,
+    PUBLISHED,
+    SCORES,
+    Entry,
+    as_figure,
+    as_markdown,
+)
 from icu_adversarial.params import Published
 
 SOURCE = "synthetic hospital (not real patients)"
@@ -10,13 +18,25 @@ FOLDS = {score: {"mean": 0.5 + i / 10, "sd": i / 100} for i, score in enumerate(
 TEST = {score: {"value": 0.8, "low": 0.75, "high": 0.85} for score in SCORES}
 THEIRS = Published(data="MIMIC-III", auroc=(0.9094, 0.0053), recall=(0.8071, 0.0269))
 HELD = Entry("a network of the literature", FOLDS, TEST, THEIRS, "another split")
-LEAKY = Entry("a leaky one", FOLDS | {"precision": {"mean": None, "sd": None}}, None, THEIRS, "LEAK")
-OURS = Entry("ours", FOLDS, TEST | {"auprc": {"value": None, "low": None, "high": None}}, None, "never published")
+LEAKY = Entry(
+    "a leaky one", FOLDS | {"precision": {"mean": None, "sd": None}}, None, THEIRS, "LEAK"
+)
+OURS = Entry(
+    "ours",
+    FOLDS,
+    TEST | {"auprc": {"value": None, "low": None, "high": None}},
+    None,
+    "never published",
+)
 
 
 def rows(text: str) -> dict[str, dict[str, str]]:
     """The cells of the table by model and column."""
-    head, _, *lines = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in text.splitlines() if line.startswith("|")]
+    head, _, *lines = [
+        [cell.strip() for cell in line.strip("| ").split(" | ")]
+        for line in text.splitlines()
+        if line.startswith("|")
+    ]
     return {line[0]: dict(zip(head, line, strict=True)) for line in lines}
 
 
@@ -26,30 +46,57 @@ def test_every_model_is_a_line_with_its_scores_and_what_differs() -> None:
     table = rows(text)
     assert list(table) == ["a network of the literature", "a leaky one", "ours"]
     first = table["a network of the literature"]
-    assert (first["AUROC, folds"], first["F1, folds"], first["Recall, folds"]) == ("0.500 ± 0.000", "0.700 ± 0.020", "0.900 ± 0.040")
+    assert (first["AUROC, folds"], first["F1, folds"], first["Recall, folds"]) == (
+        "0.500 ± 0.000",
+        "0.700 ± 0.020",
+        "0.900 ± 0.040",
+    )
     assert first["AUROC, test"] == "0.800 (0.750–0.850)"
-    assert (first["AUROC, published"], first["Recall, published"], first["F1, published"]) == ("0.909 (0.005)", "0.807 (0.027)", "")
+    assert (first["AUROC, published"], first["Recall, published"], first["F1, published"]) == (
+        "0.909 (0.005)",
+        "0.807 (0.027)",
+        "",
+    )
     assert first["what differs"] == f"data: {SOURCE}, theirs MIMIC-III; another split"
 
 
 def test_what_is_not_held_out_or_not_defined_has_no_number() -> None:
     table = rows(as_markdown([LEAKY, OURS], SOURCE))
-    assert (table["a leaky one"]["AUROC, test"], table["a leaky one"]["Precision, folds"]) == ("none", "")
-    assert (table["ours"]["AUROC, test"], table["ours"]["AUPRC, test"]) == ("0.800 (0.750–0.850)", "")
+    assert (table["a leaky one"]["AUROC, test"], table["a leaky one"]["Precision, folds"]) == (
+        "none",
+        "",
+    )
+    assert (table["ours"]["AUROC, test"], table["ours"]["AUPRC, test"]) == (
+        "0.800 (0.750–0.850)",
+        "",
+    )
     assert table["ours"]["what differs"] == "never published"
 
 
 def test_numbers_from_the_same_data_do_not_say_that_the_data_differ() -> None:
-    assert rows(as_markdown([HELD], "MIMIC-III"))["a network of the literature"]["what differs"] == "another split"
+    assert (
+        rows(as_markdown([HELD], "MIMIC-III"))["a network of the literature"]["what differs"]
+        == "another split"
+    )
 
 
 def test_the_figure_tells_held_out_leaky_and_published_scores_apart() -> None:
     figure = as_figure([HELD, LEAKY, OURS], SOURCE)
     found = figure.set_index(["model", "score", "kind"])
     assert figure["source"].eq(SOURCE).all()
-    assert found.loc[("a network of the literature", "AUROC", HELD_OUT), ["value", "low", "high"]].tolist() == [0.8, 0.75, 0.85]
-    assert found.loc[("a leaky one", "AUPRC", LEAK), ["value", "low", "high"]].tolist() == pytest.approx([0.6, 0.59, 0.61])
+    assert found.loc[
+        ("a network of the literature", "AUROC", HELD_OUT), ["value", "low", "high"]
+    ].tolist() == [0.8, 0.75, 0.85]
+    assert found.loc[
+        ("a leaky one", "AUPRC", LEAK), ["value", "low", "high"]
+    ].tolist() == pytest.approx([0.6, 0.59, 0.61])
     published = found.xs(PUBLISHED, level="kind")
-    assert published.index.tolist() == [("a network of the literature", "AUROC"), ("a leaky one", "AUROC")]
+    assert published.index.tolist() == [
+        ("a network of the literature", "AUROC"),
+        ("a leaky one", "AUROC"),
+    ]
     assert published["low"].tolist() == pytest.approx([0.9041, 0.9041])
-    assert set(figure.loc[figure["model"] == "a leaky one", "kind"]) == {LEAK, PUBLISHED}  # nothing of it counts as held out
+    assert set(figure.loc[figure["model"] == "a leaky one", "kind"]) == {
+        LEAK,
+        PUBLISHED,
+    }  # nothing of it counts as held out

@@ -12,11 +12,23 @@ from icu_adversarial.analysis.susceptibility import DIRECTIONS, KINDS
 from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.measurements import M
 
-SCALER = Scaler(np.zeros(M, np.float32), np.full(M, 10, np.float32), np.full(M, 5, np.float32), "linear", "both", ())
+SCALER = Scaler(
+    np.zeros(M, np.float32),
+    np.full(M, 10, np.float32),
+    np.full(M, 5, np.float32),
+    "linear",
+    "both",
+    (),
+)
 
 
 def bars(table: pd.DataFrame, direction: str, kind: str, quantity: str) -> dict[float, int]:
-    chosen = table[(table.direction == direction) & (table.kind == kind) & (table.quantity == quantity) & (table.examples > 0)]
+    chosen = table[
+        (table.direction == direction)
+        & (table.kind == kind)
+        & (table.quantity == quantity)
+        & (table.examples > 0)
+    ]
     return dict(zip(chosen.low, chosen.examples, strict=True))
 
 
@@ -63,8 +75,16 @@ def test_discovery_counts_all_attacked_stays(attack: Attack) -> None:
 def test_typical_examples_lie_next_to_the_median() -> None:
     attack = build([(n, n, "0→1", "best", [(0, 0, n / 16)]) for n in (3, 1, 9, 5, 7)])
     assert typical(attack.examples, 1, 1, 912).stay_id.tolist() == [5]
-    assert typical(attack.examples, 3, 1, 912).stay_id.tolist() == [5, 3, 7]  # a tie: the smaller stay_id first
-    assert typical(attack.examples.sample(frac=1, random_state=1), 3, 1, 912).stay_id.tolist() == [5, 3, 7]
+    assert typical(attack.examples, 3, 1, 912).stay_id.tolist() == [
+        5,
+        3,
+        7,
+    ]  # a tie: the smaller stay_id first
+    assert typical(attack.examples.sample(frac=1, random_state=1), 3, 1, 912).stay_id.tolist() == [
+        5,
+        3,
+        7,
+    ]
     assert len(typical(attack.examples, 99, 1, 912)) == 5
     assert typical(attack.examples, 3, 2, 912).empty
 
@@ -81,16 +101,26 @@ def test_patients_in_clinical_units(attack: Attack) -> None:
     assert potassium.perturbed.tolist() == pytest.approx([4, 8])
     assert potassium.changed.tolist() == [0, 1]
     assert potassium.observed.tolist() == [1, 0]
-    assert potassium[["patient", "cells", "rank"]].drop_duplicates().to_numpy().tolist() == [[1, 1, 1]]
+    assert potassium[["patient", "cells", "rank"]].drop_duplicates().to_numpy().tolist() == [
+        [1, 1, 1]
+    ]
     saturation = table[table.direction == "1→0"]
     assert set(saturation.measurement) == {"spo2"}
-    assert saturation.perturbed.tolist() == pytest.approx([5, -5])  # never measured: the median, and delta_clinical as it is stored
+    assert saturation.perturbed.tolist() == pytest.approx(
+        [5, -5]
+    )  # never measured: the median, and delta_clinical as it is stored
     assert saturation.unit.tolist() == ["%", "%"]
 
 
 def test_patients_in_bins_of_two_hours() -> None:
     attack = build([(1, 1, "0→1", "best", [(2, 0, 0.25)])])
-    table = patients(attack.examples, attack.perturbations, np.full((1, 3, M), 4, np.float32), range(0, 6, 2), {1: SCALER})
+    table = patients(
+        attack.examples,
+        attack.perturbations,
+        np.full((1, 3, M), 4, np.float32),
+        range(0, 6, 2),
+        {1: SCALER},
+    )
     chosen = table[table.direction == "0→1"]
     assert chosen.hour.tolist() == [0, 2, 4]
     assert chosen.changed.tolist() == [0, 1, 0]
@@ -108,16 +138,26 @@ def test_what_a_model_is_not_given_is_empty_in_the_figure_too() -> None:
 
 
 def test_patients_rank_their_measurements_and_tell_no_identifier() -> None:
-    attack = build([(77, 4242, "0→1", "best", [(0, 18, 0.1), (1, 4, 0.2), (1, 18, 0.25), (0, 0, 0.3)])])
-    table = patients(attack.examples, attack.perturbations, np.ones((1, 2, M), np.float32), range(2), {0: SCALER})
-    ranks = table.dropna(subset="measurement").drop_duplicates("measurement").set_index("measurement")["rank"]
+    attack = build(
+        [(77, 4242, "0→1", "best", [(0, 18, 0.1), (1, 4, 0.2), (1, 18, 0.25), (0, 0, 0.3)])]
+    )
+    table = patients(
+        attack.examples, attack.perturbations, np.ones((1, 2, M), np.float32), range(2), {0: SCALER}
+    )
+    ranks = (
+        table.dropna(subset="measurement")
+        .drop_duplicates("measurement")
+        .set_index("measurement")["rank"]
+    )
     assert ranks.to_dict() == {"spo2": 1, "potassium": 2, "lactate": 3}
     assert not {"stay_id", "subject_id"} & set(table.columns)
     assert not table.isin([77, 4242]).any(axis=None)
 
 
 def test_a_direction_without_a_patient_keeps_a_row(attack: Attack) -> None:
-    table = patients(attack.examples[:0], attack.perturbations, np.empty((0, 2, M), np.float32), range(2), {})
+    table = patients(
+        attack.examples[:0], attack.perturbations, np.empty((0, 2, M), np.float32), range(2), {}
+    )
     assert table.direction.tolist() == list(DIRECTIONS)
     assert table.patient.eq(0).all()
     assert table.drop(columns=["direction", "patient"]).isna().all(axis=None)

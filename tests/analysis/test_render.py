@@ -46,14 +46,18 @@ def test_templates_are_json_with_room_for_the_data(path: Path) -> None:
     template = json.loads(path.read_text(encoding="utf-8"))
     assert template["data"]["values"] == "<DVC_METRIC_DATA>"
     assert template["config"] == json.loads(TEMPLATES[0].read_text(encoding="utf-8"))["config"]
-    assert "<DVC" not in "".join(key for part in walk(template) for key in part)  # DVC fills in values, never keys
+    assert "<DVC" not in "".join(
+        key for part in walk(template) for key in part
+    )  # DVC fills in values, never keys
 
 
 def test_every_template_is_drawn_here(repository: Any) -> None:
     used = {"heatmap" if name in HEATMAPS else name for name in repository.specs}
     assert used | {"heatmap_log"} == {path.stem for path in TEMPLATES}
     scale = repository.specs["heatmap_sensitivity"]["spec"]["spec"]["encoding"]["color"]["scale"]
-    assert scale["type"] == "symlog"  # one cell that was hardly moved has a huge sensitivity and would blank out all others
+    assert (
+        scale["type"] == "symlog"
+    )  # one cell that was hardly moved has a huge sensitivity and would blank out all others
 
 
 def test_templates_named_in_dvc_yaml_exist() -> None:
@@ -99,7 +103,14 @@ MARKS = {  # of the workspace's figures; T = 2
 
 def test_the_cohort_flow_tells_every_count(repository: Any) -> None:
     found = texts(repository.specs["cohort"])
-    for text in ("all ICU stays", "9 stays", "7 subjects · 2 deaths (22.2%)", "age at least 18", "8 stays", "6 subjects · 1 death (12.5%)"):
+    for text in (
+        "all ICU stays",
+        "9 stays",
+        "7 subjects · 2 deaths (22.2%)",
+        "age at least 18",
+        "8 stays",
+        "6 subjects · 1 death (12.5%)",
+    ):
         assert text in found
     assert [text for text in found if text.endswith("excluded")] == ["1 excluded"]
 
@@ -110,14 +121,34 @@ def test_every_row_becomes_a_mark(repository: Any, name: str) -> None:
     assert svg(repository.specs[name]).count(f'aria-roledescription="{mark}"') == count
 
 
-def test_every_kind_of_score_has_its_own_colour_and_shape_in_the_comparison(repository: Any) -> None:
+def test_every_kind_of_score_has_its_own_colour_and_shape_in_the_comparison(
+    repository: Any,
+) -> None:
     """The template names the kinds: one that analysis/comparison.py writes otherwise would be drawn like the next one."""
-    marks = re.findall(r'aria-label="([^"]*)" role="graphics-symbol" aria-roledescription="point"([^>]*)>', svg(repository.specs["comparison"]))
-    looks = {k: {re.search(r' d="(.*?)".* fill="(.*?)"', mark).groups() for label, mark in marks if k in label} for k in (HELD_OUT, PUBLISHED, LEAK)}
+    marks = re.findall(
+        r'aria-label="([^"]*)" role="graphics-symbol" aria-roledescription="point"([^>]*)>',
+        svg(repository.specs["comparison"]),
+    )
+    looks = {
+        k: {
+            re.search(r' d="(.*?)".* fill="(.*?)"', mark).groups()
+            for label, mark in marks
+            if k in label
+        }
+        for k in (HELD_OUT, PUBLISHED, LEAK)
+    }
     assert [len(look) for look in looks.values()] == [1, 1, 1]
     assert len(set.union(*looks.values())) == 3
-    rows = [t for t in texts(repository.specs["comparison"]) if t in {"a network of the literature", "a leaky one", "ours"}]
-    assert rows == ["a network of the literature", "a leaky one", "ours"]  # in the order of the table, once for both scores
+    rows = [
+        t
+        for t in texts(repository.specs["comparison"])
+        if t in {"a network of the literature", "a leaky one", "ours"}
+    ]
+    assert rows == [
+        "a network of the literature",
+        "a leaky one",
+        "ours",
+    ]  # in the order of the table, once for both scores
 
 
 @pytest.mark.parametrize("name", ["roc", "reliability"])
@@ -140,7 +171,13 @@ def test_figures_of_an_attack_name_its_objective(repository: Any) -> None:
 
 @pytest.mark.parametrize("name", HEATMAPS)
 def test_one_colour_scale_for_all_panels_and_revisions(repository: Any, name: str) -> None:
-    vega = json.loads(json.dumps(vl_convert.vegalite_to_vega(json.dumps(repository.compared[name]), vl_version=render.VEGA_LITE)))
+    vega = json.loads(
+        json.dumps(
+            vl_convert.vegalite_to_vega(
+                json.dumps(repository.compared[name]), vl_version=render.VEGA_LITE
+            )
+        )
+    )
     scales = [part for part in walk(vega) if part.get("name") == "color" and "domain" in part]
     assert scales == [s for s in vega["scales"] if s["name"] == "color"]
     assert len(scales) == 1
@@ -167,25 +204,44 @@ def test_bars_are_ranked_within_each_direction(repository: Any) -> None:
 
 
 def test_specifications_take_each_setting_of_a_switch(repository: Any) -> None:
-    content = {"data": {"metrics/analyze/o/plots/heatmap_s.csv": [{"content": json.loads(json.dumps(repository.specs["heatmap_s"]))}]}}
+    content = {
+        "data": {
+            "metrics/analyze/o/plots/heatmap_s.csv": [
+                {"content": json.loads(json.dumps(repository.specs["heatmap_s"]))}
+            ]
+        }
+    }
     found = render.specifications(content)
     assert list(found) == ["analyze_o_heatmap_s", "analyze_o_heatmap_s_first"]
     assert not any("workspace" in t for t in texts(found["analyze_o_heatmap_s"]))
-    kinds = {name: {t.split(", K")[0].rsplit(" ", 2)[1] for t in texts(spec) if "K = " in t} for name, spec in found.items()}
+    kinds = {
+        name: {t.split(", K")[0].rsplit(" ", 2)[1] for t in texts(spec) if "K = " in t}
+        for name, spec in found.items()
+    }
     assert kinds == {"analyze_o_heatmap_s": {"best"}, "analyze_o_heatmap_s_first": {"first"}}
 
 
-def test_figures_writes_every_plot_twice_the_same(repository: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_writes_every_plot_twice_the_same(
+    repository: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(repository.folder)
     once = {p.name: p.read_bytes() for p in render.figures(tmp_path / "once")}
     twice = {p.name: p.read_bytes() for p in render.figures(tmp_path / "twice")}
     assert once == twice
-    switches = len(HEATMAPS) + 1 + 5  # best or first, of the heat maps and the ranking; of the subgroups five scores and two splits
+    switches = (
+        len(HEATMAPS) + 1 + 5
+    )  # best or first, of the heat maps and the ranking; of the subgroups five scores and two splits
     assert len(once) == len(repository.specs) + switches
-    assert {"analyze_sparse_small_patients.png", "roc.png", "analyze_sparse_small_ranking_first.png"} <= set(once)
+    assert {
+        "analyze_sparse_small_patients.png",
+        "roc.png",
+        "analyze_sparse_small_ranking_first.png",
+    } <= set(once)
 
 
-def test_figures_outside_of_a_repository_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_outside_of_a_repository_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"^`dvc plots show` [^\n]*$"):
         render.figures(tmp_path / "figures")
@@ -194,7 +250,11 @@ def test_figures_outside_of_a_repository_is_one_line(tmp_path: Path, monkeypatch
 def test_the_page_holds_vega_and_links_to_nothing(tmp_path: Path) -> None:
     render.offline_page(tmp_path / "offline.html")
     page = (tmp_path / "offline.html").read_text(encoding="utf-8")
-    assert [page.count(f"{{{name}}}") for name in ("plot_divs", "refresh_tag", "scripts")] == [1, 1, 0]
+    assert [page.count(f"{{{name}}}") for name in ("plot_divs", "refresh_tag", "scripts")] == [
+        1,
+        1,
+        0,
+    ]
     assert page.count("</script>") == page.count("<script>") == 1
     assert not re.search(r"<(script|link)[^>]+(src|href)=", page)
     assert "cdn.jsdelivr" not in page
@@ -205,6 +265,13 @@ def test_the_page_holds_vega_and_links_to_nothing(tmp_path: Path) -> None:
 def test_dvc_uses_the_page_and_sends_nothing_home() -> None:
     config = configparser.ConfigParser()
     config.read(ROOT / ".dvc" / "config", encoding="utf-8")
-    assert Path(".dvc") / config["'plots'" if "'plots'" in config else "plots"]["html_template"] == render.OFFLINE_PAGE
-    assert [config["core"][key] for key in ("analytics", "autostage", "check_update")] == ["false"] * 3
-    assert "/offline.html" in (ROOT / ".dvc" / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert (
+        Path(".dvc") / config["'plots'" if "'plots'" in config else "plots"]["html_template"]
+        == render.OFFLINE_PAGE
+    )
+    assert [config["core"][key] for key in ("analytics", "autostage", "check_update")] == [
+        "false"
+    ] * 3
+    assert (
+        "/offline.html" in (ROOT / ".dvc" / ".gitignore").read_text(encoding="utf-8").splitlines()
+    )

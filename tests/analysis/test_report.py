@@ -12,17 +12,32 @@ SOURCE = "synthetic hospital (not real patients)"
 
 
 def page(attack: Attack) -> str:
-    by_cell, by_measurement = susceptibility(attack.examples, attack.perturbations, attack.cohort, hours=range(2), min_l0=1, max_l0=912, resamples=20)
+    by_cell, by_measurement = susceptibility(
+        attack.examples,
+        attack.perturbations,
+        attack.cohort,
+        hours=range(2),
+        min_l0=1,
+        max_l0=912,
+        resamples=20,
+    )
     numbers = summary(attack.examples, by_measurement, 1, 912)
-    return report(SOURCE, "sparse_small", attack.cohort, model_metrics(), numbers, by_cell, by_measurement)
+    return report(
+        SOURCE, "sparse_small", attack.cohort, model_metrics(), numbers, by_cell, by_measurement
+    )
 
 
 def cohort(stays: int, deaths: int) -> pd.DataFrame:
     return pd.DataFrame({"died": [True] * deaths + [False] * (stays - deaths)})
 
 
-@pytest.mark.parametrize(("stays", "deaths", "conclusive"), [(500, 150, True), (500, 50, True), (499, 49, False), (500, 151, False), (73, 25, False)])
-def test_small_or_deadly_cohorts_are_warned_about(stays: int, deaths: int, conclusive: bool) -> None:
+@pytest.mark.parametrize(
+    ("stays", "deaths", "conclusive"),
+    [(500, 150, True), (500, 50, True), (499, 49, False), (500, 151, False), (73, 25, False)],
+)
+def test_small_or_deadly_cohorts_are_warned_about(
+    stays: int, deaths: int, conclusive: bool
+) -> None:
     told = warning(cohort(stays, deaths))
     assert (told is None) == conclusive
     if told:
@@ -31,7 +46,15 @@ def test_small_or_deadly_cohorts_are_warned_about(stays: int, deaths: int, concl
 
 
 def test_summary_by_hand(attack: Attack) -> None:
-    _, by_measurement = susceptibility(attack.examples, attack.perturbations, attack.cohort, hours=range(2), min_l0=1, max_l0=912, resamples=5)
+    _, by_measurement = susceptibility(
+        attack.examples,
+        attack.perturbations,
+        attack.cohort,
+        hours=range(2),
+        min_l0=1,
+        max_l0=912,
+        resamples=5,
+    )
     found = summary(attack.examples, by_measurement, 1, 912)
     first = found["0_to_1"]["first"]
     assert found["0_to_1"]["attacked"] == 4
@@ -41,7 +64,13 @@ def test_summary_by_hand(attack: Attack) -> None:
     assert first["top_measurement"] == "lactate"
     assert first["sum_s"] == pytest.approx(0.5 * 2 / 3 + 0.1 / 3 + 0.4 * 2 / 3 + 0.8 / 3, rel=1e-6)
     assert found["1_to_0"]["first"] == {
-        **{"success_rate": 0, "examples": 0, "median_l0": None, "median_l1": None, "median_linf": None},
+        **{
+            "success_rate": 0,
+            "examples": 0,
+            "median_l0": None,
+            "median_l1": None,
+            "median_linf": None,
+        },
         **{"sum_s": 0, "top_measurement": None},
     }
     assert found["1_to_0"]["best"]["success_rate"] == 1
@@ -49,8 +78,18 @@ def test_summary_by_hand(attack: Attack) -> None:
 
 def test_nothing_attacked_has_no_success_rate(attack: Attack) -> None:
     nobody = Attack(attack.examples[:0], attack.perturbations[:0], attack.cohort)
-    _, by_measurement = susceptibility(nobody.examples, nobody.perturbations, nobody.cohort, hours=range(2), min_l0=1, max_l0=912, resamples=5)
-    assert summary(nobody.examples, by_measurement, 1, 912)["0_to_1"]["best"]["success_rate"] is None
+    _, by_measurement = susceptibility(
+        nobody.examples,
+        nobody.perturbations,
+        nobody.cohort,
+        hours=range(2),
+        min_l0=1,
+        max_l0=912,
+        resamples=5,
+    )
+    assert (
+        summary(nobody.examples, by_measurement, 1, 912)["0_to_1"]["best"]["success_rate"] is None
+    )
 
 
 def test_the_page_names_the_source_warns_and_shows_the_tables(attack: Attack) -> None:
@@ -72,7 +111,9 @@ def test_at_most_ten_cells_by_susceptibility() -> None:
 
 
 def test_a_direction_without_examples_says_so(attack: Attack) -> None:
-    none = Attack(attack.examples[attack.examples.direction == "0→1"], attack.perturbations, attack.cohort)
+    none = Attack(
+        attack.examples[attack.examples.direction == "0→1"], attack.perturbations, attack.cohort
+    )
     assert page(none).split("### 1→0")[1].strip() == "No successful example."
 
 

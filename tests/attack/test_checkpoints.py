@@ -38,13 +38,19 @@ def make_cohort(n: int) -> tuple[pd.DataFrame, Task]:
 
 
 def bytes_of(found: list[Checkpoint]) -> list[bytes]:
-    return [file.read_bytes() for checkpoint in found for file in (checkpoint.examples, checkpoint.perturbations)]
+    return [
+        file.read_bytes()
+        for checkpoint in found
+        for file in (checkpoint.examples, checkpoint.perturbations)
+    ]
 
 
 # what is attacked, and what not again
 
 
-def test_a_run_that_is_cut_off_goes_on_with_the_tasks_that_it_had_not_stored(tmp_path: Path) -> None:
+def test_a_run_that_is_cut_off_goes_on_with_the_tasks_that_it_had_not_stored(
+    tmp_path: Path,
+) -> None:
     chosen, task = make_cohort(38)
     begun: list[list[int]] = []
 
@@ -52,7 +58,11 @@ def test_a_run_that_is_cut_off_goes_on_with_the_tasks_that_it_had_not_stored(tmp
         if len(begun) == stop:
             raise KeyboardInterrupt
         begun.append(members["stay_id"].tolist())
-        return [pick(task, (members["stay_id"] - FIRST).tolist())._replace(fold=int(members["fold"].iloc[0]))]
+        return [
+            pick(task, (members["stay_id"] - FIRST).tolist())._replace(
+                fold=int(members["fold"].iloc[0])
+            )
+        ]
 
     stop = 99
     undisturbed = bytes_of(attack_cohort(chosen, tasks, ATTACK, 1, tmp_path / "once", size=5))
@@ -69,7 +79,11 @@ def test_a_run_that_is_cut_off_goes_on_with_the_tasks_that_it_had_not_stored(tmp
     again = [stays[0] for stays in begun]
     assert again == [
         100,
-        *(first for first, stays in ((110, 5), (120, 5), (130, 4)) if f"perturbations_0_{first}_{stays}.parquet" not in kept),
+        *(
+            first
+            for first, stays in ((110, 5), (120, 5), (130, 4))
+            if f"perturbations_0_{first}_{stays}.parquet" not in kept
+        ),
         101,
         111,
         121,
@@ -80,7 +94,9 @@ def test_a_run_that_is_cut_off_goes_on_with_the_tasks_that_it_had_not_stored(tmp
     assert [checkpoint.first for checkpoint in found] == [100, 101, 110, 111, 120, 121, 130, 131]
 
     begun, stop = [], 0  # all is there: no task is made
-    assert bytes_of(attack_cohort(chosen, tasks, ATTACK, 1, tmp_path / "twice", size=5)) == undisturbed
+    assert (
+        bytes_of(attack_cohort(chosen, tasks, ATTACK, 1, tmp_path / "twice", size=5)) == undisturbed
+    )
 
 
 def test_the_tables_are_those_of_all_stays_in_one_task(tmp_path: Path) -> None:
@@ -92,7 +108,9 @@ def test_the_tables_are_those_of_all_stays_in_one_task(tmp_path: Path) -> None:
     found = attack_cohort(chosen, tasks, ATTACK, 1, tmp_path, size=4)
     whole = tables([run_task(task, ATTACK)])
     assert whole[0].to_pandas()["success"].mean() > 0.9
-    for name, schema, expected in zip(("examples", "perturbations"), (EXAMPLES, PERTURBATIONS), whole, strict=True):
+    for name, schema, expected in zip(
+        ("examples", "perturbations"), (EXAMPLES, PERTURBATIONS), whole, strict=True
+    ):
         merged = pa.Table.from_batches(in_order(found, name, schema), schema)
         pd.testing.assert_frame_equal(merged.to_pandas(), expected.to_pandas())
 
@@ -123,7 +141,9 @@ def test_only_a_few_tasks_live_at_once(tmp_path: Path) -> None:
 # the order of the tables
 
 
-def write_checkpoints(folder: Path, folds: list[int], size: int, seed: int) -> tuple[list[Checkpoint], pd.DataFrame]:
+def write_checkpoints(
+    folder: Path, folds: list[int], size: int, seed: int
+) -> tuple[list[Checkpoint], pd.DataFrame]:
     """Stays 0, 3, 6, … of the given folds with random numbers of cells, split as the attack does; and all their cells, in no order."""
     rng = np.random.default_rng(seed)
     chosen = pd.DataFrame({"stay_id": 3 * np.arange(len(folds)), "fold": folds})
@@ -131,11 +151,30 @@ def write_checkpoints(folder: Path, folds: list[int], size: int, seed: int) -> t
     for fold, members in split_by_fold(chosen, size):
         stay_id = np.sort(rng.choice(members["stay_id"], rng.integers(0, 4 * len(members))))
         n = len(stay_id)
-        cells = pd.DataFrame({"stay_id": stay_id, "measurement": rng.integers(0, M, n), "delta": np.arange(n, dtype=np.float32)})
+        cells = pd.DataFrame(
+            {
+                "stay_id": stay_id,
+                "measurement": rng.integers(0, M, n),
+                "delta": np.arange(n, dtype=np.float32),
+            }
+        )
         first = int(members["stay_id"].iloc[0])
-        found.append(Checkpoint(first, folder / f"examples_{fold}_{first}.parquet", folder / f"perturbations_{fold}_{first}.parquet"))
-        rest = {"kind": "best", "hour": np.int8(0), "delta_clinical": cells["delta"], "observed": True}
-        columns = cells.assign(**rest)[PERTURBATIONS.names].to_dict("series") | {"measurement": measurement_column(cells["measurement"].to_numpy())}
+        found.append(
+            Checkpoint(
+                first,
+                folder / f"examples_{fold}_{first}.parquet",
+                folder / f"perturbations_{fold}_{first}.parquet",
+            )
+        )
+        rest = {
+            "kind": "best",
+            "hour": np.int8(0),
+            "delta_clinical": cells["delta"],
+            "observed": True,
+        }
+        columns = cells.assign(**rest)[PERTURBATIONS.names].to_dict("series") | {
+            "measurement": measurement_column(cells["measurement"].to_numpy())
+        }
         write_table(found[-1].perturbations, pa.table(columns, schema=PERTURBATIONS), PERTURBATIONS)
         everything.append(cells)
     return sorted(found), pd.concat(everything, ignore_index=True)
@@ -143,16 +182,24 @@ def write_checkpoints(folder: Path, folds: list[int], size: int, seed: int) -> t
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(-2, 4), min_size=1, max_size=60), st.integers(1, 7), st.integers(0, 99))
-def test_the_tasks_of_all_folds_come_out_in_the_order_of_the_stays(tmp_path: Path, folds: list[int], size: int, seed: int) -> None:
+def test_the_tasks_of_all_folds_come_out_in_the_order_of_the_stays(
+    tmp_path: Path, folds: list[int], size: int, seed: int
+) -> None:
     found, cells = write_checkpoints(tmp_path, folds, size, seed)
     expected = cells.sort_values("stay_id", kind="stable", ignore_index=True)
-    merged = pa.Table.from_batches(in_order(found, "perturbations", PERTURBATIONS), PERTURBATIONS).to_pandas()
+    merged = pa.Table.from_batches(
+        in_order(found, "perturbations", PERTURBATIONS), PERTURBATIONS
+    ).to_pandas()
     assert merged["stay_id"].tolist() == expected["stay_id"].tolist()
-    assert merged["delta"].tolist() == expected["delta"].tolist()  # within a stay as they were stored
+    assert (
+        merged["delta"].tolist() == expected["delta"].tolist()
+    )  # within a stay as they were stored
     assert merged["measurement"].tolist() == [NAMES[j] for j in expected["measurement"]]
 
 
-def test_about_a_task_of_each_fold_is_held_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_about_a_task_of_each_fold_is_held_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of 120 tasks: rows read, less rows handed on before the next task is read."""
     size, n_folds = 5, 3
     folds = np.random.default_rng(0).permutation(np.repeat(np.arange(n_folds), 40 * size)).tolist()
@@ -160,7 +207,9 @@ def test_about_a_task_of_each_fold_is_held_at_once(tmp_path: Path, monkeypatch: 
     task_rows = [pq.read_metadata(checkpoint.perturbations).num_rows for checkpoint in found]
     read, handed_on, held = 0, 0, []
 
-    def counted(path: Path, schema: pa.Schema, original: object = checkpoints.read_batches) -> Iterator[pa.RecordBatch]:
+    def counted(
+        path: Path, schema: pa.Schema, original: object = checkpoints.read_batches
+    ) -> Iterator[pa.RecordBatch]:
         nonlocal read
         for batch in original(path, schema):
             read += batch.num_rows
@@ -181,8 +230,15 @@ def test_a_part_of_another_size_is_not_taken_for_this_one(tmp_path: Path) -> Non
     chosen, task = make_cohort(38)
 
     def tasks(members: pd.DataFrame) -> Iterable[Task]:
-        return [pick(task, (members["stay_id"] - FIRST).tolist())._replace(fold=int(members["fold"].iloc[0]))]
+        return [
+            pick(task, (members["stay_id"] - FIRST).tolist())._replace(
+                fold=int(members["fold"].iloc[0])
+            )
+        ]
 
     undisturbed = bytes_of(attack_cohort(chosen, tasks, ATTACK, 1, tmp_path / "once", size=12))
     attack_cohort(chosen, tasks, ATTACK, 1, tmp_path / "twice", size=5)
-    assert bytes_of(attack_cohort(chosen, tasks, ATTACK, 1, tmp_path / "twice", size=12)) == undisturbed
+    assert (
+        bytes_of(attack_cohort(chosen, tasks, ATTACK, 1, tmp_path / "twice", size=12))
+        == undisturbed
+    )

@@ -16,7 +16,11 @@ class Bent:
         torch.manual_seed(seed)
         self.slope = -torch.rand(3, CELLS)
         self.directions = torch.linalg.qr(torch.randn(3, CELLS, LAST)).Q
-        self.curvature = self.directions @ torch.diag_embed(torch.randn(3, LAST)) @ self.directions.transpose(1, 2)
+        self.curvature = (
+            self.directions
+            @ torch.diag_embed(torch.randn(3, LAST))
+            @ self.directions.transpose(1, 2)
+        )
         self.low, self.high = torch.full((3, CELLS), -1.0), torch.ones(3, CELLS)
 
     def gradient(self, P: Tensor) -> Tensor:
@@ -28,7 +32,17 @@ class Bent:
     def step(self, P: Tensor, memory: Memory, rows: Tensor, radius: float = 1.0) -> Step:
         like = torch.ones(len(rows))
         low, high = self.low[rows], self.high[rows]
-        return curved_step(P[rows], self.margin(P)[rows], self.gradient(P)[rows], memory, rows, low, high, KAPPA * like, radius * like)
+        return curved_step(
+            P[rows],
+            self.margin(P)[rows],
+            self.gradient(P)[rows],
+            memory,
+            rows,
+            low,
+            high,
+            KAPPA * like,
+            radius * like,
+        )
 
 
 def remembered(bent: Bent, points: int) -> Memory:
@@ -40,7 +54,9 @@ def remembered(bent: Bent, points: int) -> Memory:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_margin_that_bends_along_the_remembered_moves_alone_is_predicted_exactly(seed: int) -> None:
+def test_a_margin_that_bends_along_the_remembered_moves_alone_is_predicted_exactly(
+    seed: int,
+) -> None:
     bent, P, rows = Bent(seed), torch.zeros(3, CELLS), torch.arange(3)
     memory = Memory.empty(bent.low)
     for i in range(LAST):
@@ -48,15 +64,34 @@ def test_a_margin_that_bends_along_the_remembered_moves_alone_is_predicted_exact
         memory.remember(rows, move, bent.gradient(move))
     found = bent.step(P, memory, rows)
     torch.testing.assert_close(found.predicted, bent.margin(found.P), atol=1e-4, rtol=0)
-    straight = step(P, bent.margin(P), bent.gradient(P), bent.low, bent.high, torch.full((3,), KAPPA), torch.ones(3))
-    assert ((bent.margin(straight.P) - straight.predicted).abs() > 10 * (bent.margin(found.P) - found.predicted).abs()).all()
+    straight = step(
+        P,
+        bent.margin(P),
+        bent.gradient(P),
+        bent.low,
+        bent.high,
+        torch.full((3,), KAPPA),
+        torch.ones(3),
+    )
+    assert (
+        (bent.margin(straight.P) - straight.predicted).abs()
+        > 10 * (bent.margin(found.P) - found.predicted).abs()
+    ).all()
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_without_memory_it_is_the_step_of_the_linear_programme(seed: int) -> None:
     bent, P, rows = Bent(seed), 0.1 * torch.rand(3, CELLS), torch.arange(3)
     found = bent.step(P, Memory.empty(bent.low), rows)
-    straight = step(P, bent.margin(P), bent.gradient(P), bent.low, bent.high, torch.full((3,), KAPPA), torch.ones(3))
+    straight = step(
+        P,
+        bent.margin(P),
+        bent.gradient(P),
+        bent.low,
+        bent.high,
+        torch.full((3,), KAPPA),
+        torch.ones(3),
+    )
     torch.testing.assert_close(found.P, straight.P, atol=1e-5, rtol=0)
     torch.testing.assert_close(found.predicted, straight.predicted, atol=1e-5, rtol=0)
 
@@ -83,14 +118,22 @@ def test_as_many_cells_move_as_it_takes(perturbed: int, to_the_boundary: int) ->
     P[2:, :perturbed] = 0.1 * torch.rand(2, perturbed) - 0.05
     gradient = -(0.5 + torch.rand(n, cells))
     low, high = torch.full((n, cells), -0.1), torch.full((n, cells), 0.1)
-    margin, kappa, radius = torch.full((n,), 0.1 * to_the_boundary), torch.full((n,), KAPPA), torch.ones(n)
-    found = curved_step(P, margin, gradient, Memory.empty(low), torch.arange(n), low, high, kappa, radius)
+    margin, kappa, radius = (
+        torch.full((n,), 0.1 * to_the_boundary),
+        torch.full((n,), KAPPA),
+        torch.ones(n),
+    )
+    found = curved_step(
+        P, margin, gradient, Memory.empty(low), torch.arange(n), low, high, kappa, radius
+    )
     straight = step(P, margin, gradient, low, high, kappa, radius)
     torch.testing.assert_close(found.predicted, straight.predicted, atol=1e-4, rtol=0)
     torch.testing.assert_close(found.P.abs().sum(1), straight.P.abs().sum(1), atol=1e-4, rtol=0)
     for i in range(n):
         part = (tensor[i : i + 1] for tensor in (P, margin, gradient))
-        alone = curved_step(*part, Memory.empty(low), torch.tensor([i]), low[:1], high[:1], kappa[:1], radius[:1])
+        alone = curved_step(
+            *part, Memory.empty(low), torch.tensor([i]), low[:1], high[:1], kappa[:1], radius[:1]
+        )
         assert torch.equal(alone.P[0], found.P[i])
 
 

@@ -13,8 +13,15 @@ from torch import nn
 from icu_adversarial.attack.methods import METHODS, method_for
 from icu_adversarial.attack.quality import FLIP_MARGIN, NONZERO
 
-CHOICES = {"prior": {"optimizer": "adam", "learning_rate": 0.03, "kappa": 0.05, "penalty": 1e-3}, "sun": {}, "l1": {}, "l0": {}}
-ATTACKS = {name: partial(method, iterations=40, **CHOICES[name]) for name, method in METHODS.items()}
+CHOICES = {
+    "prior": {"optimizer": "adam", "learning_rate": 0.03, "kappa": 0.05, "penalty": 1e-3},
+    "sun": {},
+    "l1": {},
+    "l0": {},
+}
+ATTACKS = {
+    name: partial(method, iterations=40, **CHOICES[name]) for name, method in METHODS.items()
+}
 every_attack = pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
 
 
@@ -54,7 +61,9 @@ def test_a_sample_is_flipped_at_first_when_it_is_flipped_at_best(attack: Any) ->
 @every_attack
 def test_a_result_does_not_depend_on_the_batch(attack: Any) -> None:
     model = Recurrent(5, 32)
-    x = torch.rand(150, 6, 5, generator=torch.Generator().manual_seed(0))  # more than one pass takes
+    x = torch.rand(
+        150, 6, 5, generator=torch.Generator().manual_seed(0)
+    )  # more than one pass takes
     y = model.calibrate(x)
     whole = attack(model, x, y, **box(x))
     for rows in (torch.arange(150).flip(0), torch.tensor([149, 3, 77]), torch.arange(40, 100)):
@@ -152,7 +161,15 @@ def test_no_pass_is_wasted_on_samples_that_are_done(attack: Any) -> None:
 
 def test_each_objective_has_its_method() -> None:
     assert {
-        o: method_for(o, "auto") for o in ("robust_l0", "sparsity", "max_num_nonzero_perts", "robust_l1", "sparse_small", "sparse_small_max")
+        o: method_for(o, "auto")
+        for o in (
+            "robust_l0",
+            "sparsity",
+            "max_num_nonzero_perts",
+            "robust_l1",
+            "sparse_small",
+            "sparse_small_max",
+        )
     } == {
         **dict.fromkeys(("robust_l0", "sparsity", "max_num_nonzero_perts"), "l0"),
         **dict.fromkeys(("robust_l1", "sparse_small", "sparse_small_max"), "l1"),

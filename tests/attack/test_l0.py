@@ -1,24 +1,43 @@
 import numpy as np
 import pytest
 import torch
-from attack_models import Counted, box, fewest_cells, linear_case, margins, smallest_l0, smallest_l1, two_layers
+from attack_models import (
+    Counted,
+    box,
+    fewest_cells,
+    linear_case,
+    margins,
+    smallest_l0,
+    smallest_l1,
+    two_layers,
+)
 
 from icu_adversarial.attack.l0 import l0
 from icu_adversarial.attack.l1 import l1
 from icu_adversarial.attack.quality import FLIP_MARGIN
 
 
-@pytest.mark.parametrize(("batch", "hours", "channels"), [(1, 6, 5), (7, 6, 5), (64, 12, 4), (200, 48, 19)])
+@pytest.mark.parametrize(
+    ("batch", "hours", "channels"), [(1, 6, 5), (7, 6, 5), (64, 12, 4), (200, 48, 19)]
+)
 @pytest.mark.parametrize("seed", range(4))
-def test_l0_is_the_optimum_of_a_linear_model(batch: int, hours: int, channels: int, seed: int) -> None:
+def test_l0_is_the_optimum_of_a_linear_model(
+    batch: int, hours: int, channels: int, seed: int
+) -> None:
     x, y, weight, model = linear_case(batch, hours, channels, seed)
     best = l0(model, x, y, **box(x), iterations=100).best
     margin = margins(model, x, y)
     assert (margins(model, x + best.perturbation, y) < 0).all()
-    cells, optimum = (best.perturbation != 0).sum((1, 2)).numpy(), smallest_l0(x, y, weight, margin - FLIP_MARGIN)
+    cells, optimum = (
+        (best.perturbation != 0).sum((1, 2)).numpy(),
+        smallest_l0(x, y, weight, margin - FLIP_MARGIN),
+    )
     assert (cells >= smallest_l0(x, y, weight, margin)).all()
     assert (cells == optimum).mean() >= 0.99
-    assert (best.perturbation.abs().sum((1, 2)).numpy() >= smallest_l1(x, y, weight, margin) * (1 - 1e-4)).all()
+    assert (
+        best.perturbation.abs().sum((1, 2)).numpy()
+        >= smallest_l1(x, y, weight, margin) * (1 - 1e-4)
+    ).all()
 
 
 def test_of_a_small_network_l0_is_exact_by_enumeration() -> None:
@@ -41,16 +60,28 @@ def test_on_its_cells_the_change_is_small() -> None:
     found = best.iteration > 0
     assert found.all()
     P = best.perturbation
-    closed = l1(model, x, y, lower=torch.where(P != 0, 0, x), upper=torch.where(P != 0, 1, x), iterations=100).best
+    closed = l1(
+        model,
+        x,
+        y,
+        lower=torch.where(P != 0, 0, x),
+        upper=torch.where(P != 0, 1, x),
+        iterations=100,
+    ).best
     alone = closed.iteration > 0
-    assert (P.abs().sum((1, 2)) <= 1.02 * closed.perturbation.abs().sum((1, 2)) + 1e-3)[alone].float().mean() > 0.9
+    assert (P.abs().sum((1, 2)) <= 1.02 * closed.perturbation.abs().sum((1, 2)) + 1e-3)[
+        alone
+    ].float().mean() > 0.9
     assert ((P != 0) & ((x + P - 0.5).abs() < 0.49)).any()
 
 
 def test_fewer_cells_than_the_l1_attack_and_few_passes() -> None:
     x, y, model = two_layers(200, 12, 19, 2)
     counted = Counted(model)
-    sparse, small = l0(counted, x, y, **box(x), iterations=100, starts=1, candidates=16).best, l1(model, x, y, **box(x), iterations=100).best
+    sparse, small = (
+        l0(counted, x, y, **box(x), iterations=100, starts=1, candidates=16).best,
+        l1(model, x, y, **box(x), iterations=100).best,
+    )
     assert (sparse.iteration > 0).all()
     fewer, cells = ((best.perturbation != 0).sum((1, 2)) for best in (sparse, small))
     assert (fewer <= cells).float().mean() >= 0.98
@@ -90,7 +121,14 @@ def test_the_first_example_is_the_earliest_of_all_starts() -> None:
 def test_every_choice_changes_the_search(name: str) -> None:
     x, y, model = two_layers(60, 12, 19, 5)
     passes = []
-    for value in {"share": (0.1, 1.0), "candidates": (2, 10), "patience": (1, 4), "starts": (1, 3), "cap": (0.2, 1.0), "iterations": (2, 100)}[name]:
+    for value in {
+        "share": (0.1, 1.0),
+        "candidates": (2, 10),
+        "patience": (1, 4),
+        "starts": (1, 3),
+        "cap": (0.2, 1.0),
+        "iterations": (2, 100),
+    }[name]:
         counted = Counted(model)
         best = l0(counted, x, y, **({"iterations": 100} | box(x) | {name: value})).best
         passes.append(counted.forward)

@@ -9,16 +9,22 @@ from icu_adversarial.attack.knapsack import step
 from icu_adversarial.attack.l1 import STARTS, SUPPORTS, l1
 
 
-@pytest.mark.parametrize(("batch", "hours", "channels"), [(1, 6, 5), (7, 6, 5), (64, 12, 4), (300, 48, 19)])
+@pytest.mark.parametrize(
+    ("batch", "hours", "channels"), [(1, 6, 5), (7, 6, 5), (64, 12, 4), (300, 48, 19)]
+)
 @pytest.mark.parametrize("seed", range(4))
-def test_l1_is_that_of_the_optimum_of_a_linear_model(batch: int, hours: int, channels: int, seed: int) -> None:
+def test_l1_is_that_of_the_optimum_of_a_linear_model(
+    batch: int, hours: int, channels: int, seed: int
+) -> None:
     x, y, weight, model = linear_case(batch, hours, channels, seed)
     best = l1(model, x, y, **box(x), iterations=100).best
     size = best.perturbation.abs().sum((1, 2)).numpy()
     optimum = smallest_l1(x, y, weight, margins(model, x, y))
     assert (margins(model, x + best.perturbation, y) < 0).all()
     assert (size >= optimum * (1 - 1e-4) - 1e-6).all()
-    assert (size <= 1.01 * optimum + 2e-4 / float(weight.abs().max())).all()  # how far behind the boundary an example must lie
+    assert (
+        size <= 1.01 * optimum + 2e-4 / float(weight.abs().max())
+    ).all()  # how far behind the boundary an example must lie
 
 
 @pytest.mark.parametrize("growth", [True, False])
@@ -28,7 +34,10 @@ def test_l1_is_that_of_the_optimum_where_it_takes_hundreds_of_cells(growth: bool
     model = linear(weight, -float((x.flatten(1) * weight).sum(1).max() + 0.6 * room.min()))
     y = torch.zeros_like(y)
     best = l1(model, x, y, **box(x), iterations=100, growth=growth).best
-    size, optimum = best.perturbation.abs().sum((1, 2)).numpy(), smallest_l1(x, y, weight, margins(model, x, y))
+    size, optimum = (
+        best.perturbation.abs().sum((1, 2)).numpy(),
+        smallest_l1(x, y, weight, margins(model, x, y)),
+    )
     assert np.isfinite(optimum).sum() > 6
     assert ((best.iteration > 0).numpy() == np.isfinite(optimum)).all()
     reached = np.isfinite(optimum)
@@ -50,12 +59,17 @@ def test_a_start_beyond_the_boundary_finds_a_cell_that_is_steep_there_alone() ->
 
     def logits(x: torch.Tensor) -> torch.Tensor:
         first, second = x[:, 0, 0], x[:, 0, 1]
-        margin = 1 - 1.2 * first - 0.3 * second - 3 * torch.nn.functional.softplus(second - 0.4, beta=50)
+        margin = (
+            1 - 1.2 * first - 0.3 * second - 3 * torch.nn.functional.softplus(second - 0.4, beta=50)
+        )
         return torch.stack([margin, torch.zeros_like(margin)], 1)
 
     x, y = torch.zeros(1, 1, 2), torch.tensor([0])
     some = {"iterations": 100, "supports": 0} | box(x)
-    near, beyond = (l1(logits, x, y, **some, restarts=restarts).best.perturbation[0, 0] for restarts in (0, len(STARTS)))
+    near, beyond = (
+        l1(logits, x, y, **some, restarts=restarts).best.perturbation[0, 0]
+        for restarts in (0, len(STARTS))
+    )
     assert near.tolist() == pytest.approx([1 / 1.2, 0], abs=1e-3)
     assert beyond.tolist() == pytest.approx([0, 2.2 / 3.3], abs=1e-3)
 
@@ -69,7 +83,10 @@ def test_a_start_at_a_support_finds_cells_that_pay_off_together() -> None:
         return torch.stack([margin, torch.zeros_like(margin)], 1)
 
     x, y = torch.zeros(1, 1, 3), torch.tensor([0])
-    near, sparse = (l1(logits, x, y, **box(x), iterations=100, restarts=0, supports=n).best.perturbation[0, 0] for n in (0, len(SUPPORTS)))
+    near, sparse = (
+        l1(logits, x, y, **box(x), iterations=100, restarts=0, supports=n).best.perturbation[0, 0]
+        for n in (0, len(SUPPORTS))
+    )
     assert near.tolist() == pytest.approx([1 / 1.2, 0, 0], abs=1e-3)
     assert sparse[0] == 0
     assert sparse.sum() < 0.9 * near.sum()
@@ -104,9 +121,17 @@ def test_the_step_solves_the_linear_programme() -> None:
 
     generator = torch.Generator().manual_seed(0)
     n, cells = 30, 15
-    low, high = -torch.rand(n, cells, generator=generator), torch.rand(n, cells, generator=generator)
-    P = (torch.rand(n, cells, generator=generator) * (high - low) + low) * (torch.rand(n, cells, generator=generator) < 0.5)
-    gradient, margin = torch.randn(n, cells, generator=generator), torch.rand(n, generator=generator) * 2 - 0.5
+    low, high = (
+        -torch.rand(n, cells, generator=generator),
+        torch.rand(n, cells, generator=generator),
+    )
+    P = (torch.rand(n, cells, generator=generator) * (high - low) + low) * (
+        torch.rand(n, cells, generator=generator) < 0.5
+    )
+    gradient, margin = (
+        torch.randn(n, cells, generator=generator),
+        torch.rand(n, generator=generator) * 2 - 0.5,
+    )
     radius, kappa = torch.full((n,), 0.3), torch.full((n,), 1e-3)
     found = step(P, margin, gradient, low, high, kappa, radius)
     solved = 0
@@ -114,7 +139,9 @@ def test_the_step_solves_the_linear_programme() -> None:
         least, most, now, g = (tensor[i].double().numpy() for tensor in (low, high, P, gradient))
         down, up = np.maximum(least, now - 0.3), np.minimum(most, now + 0.3)
         identity = np.eye(cells)
-        limits = np.concatenate([np.c_[identity, -identity], np.c_[-identity, identity], np.r_[g, -g][None]])
+        limits = np.concatenate(
+            [np.c_[identity, -identity], np.c_[-identity, identity], np.r_[g, -g][None]]
+        )
         bounds = np.concatenate([up, -down, [g @ now - float(margin[i] + kappa[i])]])
         reference = linprog(np.ones(2 * cells), A_ub=limits, b_ub=bounds)
         if reference.success:
@@ -134,7 +161,10 @@ def test_a_cap_bounds_every_cell_and_costs_l1() -> None:
     found = capped.iteration > 0
     assert found.sum() > 30
     assert capped.perturbation.abs().max() <= 0.3 + 1e-6
-    assert (capped.perturbation[found].abs().sum((1, 2)) >= free.perturbation[found].abs().sum((1, 2)) - 1e-4).all()
+    assert (
+        capped.perturbation[found].abs().sum((1, 2))
+        >= free.perturbation[found].abs().sum((1, 2)) - 1e-4
+    ).all()
     assert free.perturbation.abs().max() > 0.5
 
 
@@ -142,7 +172,15 @@ def test_a_start_is_where_the_search_begins() -> None:
     x, y, _, model = linear_case(8, 6, 5)
     start = l1(model, x, y, **box(x), iterations=100).best.perturbation * 1.05
     counted = Counted(model)
-    again = l1(counted, x, y, lower=(x + start.clamp(max=0)).clamp(min=0), upper=(x + start.clamp(min=0)).clamp(max=1), iterations=100, start=start)
+    again = l1(
+        counted,
+        x,
+        y,
+        lower=(x + start.clamp(max=0)).clamp(min=0),
+        upper=(x + start.clamp(min=0)).clamp(max=1),
+        iterations=100,
+        start=start,
+    )
     assert (again.first.iteration == 0).all()
     assert (again.best.perturbation.abs().sum((1, 2)) < start.abs().sum((1, 2))).all()
 
@@ -156,7 +194,9 @@ def test_the_best_is_never_larger_than_the_first_and_iterations_are_a_limit() ->
     assert (best <= first).all()
     assert (best < 0.99 * first).any()
     assert (result.best.iteration >= result.first.iteration).all()
-    last = int(l1(model, x, y, **box(x), iterations=100, restarts=0, supports=0).best.iteration.max())
+    last = int(
+        l1(model, x, y, **box(x), iterations=100, restarts=0, supports=0).best.iteration.max()
+    )
     short = l1(model, x, y, **box(x), iterations=last - 1, restarts=0, supports=0)
     assert int(short.best.iteration.max()) < last
 
@@ -164,12 +204,17 @@ def test_the_best_is_never_larger_than_the_first_and_iterations_are_a_limit() ->
 @pytest.mark.parametrize("iterations", [1, 2, 3])
 def test_however_few_the_iterations_a_start_takes_a_step(iterations: int) -> None:
     x, y, _, model = linear_case(20, 6, 5)
-    assert (l1(model, x, y, **box(x), iterations=iterations, growth=False).first.iteration == 1).all()
+    assert (
+        l1(model, x, y, **box(x), iterations=iterations, growth=False).first.iteration == 1
+    ).all()
 
 
 def test_an_example_of_a_later_start_counts_the_steps_of_all_before() -> None:
     x, y, model = two_layers(60, 6, 5, 3)
-    one, all_starts = (l1(model, x, y, **box(x), iterations=100, restarts=0, supports=supports).best for supports in (0, len(SUPPORTS)))
+    one, all_starts = (
+        l1(model, x, y, **box(x), iterations=100, restarts=0, supports=supports).best
+        for supports in (0, len(SUPPORTS))
+    )
     better = one.perturbation.abs().sum((1, 2)) > all_starts.perturbation.abs().sum((1, 2)) + 1e-6
     same = (one.perturbation == all_starts.perturbation).flatten(1).all(1)
     assert better.any()
@@ -178,8 +223,13 @@ def test_an_example_of_a_later_start_counts_the_steps_of_all_before() -> None:
     assert torch.equal(all_starts.iteration[same], one.iteration[same])
 
 
-@pytest.mark.parametrize(("name", "other", "most"), [("restarts", "supports", len(STARTS)), ("supports", "restarts", len(SUPPORTS))])
-def test_each_further_start_costs_passes_and_may_find_less(name: str, other: str, most: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "other", "most"),
+    [("restarts", "supports", len(STARTS)), ("supports", "restarts", len(SUPPORTS))],
+)
+def test_each_further_start_costs_passes_and_may_find_less(
+    name: str, other: str, most: int
+) -> None:
     x, y, model = two_layers(60, 12, 19, 5)
     sizes, passes = [], []
     for number in range(most + 1):

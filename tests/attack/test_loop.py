@@ -9,12 +9,32 @@ import pandas as pd
 import pytest
 import torch
 from attack_models import Recurrent
-from attack_tasks import SPAN, Scaling, T, make_grid, make_stays, make_task, one_process, pick, tables
+from attack_tasks import (
+    SPAN,
+    Scaling,
+    T,
+    make_grid,
+    make_stays,
+    make_task,
+    one_process,
+    pick,
+    tables,
+)
 from torch import Tensor
 
 from icu_adversarial.attack import problem
 from icu_adversarial.attack.l1 import l1
-from icu_adversarial.attack.loop import Found, Task, Victim, choose_stays, make_tasks, model_input, run_task, run_tasks, to_tables
+from icu_adversarial.attack.loop import (
+    Found,
+    Task,
+    Victim,
+    choose_stays,
+    make_tasks,
+    model_input,
+    run_task,
+    run_tasks,
+    to_tables,
+)
 from icu_adversarial.attack.methods import METHODS
 from icu_adversarial.attack.oracle import for_attack
 from icu_adversarial.attack.problem import Example, Result, margin_and_gradient, margins
@@ -69,9 +89,16 @@ def test_misclassified_stays_are_attacked_on_request_from_the_predicted_class() 
     assert (chosen["y"] == (chosen["stay_id"] % 3 == 0) ^ wrong).all()
 
 
-@pytest.mark.parametrize(("max_stays", "zeros", "ones"), [(10, 5, 5), (11, 6, 5), (1, 1, 0), (30, 17, 13), (39, 26, 13), (40, 27, 13), (900, 27, 13)])
-def test_half_of_each_direction_filled_up_from_the_other(max_stays: int, zeros: int, ones: int) -> None:
-    chosen = choose_stays(make_predictions(), max_stays=max_stays, attack_misclassified=False, seed=0)
+@pytest.mark.parametrize(
+    ("max_stays", "zeros", "ones"),
+    [(10, 5, 5), (11, 6, 5), (1, 1, 0), (30, 17, 13), (39, 26, 13), (40, 27, 13), (900, 27, 13)],
+)
+def test_half_of_each_direction_filled_up_from_the_other(
+    max_stays: int, zeros: int, ones: int
+) -> None:
+    chosen = choose_stays(
+        make_predictions(), max_stays=max_stays, attack_misclassified=False, seed=0
+    )
     assert [(chosen["y"] == y).sum() for y in (0, 1)] == [zeros, ones]
     assert chosen["stay_id"].is_monotonic_increasing
     assert chosen["stay_id"].is_unique
@@ -81,7 +108,8 @@ def test_the_choice_depends_on_the_seed_and_not_on_the_order_of_rows() -> None:
     predictions = make_predictions()
     shuffled = predictions.sample(frac=1, random_state=1)
     first, second, other = (
-        choose_stays(p, max_stays=12, attack_misclassified=False, seed=s) for p, s in ((predictions, 0), (shuffled, 0), (shuffled, 1))
+        choose_stays(p, max_stays=12, attack_misclassified=False, seed=s)
+        for p, s in ((predictions, 0), (shuffled, 0), (shuffled, 1))
     )
     pd.testing.assert_frame_equal(first, second)
     assert set(first["stay_id"]) != set(other["stay_id"])
@@ -94,9 +122,13 @@ def test_an_empty_direction_and_no_stay_at_all() -> None:
     survivors = predictions[~predictions["died"]]
     chosen = choose_stays(survivors, max_stays=8, attack_misclassified=False, seed=0)
     assert chosen["y"].tolist() == [0] * 8
-    held_out = choose_stays(predictions, max_stays=None, attack_misclassified=False, seed=0, split="test")
+    held_out = choose_stays(
+        predictions, max_stays=None, attack_misclassified=False, seed=0, split="test"
+    )
     assert held_out["stay_id"].tolist() == [i for i in range(50, 60) if i % 5]
-    nothing = choose_stays(predictions[predictions["split"] == "test"], max_stays=8, attack_misclassified=False, seed=0)
+    nothing = choose_stays(
+        predictions[predictions["split"] == "test"], max_stays=8, attack_misclassified=False, seed=0
+    )
     assert len(nothing) == 0
     assert list(make_tasks(nothing, make_stays(np.arange(60)), make_grid(60), {}, 16)) == []
     examples, perturbations = tables(run_tasks([], ATTACK))
@@ -137,22 +169,35 @@ def test_a_missing_stay_or_model_is_told_in_one_line() -> None:
 
 
 @pytest.mark.parametrize("width", [32, 64, 128])
-def test_a_pass_has_the_same_bits_for_a_sample_alone_in_any_batch_and_in_any_order(width: int) -> None:
+def test_a_pass_has_the_same_bits_for_a_sample_alone_in_any_batch_and_in_any_order(
+    width: int,
+) -> None:
     task = make_task(128, Recurrent(3 * M, width))
     x, y, *_ = model_input(task)
     model = for_attack(task.victim.model)
 
     def run(rows: Tensor) -> tuple[Tensor, ...]:
         values = x[rows][..., :M]
-        return margins(model, x[rows], y[rows], values), *margin_and_gradient(model, x[rows], y[rows], torch.zeros_like(values))
+        return margins(model, x[rows], y[rows], values), *margin_and_gradient(
+            model, x[rows], y[rows], torch.zeros_like(values)
+        )
 
     whole = run(torch.arange(128))
-    for rows in (*map(torch.arange, range(1, 128)), torch.randperm(128, generator=torch.Generator().manual_seed(0))):
-        assert all(torch.equal(some, every[rows]) for some, every in zip(run(rows), whole, strict=True)), len(rows)
+    for rows in (
+        *map(torch.arange, range(1, 128)),
+        torch.randperm(128, generator=torch.Generator().manual_seed(0)),
+    ):
+        assert all(
+            torch.equal(some, every[rows]) for some, every in zip(run(rows), whole, strict=True)
+        ), len(rows)
 
 
-@pytest.mark.parametrize(("method", "starts"), [("l1", {"restarts": 1, "supports": 1}), ("l0", {"candidates": 8})])
-def test_a_result_is_the_same_alone_in_any_batch_and_in_any_order(method: str, starts: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("method", "starts"), [("l1", {"restarts": 1, "supports": 1}), ("l0", {"candidates": 8})]
+)
+def test_a_result_is_the_same_alone_in_any_batch_and_in_any_order(
+    method: str, starts: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     attack = partial(METHODS[method], iterations=30, **starts)
     task = make_task(97, Recurrent(3 * M, 32))
     whole = tables([run_task(task, attack)])
@@ -162,7 +207,10 @@ def test_a_result_is_the_same_alone_in_any_batch_and_in_any_order(method: str, s
         assert examples.equals(whole[0].filter(np.isin(whole[0]["stay_id"], task.stay_id[rows])))
         assert cells.equals(whole[1].filter(np.isin(whole[1]["stay_id"], task.stay_id[rows])))
     monkeypatch.setattr(problem, "ROWS", 40)
-    assert [a.equals(b) for a, b in zip(tables([run_task(task, attack)]), whole, strict=True)] == [True, True]
+    assert [a.equals(b) for a, b in zip(tables([run_task(task, attack)]), whole, strict=True)] == [
+        True,
+        True,
+    ]
 
 
 def test_another_neighbour_changes_nothing() -> None:
@@ -192,7 +240,9 @@ def stored(task: Task, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     examples, cells = tables([run_task(task, ATTACK)])
     write_table(folder / "examples.parquet", examples, EXAMPLES)
     write_table(folder / "perturbations.parquet", cells, PERTURBATIONS)
-    return read_table(folder / "examples.parquet", EXAMPLES), read_table(folder / "perturbations.parquet", PERTURBATIONS)
+    return read_table(folder / "examples.parquet", EXAMPLES), read_table(
+        folder / "perturbations.parquet", PERTURBATIONS
+    )
 
 
 def test_a_stored_flip_flips_again_from_disk(tmp_path: Path) -> None:
@@ -204,10 +254,14 @@ def test_a_stored_flip_flips_again_from_disk(tmp_path: Path) -> None:
     assert len(successes) > 60
     for row in successes.itertuples():
         i = int(row.stay_id) - 100
-        cells = perturbations[(perturbations["stay_id"] == row.stay_id) & (perturbations["kind"] == row.kind)]
+        cells = perturbations[
+            (perturbations["stay_id"] == row.stay_id) & (perturbations["kind"] == row.kind)
+        ]
         column = [NAMES.index(name) for name in cells["measurement"]]
         changed = x[i].copy()
-        changed[cells["hour"], column] = np.clip(changed[cells["hour"], column] + cells["delta"], 0, 1)
+        changed[cells["hour"], column] = np.clip(
+            changed[cells["hour"], column] + cells["delta"], 0, 1
+        )
         with torch.no_grad():
             before, after = model(torch.from_numpy(np.stack([x[i], changed])))
         assert int(before.argmax()) == task.y[i] != int(after.argmax())
@@ -216,16 +270,25 @@ def test_a_stored_flip_flips_again_from_disk(tmp_path: Path) -> None:
         assert row.l0 == len(cells) > 0
         assert row.l1 == pytest.approx(cells["delta"].abs().sum(), rel=1e-6)
         assert row.linf == cells["delta"].abs().max()
-        np.testing.assert_array_equal(cells["observed"], np.isfinite(task.grid[i])[cells["hour"], column])
-        np.testing.assert_allclose(cells["delta_clinical"], cells["delta"] * SPAN[column], rtol=1e-6)
+        np.testing.assert_array_equal(
+            cells["observed"], np.isfinite(task.grid[i])[cells["hour"], column]
+        )
+        np.testing.assert_allclose(
+            cells["delta_clinical"], cells["delta"] * SPAN[column], rtol=1e-6
+        )
         assert row.fold == 0
 
 
 def test_both_tables_are_sorted_and_each_stay_has_a_first_and_a_best(tmp_path: Path) -> None:
     task = make_task(9, Recurrent(3 * M, 16))
     examples, perturbations = stored(pick(task, [8, 3, 5, 0]), tmp_path)
-    assert examples[["stay_id", "kind"]].to_numpy().tolist() == [[stay, kind] for stay in (100, 103, 105, 108) for kind in ("first", "best")]
-    place = perturbations.assign(kind=perturbations["kind"].map(["first", "best"].index), measurement=perturbations["measurement"].map(NAMES.index))
+    assert examples[["stay_id", "kind"]].to_numpy().tolist() == [
+        [stay, kind] for stay in (100, 103, 105, 108) for kind in ("first", "best")
+    ]
+    place = perturbations.assign(
+        kind=perturbations["kind"].map(["first", "best"].index),
+        measurement=perturbations["measurement"].map(NAMES.index),
+    )
     keys = place[["stay_id", "kind", "hour", "measurement"]].astype(int)
     pd.testing.assert_frame_equal(keys, keys.sort_values(list(keys), ignore_index=True))
     assert not keys.duplicated().any()
@@ -255,7 +318,9 @@ def test_only_perturbable_values_move() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_masks_hours_since_and_static_inputs_are_what_they_were_in_all_that_a_model_is_shown(method: str) -> None:
+def test_masks_hours_since_and_static_inputs_are_what_they_were_in_all_that_a_model_is_shown(
+    method: str,
+) -> None:
     """And a model sees them: it decides by the static inputs too."""
 
     class Listening(Recurrent):
@@ -265,8 +330,16 @@ def test_masks_hours_since_and_static_inputs_are_what_they_were_in_all_that_a_mo
 
     shown: list[Tensor] = []
     grid, stays = make_grid(24), make_stays(np.arange(24))
-    percentiles: dict[str, Any] = {"lower_percentile": 5, "upper_percentile": 95, "interpolation": "linear", "limit_direction": "both"}
-    extra: dict[str, Any] = {"extra_channels": ("observed", "hours_since_observed"), "static_inputs": ("age", "sex", "icu_type")}
+    percentiles: dict[str, Any] = {
+        "lower_percentile": 5,
+        "upper_percentile": 95,
+        "interpolation": "linear",
+        "limit_direction": "both",
+    }
+    extra: dict[str, Any] = {
+        "extra_channels": ("observed", "hours_since_observed"),
+        "static_inputs": ("age", "sex", "icu_type"),
+    }
     scaler = fit_scaler(grid, stays, **percentiles, **extra)
     model = Listening(scaler.channels, 16).eval()
     x = torch.from_numpy(scaler.apply(grid, stays))
@@ -274,7 +347,11 @@ def test_masks_hours_since_and_static_inputs_are_what_they_were_in_all_that_a_mo
     other = task._replace(stays=stays.assign(age=stays["age"].to_numpy()[::-1]))
     assert not torch.equal(model(model_input(task)[0]), model(model_input(other)[0]))
     shown.clear()
-    options = {"kappa": 0.0, "penalty": 1e-3, "learning_rate": 0.05, "optimizer": "adam"} if method == "prior" else {}
+    options = (
+        {"kappa": 0.0, "penalty": 1e-3, "learning_rate": 0.05, "optimizer": "adam"}
+        if method == "prior"
+        else {}
+    )
     found = run_task(task, partial(METHODS[method], iterations=20, **options))
     assert found.examples["success"].mean() > 0.2
     assert scaler.channels == 3 * M + 5
@@ -313,7 +390,9 @@ def test_an_unobserved_value_that_is_not_filled_in_never_moves() -> None:
 
     class Gaps(Scaling):
         def apply(self, grid: np.ndarray, stays: pd.DataFrame | None = None) -> np.ndarray:
-            return np.concatenate([grid, np.isfinite(grid), np.full_like(grid, 0.7)], axis=2, dtype=np.float32)
+            return np.concatenate(
+                [grid, np.isfinite(grid), np.full_like(grid, 0.7)], axis=2, dtype=np.float32
+            )
 
     task = make_task(30, Recurrent(3 * M, 16))
     model, x = task.victim.model, torch.from_numpy(Gaps().apply(task.grid)).nan_to_num()
@@ -323,9 +402,13 @@ def test_an_unobserved_value_that_is_not_filled_in_never_moves() -> None:
     assert found.cells["observed"].all()
     flipped = found.examples[found.examples["success"] & (found.examples["kind"] == "best")]
     for row in flipped.itertuples():
-        cells = found.cells[(found.cells["stay_id"] == row.stay_id) & (found.cells["kind"] == "best")]
+        cells = found.cells[
+            (found.cells["stay_id"] == row.stay_id) & (found.cells["kind"] == "best")
+        ]
         changed = x[row.stay_id - 100].clone()
-        changed[cells["bin"].tolist(), cells["measurement"].tolist()] += torch.tensor(cells["delta"].tolist())
+        changed[cells["bin"].tolist(), cells["measurement"].tolist()] += torch.tensor(
+            cells["delta"].tolist()
+        )
         assert int(model(changed[None]).argmax()) != task.y[row.stay_id - 100]
 
 
@@ -347,9 +430,13 @@ def test_on_a_gpu_every_example_stands_a_second_look_on_the_cpu() -> None:
     found = run_task(task._replace(victim=Victim(on_gpu, task.victim.scaler)), ATTACK)
     assert found.examples["success"].mean() > 0.9
     for row in found.examples[found.examples["success"]].itertuples():
-        cells = found.cells[(found.cells["stay_id"] == row.stay_id) & (found.cells["kind"] == row.kind)]
+        cells = found.cells[
+            (found.cells["stay_id"] == row.stay_id) & (found.cells["kind"] == row.kind)
+        ]
         changed = x[row.stay_id - 100].clone()
-        changed[cells["bin"].tolist(), cells["measurement"].tolist()] += torch.tensor(cells["delta"].tolist())
+        changed[cells["bin"].tolist(), cells["measurement"].tolist()] += torch.tensor(
+            cells["delta"].tolist()
+        )
         assert int(model(changed[None]).argmax()) != task.y[row.stay_id - 100]
 
 
@@ -360,7 +447,10 @@ def test_on_a_gpu_results_do_not_depend_on_what_was_attacked_beside() -> None:
     on_gpu = for_attack(task.victim.model).cuda()
     on_gpu.centre = on_gpu.centre.cuda()
     task = task._replace(victim=Victim(on_gpu, task.victim.scaler))
-    whole, few = run_task(task, ATTACK).examples, run_task(pick(task, list(range(50, 90))), ATTACK).examples
+    whole, few = (
+        run_task(task, ATTACK).examples,
+        run_task(pick(task, list(range(50, 90))), ATTACK).examples,
+    )
     both = whole.merge(few, on=["stay_id", "kind"])
     assert len(both) == 80
     assert (both["success_x"] == both["success_y"]).all()
@@ -376,7 +466,11 @@ def test_mixed_precision_never_changes_what_counts_as_flipped() -> None:
     x = torch.from_numpy(task.victim.scaler.apply(task.grid))
     assert len(examples) > 20
     for row in examples.itertuples():
-        cells = found.cells[(found.cells["stay_id"] == row.stay_id) & (found.cells["kind"] == row.kind)]
+        cells = found.cells[
+            (found.cells["stay_id"] == row.stay_id) & (found.cells["kind"] == row.kind)
+        ]
         changed = x[row.stay_id - 100].clone()
-        changed[cells["bin"].tolist(), cells["measurement"].tolist()] += torch.tensor(cells["delta"].tolist())
+        changed[cells["bin"].tolist(), cells["measurement"].tolist()] += torch.tensor(
+            cells["delta"].tolist()
+        )
         assert int(task.victim.model(changed[None]).argmax()) != task.y[row.stay_id - 100]

@@ -31,7 +31,9 @@ def network(name: str) -> tuple[nn.Module, torch.Tensor]:
     return fitted, x[:40]
 
 
-def in_float64(network: nn.Module, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def in_float64(
+    network: nn.Module, x: torch.Tensor, y: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """margin_and_gradient with autograd alone."""
     values = x.double()[..., :M].requires_grad_()
     z = network.double()(torch.cat([values, x.double()[..., M:]], 2))
@@ -47,7 +49,9 @@ def test_margin_and_gradient_are_those_of_autograd(name: str) -> None:
     ours = margin_and_gradient(for_attack(model), x, y, torch.zeros(40, T, M))
     for found, expected in zip(ours, in_float64(model, x, y), strict=True):
         assert expected.abs().max() > 1e-3
-        np.testing.assert_allclose(found, expected, rtol=0, atol=CLOSE * float(expected.abs().max()))
+        np.testing.assert_allclose(
+            found, expected, rtol=0, atol=CLOSE * float(expected.abs().max())
+        )
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -60,7 +64,11 @@ def test_a_forward_pass_alone_is_that_of_the_network_itself(name: str) -> None:
 
 
 def test_without_zeros_beside_its_inputs_a_forward_pass_has_the_bits_of_the_network() -> None:
-    model, x, y = Recurrent(M, LANES), torch.rand(40, T, M), torch.zeros(40, dtype=torch.int64)  # a linear layer of 2 LANES
+    model, x, y = (
+        Recurrent(M, LANES),
+        torch.rand(40, T, M),
+        torch.zeros(40, dtype=torch.int64),
+    )  # a linear layer of 2 LANES
     assert torch.equal(margins(for_attack(model), x, y, x), margins(model, x, y, x))
 
 
@@ -74,8 +82,12 @@ def test_the_bits_of_a_stay_do_not_depend_on_its_place(name: str) -> None:
 
 
 @settings(max_examples=15)
-@given(st.integers(1, 9), st.integers(1, 5), st.integers(1, 6), st.integers(1, 4), st.integers(0, 99))
-def test_lstm_is_that_of_torch_with_every_output_in_the_loss(stays: int, hours: int, channels: int, units: int, seed: int) -> None:
+@given(
+    st.integers(1, 9), st.integers(1, 5), st.integers(1, 6), st.integers(1, 4), st.integers(0, 99)
+)
+def test_lstm_is_that_of_torch_with_every_output_in_the_loss(
+    stays: int, hours: int, channels: int, units: int, seed: int
+) -> None:
     torch.manual_seed(seed)
     lstm = nn.LSTM(channels, units, batch_first=True, bidirectional=True)
     ours = InputGradientLSTM(lstm)
@@ -129,9 +141,19 @@ def test_the_network_itself_stays_as_it_is() -> None:
     assert isinstance(fast.lstm, InputGradientLSTM)
 
 
-@pytest.mark.parametrize("changes", [{"num_layers": 2, "dropout": 0.5}, {"bidirectional": False}, {"bias": False}, {"proj_size": 2}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_layers": 2, "dropout": 0.5},
+        {"bidirectional": False},
+        {"bias": False},
+        {"proj_size": 2},
+    ],
+)
 def test_an_lstm_of_another_kind_is_left_to_torch(changes: dict[str, Any]) -> None:
-    lstm = nn.LSTM(**{"input_size": 3, "hidden_size": 4, "batch_first": True, "bidirectional": True} | changes)
+    lstm = nn.LSTM(
+        **{"input_size": 3, "hidden_size": 4, "batch_first": True, "bidirectional": True} | changes
+    )
     (fast,) = for_attack(nn.Sequential(lstm))
     assert isinstance(fast, nn.LSTM)
     assert fast.dropout == 0
@@ -140,7 +162,14 @@ def test_an_lstm_of_another_kind_is_left_to_torch(changes: dict[str, Any]) -> No
 def test_members_of_an_ensemble_are_replaced_too() -> None:
     models = [network("lstm")[0] for _ in range(2)]
     channels = 2 * M
-    scaler = Scaler(np.zeros(M, np.float32), np.ones(M, np.float32), np.full(M, 0.5, np.float32), "linear", "both", ("observed",))
+    scaler = Scaler(
+        np.zeros(M, np.float32),
+        np.ones(M, np.float32),
+        np.full(M, 0.5, np.float32),
+        "linear",
+        "both",
+        ("observed",),
+    )
     scaling = EnsembleScaling([scaler, scaler])
     fast = for_attack(Ensemble(models, scaling))
     assert sum(isinstance(module, InputGradientLSTM) for module in fast.modules()) == 2

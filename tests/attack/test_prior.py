@@ -11,7 +11,13 @@ from icu_adversarial.attack.quality import FLIP_MARGIN, NONZERO
 
 
 def attack(model: object, x: torch.Tensor, y: torch.Tensor, **changes: object) -> Result:
-    values = {"optimizer": "sgd", "learning_rate": 0.01, "kappa": 0.1, "penalty": 1e-3, "iterations": 80}
+    values = {
+        "optimizer": "sgd",
+        "learning_rate": 0.01,
+        "kappa": 0.1,
+        "penalty": 1e-3,
+        "iterations": 80,
+    }
     return prior(model, x, y, **(box(x) | values | changes))
 
 
@@ -31,7 +37,9 @@ def test_a_slow_reference_for_one_sample_agrees() -> None:
             if margin < FLIP_MARGIN and np.abs(p).sum() > 0:
                 first = (iteration, p) if first[0] < 0 else first
                 objective = max(margin, -0.1) + 1e-3 * columns.max()
-                best, lowest = ((iteration, p), objective) if objective < lowest - 1e-7 else (best, lowest)
+                best, lowest = (
+                    ((iteration, p), objective) if objective < lowest - 1e-7 else (best, lowest)
+                )
             gradient = slope * (margin >= -0.1)
             gradient[:, columns.argmax()] += 1e-3 * np.sign(p[:, columns.argmax()])
             p = p - 0.01 * gradient
@@ -46,14 +54,30 @@ def test_the_threshold_does_not_scale_with_the_step() -> None:
     """With a learning rate of 1e-3 no step exceeds a threshold of 0.01: nothing ever moves, where the textbook's step would."""
     x, y, weight, model = linear_case(8, 4, 3)
     assert float(weight.abs().max()) * 1e-3 < 0.01
-    assert (attack(model, x, y, learning_rate=1e-3, penalty=0.01, iterations=300).best.iteration == -1).all()
+    assert (
+        attack(model, x, y, learning_rate=1e-3, penalty=0.01, iterations=300).best.iteration == -1
+    ).all()
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.sampled_from(sorted(OPTIMIZERS)), st.floats(1e-5, 1), st.floats(0, 2), st.floats(1e-7, 1), st.integers(0, 100))
-def test_the_best_has_the_lowest_objective(optimizer: str, learning_rate: float, kappa: float, penalty: float, seed: int) -> None:
+@given(
+    st.sampled_from(sorted(OPTIMIZERS)),
+    st.floats(1e-5, 1),
+    st.floats(0, 2),
+    st.floats(1e-7, 1),
+    st.integers(0, 100),
+)
+def test_the_best_has_the_lowest_objective(
+    optimizer: str, learning_rate: float, kappa: float, penalty: float, seed: int
+) -> None:
     x, y, _, model = linear_case(9, 3, 4, seed)
-    choices = {"optimizer": optimizer, "learning_rate": learning_rate, "kappa": kappa, "penalty": penalty, "iterations": 15}
+    choices = {
+        "optimizer": optimizer,
+        "learning_rate": learning_rate,
+        "kappa": kappa,
+        "penalty": penalty,
+        "iterations": 15,
+    }
     result = attack(model, x, y, **choices)
     assert torch.equal(result.first.iteration > 0, result.best.iteration > 0)
     assert (result.first.iteration <= result.best.iteration).all()
@@ -62,13 +86,24 @@ def test_the_best_has_the_lowest_objective(optimizer: str, learning_rate: float,
         return margins(model, x + p, y).clamp(min=-kappa) + penalty * p.abs().sum(1).amax(1)
 
     found = result.best.iteration > 0
-    assert (objective(result.best.perturbation) <= objective(result.first.perturbation) + 1e-6)[found].all()
+    assert (objective(result.best.perturbation) <= objective(result.first.perturbation) + 1e-6)[
+        found
+    ].all()
 
 
-@pytest.mark.parametrize(("optimizer", "learning_rate"), [("sgd", 0.01), ("adam", 0.01), ("rmsprop", 0.001)])
-def test_the_first_example_is_the_earliest_and_the_search_goes_on(optimizer: str, learning_rate: float) -> None:
+@pytest.mark.parametrize(
+    ("optimizer", "learning_rate"), [("sgd", 0.01), ("adam", 0.01), ("rmsprop", 0.001)]
+)
+def test_the_first_example_is_the_earliest_and_the_search_goes_on(
+    optimizer: str, learning_rate: float
+) -> None:
     x, y, _, model = linear_case(1, 4, 3, seed=3)
-    choices = {"optimizer": optimizer, "learning_rate": learning_rate, "kappa": 0.5, "penalty": 1e-4}
+    choices = {
+        "optimizer": optimizer,
+        "learning_rate": learning_rate,
+        "kappa": 0.5,
+        "penalty": 1e-4,
+    }
     result = attack(model, x, y, **choices, iterations=60)
     step = int(result.first.iteration)
     assert 1 < step < int(result.best.iteration)
@@ -92,6 +127,8 @@ def test_small_steps_add_up_although_cells_below_the_limit_count_as_zero() -> No
     x = torch.full((1, 1, 2), 0.5)
     model = linear(torch.tensor([0.05, 0.0]), -0.025 - 5e-6)
     y = model(x).argmax(1)
-    result = attack(model, x, y, learning_rate=1e-5, penalty=1e-9, kappa=1e-3, iterations=2500)  # 5e-7 a step
+    result = attack(
+        model, x, y, learning_rate=1e-5, penalty=1e-9, kappa=1e-3, iterations=2500
+    )  # 5e-7 a step
     assert result.best.perturbation[0, 0, 0] > 10 * NONZERO
     assert result.best.perturbation[0, 0, 1] == 0

@@ -43,7 +43,9 @@ def make_task(change: object = lambda z: z) -> Task:
     grid = np.random.default_rng(0).random((40, 8, M), dtype=np.float32)
     network = Recurrent(M, 16)
     y = network.calibrate(torch.from_numpy(grid)).numpy()
-    return Task(0, Victim(Changed(network, change).eval(), Values()), make_stays(np.arange(40)), grid, y)
+    return Task(
+        0, Victim(Changed(network, change).eval(), Values()), make_stays(np.arange(40)), grid, y
+    )
 
 
 def silent(model: object, x: Tensor, y: Tensor, *, lower: Tensor, upper: Tensor) -> Result:
@@ -55,7 +57,11 @@ def silent(model: object, x: Tensor, y: Tensor, *, lower: Tensor, upper: Tensor)
 def clumsy(model: object, x: Tensor, y: Tensor, *, lower: Tensor, upper: Tensor) -> Result:
     """An attack that moves every cell."""
     best = ATTACK(model, x, y, lower=lower, upper=upper).best
-    towards = torch.where(best.perturbation != 0, best.perturbation.sign(), torch.where(torch.arange(M) % 2 == 0, 1, -1))
+    towards = torch.where(
+        best.perturbation != 0,
+        best.perturbation.sign(),
+        torch.where(torch.arange(M) % 2 == 0, 1, -1),
+    )
     return Result(best, Example(torch.where(towards > 0, upper - x, lower - x), best.iteration))
 
 
@@ -79,14 +85,22 @@ def test_a_model_that_hides_its_gradient_or_its_mind_is_told(change: object, mes
 
 @pytest.mark.parametrize("attack", [silent, clumsy])
 def test_an_attack_that_random_changes_beat_is_told(attack: object) -> None:
-    assert any("random sparse changes beat the attack" in line for line in check([make_task()], attack, seed=0))
+    assert any(
+        "random sparse changes beat the attack" in line
+        for line in check([make_task()], attack, seed=0)
+    )
 
 
 def test_every_stay_tried_counts_alike() -> None:
     flat = make_task(lambda z: (1e3 * z).round(decimals=-2))
     single = Task(flat.fold, flat.victim, flat.stays[:1], flat.grid[:1], flat.y[:1])
-    assert not any("gradient is zero" in line for line in check([make_task()] * 2 + [single], ATTACK, seed=0))  # one of 33
-    assert any("gradient is zero" in line and "(6% of" in line for line in check([make_task(), single], ATTACK, seed=0))
+    assert not any(
+        "gradient is zero" in line for line in check([make_task()] * 2 + [single], ATTACK, seed=0)
+    )  # one of 33
+    assert any(
+        "gradient is zero" in line and "(6% of" in line
+        for line in check([make_task(), single], ATTACK, seed=0)
+    )
 
 
 def test_the_same_seed_tells_the_same() -> None:

@@ -29,7 +29,14 @@ from icu_adversarial.files import read_array, read_json
 from icu_adversarial.measurements import NAMES, M
 from icu_adversarial.params import Params
 from icu_adversarial.stages import attack, tune_attack
-from icu_adversarial.tables import COHORT, EXAMPLES, PERTURBATIONS, PREDICTIONS, read_table, write_table
+from icu_adversarial.tables import (
+    COHORT,
+    EXAMPLES,
+    PERTURBATIONS,
+    PREDICTIONS,
+    read_table,
+    write_table,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +74,12 @@ def run_both(params: Params) -> dict[str, bytes]:
 
 def outputs() -> dict[str, bytes]:
     folders = (paths.TUNE_ATTACK, paths.ATTACK, paths.METRICS)
-    return {str(file): file.read_bytes() for folder in folders for file in sorted(folder.rglob("*")) if file.is_file()}
+    return {
+        str(file): file.read_bytes()
+        for folder in folders
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }
 
 
 def logits(victim: Victim, stay_id: int, moved: bool = False) -> torch.Tensor:
@@ -86,7 +98,9 @@ def logits(victim: Victim, stay_id: int, moved: bool = False) -> torch.Tensor:
 
 
 @pytest.mark.usefixtures("done")
-def test_every_eligible_stay_is_attacked_by_its_fold_and_the_outputs_repeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_eligible_stay_is_attacked_by_its_fold_and_the_outputs_repeat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     once = outputs()
     assert sorted(once) == [
         f"data/attack/{OBJECTIVE}/examples.parquet",
@@ -96,12 +110,17 @@ def test_every_eligible_stay_is_attacked_by_its_fold_and_the_outputs_repeat(tmp_
         f"metrics/attack/{OBJECTIVE}/metrics.json",
         f"metrics/attack/{OBJECTIVE}/plots/transfer.csv",
         f"metrics/tune_attack/{OBJECTIVE}/metrics.json",
-        *(f"metrics/tune_attack/{OBJECTIVE}/plots/{name}.csv" for name in ("history", "importance", "slice", "slice_choice")),
+        *(
+            f"metrics/tune_attack/{OBJECTIVE}/plots/{name}.csv"
+            for name in ("history", "importance", "slice", "slice_choice")
+        ),
     ]
     examples = read_table(paths.ATTACK / OBJECTIVE / "examples.parquet", EXAMPLES)
     perturbations = read_table(paths.ATTACK / OBJECTIVE / "perturbations.parquet", PERTURBATIONS)
     predictions = read_table(paths.PREDICTIONS, PREDICTIONS)
-    eligible = predictions[(predictions["split"] == "oof") & (predictions["predicted"] == predictions["died"])].set_index("stay_id")
+    eligible = predictions[
+        (predictions["split"] == "oof") & (predictions["predicted"] == predictions["died"])
+    ].set_index("stay_id")
     best = examples[examples["kind"] == "best"].set_index("stay_id")
     assert best.index.tolist() == sorted(eligible.index)
     assert (best["fold"] == eligible["fold"].loc[best.index]).all()
@@ -127,13 +146,23 @@ def test_metrics_agree_with_the_tables() -> None:
     metrics = read_json(paths.METRICS / "attack" / OBJECTIVE / "metrics.json")
     examples = read_table(paths.ATTACK / OBJECTIVE / "examples.parquet", EXAMPLES)
     best = examples[examples["kind"] == "best"]
-    assert metrics["attacked"] == len(best) == metrics["0_to_1"]["attacked"] + metrics["1_to_0"]["attacked"]
-    for name, rows in ((None, best), ("0_to_1", best[best["direction"] == "0→1"]), ("1_to_0", best[best["direction"] == "1→0"])):
+    assert (
+        metrics["attacked"]
+        == len(best)
+        == metrics["0_to_1"]["attacked"] + metrics["1_to_0"]["attacked"]
+    )
+    for name, rows in (
+        (None, best),
+        ("0_to_1", best[best["direction"] == "0→1"]),
+        ("1_to_0", best[best["direction"] == "1→0"]),
+    ):
         block = metrics if name is None else metrics[name]
         flipped = rows[rows["success"]]
         assert block["success_rate"] == pytest.approx(len(flipped) / len(rows))
         assert block["median_l1"] == pytest.approx(flipped["l1"].median())
-        assert block["score"] == pytest.approx((len(flipped) + 1 - flipped["l0"].median() / (T * M)) / len(rows))
+        assert block["score"] == pytest.approx(
+            (len(flipped) + 1 - flipped["l0"].median() / (T * M)) / len(rows)
+        )
     first = examples[(examples["kind"] == "first") & examples["success"]]
     assert metrics["median_first_iteration"] == first["iteration"].median()
 
@@ -157,7 +186,11 @@ def test_the_best_trial_is_reported_and_poor_ones_are_pruned() -> None:
     assert metrics["attacked"] == 40
     history = pd.read_csv(paths.METRICS / "tune_attack" / OBJECTIVE / "plots" / "history.csv")
     assert history["best"].iloc[-1] == pytest.approx(best["value"])
-    assert history["source"].unique().tolist() == [metrics["source"]] == ["synthetic hospital (not real patients)"]
+    assert (
+        history["source"].unique().tolist()
+        == [metrics["source"]]
+        == ["synthetic hospital (not real patients)"]
+    )
 
 
 def test_a_cohort_of_one_direction_and_one_without_an_eligible_stay() -> None:
@@ -166,7 +199,11 @@ def test_a_cohort_of_one_direction_and_one_without_an_eligible_stay() -> None:
     assert metrics["1_to_0"]["attacked"] == 0
     assert metrics["1_to_0"]["success_rate"] is metrics["1_to_0"]["median_l1"] is None
     assert metrics["0_to_1"]["attacked"] == metrics["attacked"] > 0
-    write_table(paths.PREDICTIONS, read_table(paths.PREDICTIONS, PREDICTIONS).query("split == 'test'"), PREDICTIONS)
+    write_table(
+        paths.PREDICTIONS,
+        read_table(paths.PREDICTIONS, PREDICTIONS).query("split == 'test'"),
+        PREDICTIONS,
+    )
     metrics = json.loads(run_both(make_params())[f"metrics/attack/{OBJECTIVE}/metrics.json"])
     assert (metrics["attacked"], metrics["score"], metrics["success_rate"]) == (0, 0, None)
     assert len(read_table(paths.ATTACK / OBJECTIVE / "perturbations.parquet", PERTURBATIONS)) == 0
@@ -177,11 +214,17 @@ def test_misclassified_stays_leave_the_predicted_class() -> None:
     examples = run_attack(make_params(attack_misclassified=True))
     predictions = read_table(paths.PREDICTIONS, PREDICTIONS).set_index("stay_id")
     assert examples["stay_id"].nunique() == (predictions["split"] == "oof").sum()
-    assert ((examples["direction"] == "1→0") == predictions["predicted"].loc[examples["stay_id"]].to_numpy()).all()
+    assert (
+        (examples["direction"] == "1→0")
+        == predictions["predicted"].loc[examples["stay_id"]].to_numpy()
+    ).all()
     assert (examples.loc[examples["success"], "l0"] > 0).all()
 
 
-@pytest.mark.parametrize("objective", ["robust_l1", "sparse_small", "sparse_small_max", "sparsity", "max_num_nonzero_perts"])
+@pytest.mark.parametrize(
+    "objective",
+    ["robust_l1", "sparse_small", "sparse_small_max", "sparsity", "max_num_nonzero_perts"],
+)
 def test_every_objective_is_searched_and_attacked_by_its_method(objective: str) -> None:
     write_world()
     content = make_params(max_stays=20).model_dump()
@@ -190,7 +233,9 @@ def test_every_objective_is_searched_and_attacked_by_its_method(objective: str) 
     tune_attack.run(params, objective)
     attack.run(params, objective)
     found = read_json(paths.METRICS / "attack" / objective / "metrics.json")
-    assert found["method"] == ("l1" if objective in ("robust_l1", "sparse_small", "sparse_small_max") else "l0")
+    assert found["method"] == (
+        "l1" if objective in ("robust_l1", "sparse_small", "sparse_small_max") else "l0"
+    )
     assert (found["attacked"], found["success_rate"] > 0.5, found["score"] > 0) == (20, True, True)
 
 
@@ -205,7 +250,9 @@ def test_a_named_method_is_used_for_every_objective_with_its_own_space(method: s
     best = read_json(paths.TUNE_ATTACK / OBJECTIVE / "best.json")["hyperparameters"]
     assert set(best) == set(params.tune_attack.space.model_dump()[method])
     trials = pq.read_table(paths.TUNE_ATTACK / OBJECTIVE / "trials.parquet").num_rows
-    assert trials == (1 if method == "sun" else 2)  # one trial is enough where there is nothing to search
+    assert trials == (
+        1 if method == "sun" else 2
+    )  # one trial is enough where there is nothing to search
     assert read_json(paths.METRICS / "attack" / OBJECTIVE / "metrics.json")["method"] == method
 
 
@@ -216,8 +263,12 @@ def test_max_perts_rules_its_objective_and_no_other() -> None:
         content = make_params(max_stays=20).model_dump()
         content["tune_attack"]["max_perts"] = max_perts
         for objective in ("max_num_nonzero_perts", "sparsity"):
-            examples = run_attack(Params.model_validate(content), objective).query("kind == 'best' and success")
-            scores[objective, max_perts] = read_json(paths.METRICS / "attack" / objective / "metrics.json")["score"]
+            examples = run_attack(Params.model_validate(content), objective).query(
+                "kind == 'best' and success"
+            )
+            scores[objective, max_perts] = read_json(
+                paths.METRICS / "attack" / objective / "metrics.json"
+            )["score"]
             if objective == "max_num_nonzero_perts":
                 assert scores[objective, max_perts] == (examples["l0"] <= max_perts).sum()
     assert scores["max_num_nonzero_perts", 1] < scores["max_num_nonzero_perts", 3]
@@ -235,16 +286,25 @@ def test_the_limits_and_seeds_do_what_they_say() -> None:
     small, reseeded, large = chosen.values()
     assert small != reseeded
     assert small < large
-    assert run_attack(make_params(iterations=1, max_stays=12))["iteration"].max() <= 3  # each of the three parts of l0 is limited
+    assert (
+        run_attack(make_params(iterations=1, max_stays=12))["iteration"].max() <= 3
+    )  # each of the three parts of l0 is limited
 
 
 def test_the_searchs_own_limits_and_seed_do_what_they_say() -> None:
     write_world()
     found = {}
-    for name, changes in {"as it is": {}, "seed": {"seed": 6}, "iterations": {"iterations": 1}, "no pruning": {"pruner_startup_trials": 99}}.items():
+    for name, changes in {
+        "as it is": {},
+        "seed": {"seed": 6},
+        "iterations": {"iterations": 1},
+        "no pruning": {"pruner_startup_trials": 99},
+    }.items():
         content = make_params().model_dump()
         content["tune_attack"] |= {"max_stays": 12, "trials": 4} | changes
-        content["tune_attack"]["space"]["l0"]["starts"] = (1,)  # the second one finds in one iteration what the first one finds in two
+        content["tune_attack"]["space"]["l0"]["starts"] = (
+            1,
+        )  # the second one finds in one iteration what the first one finds in two
         tune_attack.run(Params.model_validate(content), OBJECTIVE)
         trials = pq.read_table(paths.TUNE_ATTACK / OBJECTIVE / "trials.parquet").to_pandas()
         metrics = read_json(paths.METRICS / "tune_attack" / OBJECTIVE / "metrics.json")
@@ -252,7 +312,9 @@ def test_the_searchs_own_limits_and_seed_do_what_they_say() -> None:
         found[name] = trials
     parameters = ["cap", "share", "candidates", "patience", "starts"]
     assert not found["seed"][parameters].equals(found["as it is"][parameters])
-    pd.testing.assert_series_equal(found["iterations"].loc[0, parameters], found["as it is"].loc[0, parameters])
+    pd.testing.assert_series_equal(
+        found["iterations"].loc[0, parameters], found["as it is"].loc[0, parameters]
+    )
     assert found["iterations"]["value"].max() < found["as it is"]["value"].max()
     assert found["no pruning"]["state"].eq("complete").all()
 
@@ -277,16 +339,23 @@ attack.run(Params.model_validate_json(Path("params.json").read_text()), sys.argv
 """
 
 
-def test_a_run_killed_at_any_moment_loses_at_most_a_task_per_process_and_ends_with_the_same_bytes(tmp_path: Path) -> None:
+def test_a_run_killed_at_any_moment_loses_at_most_a_task_per_process_and_ends_with_the_same_bytes(
+    tmp_path: Path,
+) -> None:
     """SIGKILL to the run and its two workers, twice, while tasks of four stays are attacked."""
     write_world()
     examples = run_attack(make_params())
-    tasks = sum(-(-len(stays) // 4) for _, stays in examples[examples["kind"] == "best"].groupby("fold"))
+    tasks = sum(
+        -(-len(stays) // 4) for _, stays in examples[examples["kind"] == "best"].groupby("fold")
+    )
     undisturbed = {file.name: file.read_bytes() for file in (paths.ATTACK / OBJECTIVE).iterdir()}
     shutil.rmtree(paths.ATTACK)
     Path("params.json").write_text(make_params().model_dump_json())
     begun = Path("begun")
-    environment = os.environ | {"PYTHONPATH": str(Path(attack.__file__).parents[2]), "LOKY_MAX_CPU_COUNT": "2"}
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(attack.__file__).parents[2]),
+        "LOKY_MAX_CPU_COUNT": "2",
+    }
 
     def number_begun() -> int:
         return begun.read_text().count("\n") if begun.exists() else 0
@@ -297,8 +366,16 @@ def test_a_run_killed_at_any_moment_loses_at_most_a_task_per_process_and_ends_wi
     moments = random.Random()
     for _ in range(2):
         stored = number_stored()
-        until, moment = number_begun() + moments.randint(1, max(1, (tasks - stored) // 2)), moments.uniform(0, 0.4)
-        with subprocess.Popen([sys.executable, "-c", KILLED, OBJECTIVE], env=environment, stderr=subprocess.DEVNULL, start_new_session=True) as run:
+        until, moment = (
+            number_begun() + moments.randint(1, max(1, (tasks - stored) // 2)),
+            moments.uniform(0, 0.4),
+        )
+        with subprocess.Popen(
+            [sys.executable, "-c", KILLED, OBJECTIVE],
+            env=environment,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        ) as run:
             while number_begun() < until:
                 assert run.poll() is None
                 time.sleep(0.01)
@@ -306,9 +383,16 @@ def test_a_run_killed_at_any_moment_loses_at_most_a_task_per_process_and_ends_wi
             os.killpg(run.pid, signal.SIGKILL)  # the workers too
         assert not (paths.ATTACK / OBJECTIVE).exists(), (until, moment)
         assert stored <= number_stored() <= tasks, (until, moment)
-    subprocess.run([sys.executable, "-c", KILLED, OBJECTIVE], env=environment, check=True, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-c", KILLED, OBJECTIVE],
+        env=environment,
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )
     assert tasks <= number_begun() <= tasks + 2 * 2
-    assert {file.name: file.read_bytes() for file in (paths.ATTACK / OBJECTIVE).iterdir()} == undisturbed
+    assert {
+        file.name: file.read_bytes() for file in (paths.ATTACK / OBJECTIVE).iterdir()
+    } == undisturbed
     assert not list((tmp_path / ".state" / "attack").iterdir())
 
 
@@ -325,10 +409,16 @@ def test_the_ensemble_attacks_test_stays_that_no_fold_has_seen() -> None:
     victims = read_victims()
     assert sorted(victims) == [ENSEMBLE, 0, 1, 2]
     widths = [victims[k].scaler.channels for k in range(FOLDS)]
-    assert widths == [2 * M + 4, 2 * M + 5, 2 * M + 5]  # fold 0 does not know the ICU type that its own stays alone have
+    assert widths == [
+        2 * M + 4,
+        2 * M + 5,
+        2 * M + 5,
+    ]  # fold 0 does not know the ICU type that its own stays alone have
     for row in examples.itertuples():
         each = torch.stack([logits(victims[k], row.stay_id) for k in range(FOLDS)])
-        assert torch.allclose(logits(victims[ENSEMBLE], row.stay_id), each.mean(0), atol=1e-5)  # as in predictions
+        assert torch.allclose(
+            logits(victims[ENSEMBLE], row.stay_id), each.mean(0), atol=1e-5
+        )  # as in predictions
         # by the same amount in clinical units, each member within its own limits
         moved = torch.stack([logits(victims[k], row.stay_id, moved=True) for k in range(FOLDS)])
         assert moved.mean(0).argmax() != each.mean(0).argmax()
@@ -348,10 +438,21 @@ def test_the_transfer_table_counts_what_flips_each_model() -> None:
     assert other["flipped"].mean() < 1
 
     attacked, scored, direction = "fold 0", "fold 1", "0→1"
-    victim, stays = read_victims()[1], examples.loc[(examples["fold"] == 0) & (examples["direction"] == direction), "stay_id"]
-    counts = [logits(victim, stay, moved=True).argmax() == 1 for stay in stays if logits(victim, stay).argmax() == 0]
+    victim, stays = (
+        read_victims()[1],
+        examples.loc[(examples["fold"] == 0) & (examples["direction"] == direction), "stay_id"],
+    )
+    counts = [
+        logits(victim, stay, moved=True).argmax() == 1
+        for stay in stays
+        if logits(victim, stay).argmax() == 0
+    ]
     assert 0 < len(counts) < len(stays)
-    row = table[(table["attacked"] == attacked) & (table["scored"] == scored) & (table["direction"] == direction)].iloc[0]
+    row = table[
+        (table["attacked"] == attacked)
+        & (table["scored"] == scored)
+        & (table["direction"] == direction)
+    ].iloc[0]
     assert (row["examples"], row["flipped"]) == (len(counts), pytest.approx(np.mean(counts)))
 
 
@@ -363,11 +464,20 @@ def test_another_model_attacks_the_test_stays_that_it_gets_right() -> None:
     params = make_params(target="file", models=elsewhere)
     examples = run_attack(params)
     victim = read_file(elsewhere)[FILE]
-    cohort, predictions = read_table(paths.COHORT, COHORT), read_table(paths.PREDICTIONS, PREDICTIONS).set_index("stay_id")
+    cohort, predictions = (
+        read_table(paths.COHORT, COHORT),
+        read_table(paths.PREDICTIONS, PREDICTIONS).set_index("stay_id"),
+    )
     test = cohort[cohort["is_test"]]
     decided = {stay: bool(logits(victim, stay).argmax() == 1) for stay in test["stay_id"]}
-    right = [stay for stay, died in zip(test["stay_id"], test["died"], strict=True) if decided[stay] == died]
-    ensembles = predictions.index[(predictions["split"] == "test") & (predictions["predicted"] == predictions["died"])]
+    right = [
+        stay
+        for stay, died in zip(test["stay_id"], test["died"], strict=True)
+        if decided[stay] == died
+    ]
+    ensembles = predictions.index[
+        (predictions["split"] == "test") & (predictions["predicted"] == predictions["died"])
+    ]
     assert sorted(right) != sorted(ensembles)
     best = examples[examples["kind"] == "best"]
     assert best["stay_id"].tolist() == sorted(right)
@@ -383,7 +493,9 @@ def test_another_model_attacks_the_test_stays_that_it_gets_right() -> None:
     assert (table["flipped"] == 1).all()
     assert table["examples"].sum() == len(right)
 
-    wrong = run_attack(make_params(target="file", models=elsewhere, attack_misclassified=True)).query("kind == 'best'")
+    wrong = run_attack(
+        make_params(target="file", models=elsewhere, attack_misclassified=True)
+    ).query("kind == 'best'")
     assert wrong["stay_id"].tolist() == sorted(test["stay_id"])
     assert ((wrong["direction"] == "1→0") == [decided[stay] for stay in wrong["stay_id"]]).all()
 

@@ -30,7 +30,9 @@ def test_a_slow_reference_for_one_sample_agrees() -> None:
                     runs.append((iteration, np.abs(p).sum(), p))
                     break
         assert int(result.first.iteration[i]) == min(run[0] for run in runs)
-        assert float(result.best.perturbation[i].abs().sum()) == pytest.approx(min(run[1] for run in runs), abs=1e-4)
+        assert float(result.best.perturbation[i].abs().sum()) == pytest.approx(
+            min(run[1] for run in runs), abs=1e-4
+        )
         first = min(runs, key=lambda run: run[0])[2]
         assert result.first.perturbation[i].numpy() == pytest.approx(first, abs=1e-5)
 

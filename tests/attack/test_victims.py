@@ -31,7 +31,9 @@ def test_a_file_is_the_network_and_the_scaler_that_were_written() -> None:
     x = torch.from_numpy(scaler.apply(make_grid(), make_cohort()))
     np.testing.assert_array_equal(victim.scaler.apply(make_grid(), make_cohort()), x)
     with torch.no_grad():
-        torch.testing.assert_close(victim.model(x), network(x), rtol=0, atol=1e-6)  # not bit for bit: see oracle.AlignedLinear
+        torch.testing.assert_close(
+            victim.model(x), network(x), rtol=0, atol=1e-6
+        )  # not bit for bit: see oracle.AlignedLinear
         assert torch.equal(victim.model(x), victim.model(x))  # no dropout
 
 
@@ -71,11 +73,28 @@ def truncate_weights() -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda: (FOLDER / "scaler.json").unlink(), "elsewhere has no scaler.json: name a folder with"),
-        (lambda: shutil.rmtree(FOLDER), "elsewhere has no model.safetensors, model.json, scaler.json: name a folder with"),
-        (lambda: change_json("model.json", lambda content: content.pop("statics")), r"was not written by this version \(KeyError: 'statics'\)"),
-        (lambda: change_json("model.json", lambda content: content["model"].update(architecture="transformer")), "not written by this version"),
-        (lambda: change_json("scaler.json", lambda content: content.pop("statics")), r"was not written by this version \(KeyError: 'statics'\)"),
+        (
+            lambda: (FOLDER / "scaler.json").unlink(),
+            "elsewhere has no scaler.json: name a folder with",
+        ),
+        (
+            lambda: shutil.rmtree(FOLDER),
+            "elsewhere has no model.safetensors, model.json, scaler.json: name a folder with",
+        ),
+        (
+            lambda: change_json("model.json", lambda content: content.pop("statics")),
+            r"was not written by this version \(KeyError: 'statics'\)",
+        ),
+        (
+            lambda: change_json(
+                "model.json", lambda content: content["model"].update(architecture="transformer")
+            ),
+            "not written by this version",
+        ),
+        (
+            lambda: change_json("scaler.json", lambda content: content.pop("statics")),
+            r"was not written by this version \(KeyError: 'statics'\)",
+        ),
         (lambda: (FOLDER / "model.json").write_text("[]"), "was not written by this version"),
         (lambda: (FOLDER / "model.json").write_text("{"), r"model\.json is not JSON"),
         (narrow_scaler, "scaler.json makes 24 channels, model.json expects 43"),
@@ -83,7 +102,9 @@ def truncate_weights() -> None:
         (truncate_weights, "model.safetensors|was not written by this version"),
     ],
 )
-def test_what_is_wrong_with_a_folder_is_told_in_one_line(spoil: Callable[[], object], message: str) -> None:
+def test_what_is_wrong_with_a_folder_is_told_in_one_line(
+    spoil: Callable[[], object], message: str
+) -> None:
     write_model(FOLDER, np.arange(N) % 2 == 0, seed=3)
     assert json.loads((FOLDER / "model.json").read_text())["channels"] == 43
     spoil()

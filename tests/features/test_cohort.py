@@ -6,7 +6,14 @@ from feature_tables import NAN, make_stays
 from icu_adversarial.features.cohort import cohort_flow, cohort_rules
 from icu_adversarial.params import Preprocess
 
-RULES = Preprocess(stays="all", min_age=18, min_hospital_hours=24, min_icu_hours=24, gap_hours=0, min_observed_cells=1)
+RULES = Preprocess(
+    stays="all",
+    min_age=18,
+    min_hospital_hours=24,
+    min_icu_hours=24,
+    gap_hours=0,
+    min_observed_cells=1,
+)
 
 
 def kept(frame: pd.DataFrame, window_hours: int = 48, **options: object) -> list[bool]:
@@ -22,7 +29,10 @@ def test_deaths_or_discharges_inside_the_window_is_ruled_out() -> None:
 
 @pytest.mark.parametrize("window_hours", [24, 72])
 def test_the_window_decides_where_it_ends(window_hours: int) -> None:
-    assert kept(make_stays(out_hour=[window_hours - 0.1, window_hours]), window_hours) == [False, True]
+    assert kept(make_stays(out_hour=[window_hours - 0.1, window_hours]), window_hours) == [
+        False,
+        True,
+    ]
 
 
 def test_gap_hours_move_the_end() -> None:
@@ -33,7 +43,9 @@ def test_gap_hours_move_the_end() -> None:
 
 def test_stay_with_unknown_times_and_age_is_kept() -> None:
     unknown = [NAN]
-    assert kept(make_stays(age=unknown, admit_hour=unknown, discharge_hour=unknown, out_hour=unknown)) == [True]
+    assert kept(
+        make_stays(age=unknown, admit_hour=unknown, discharge_hour=unknown, out_hour=unknown)
+    ) == [True]
 
 
 def test_age_and_length_of_stay() -> None:
@@ -48,7 +60,12 @@ def test_a_stay_without_an_outcome_is_left_out() -> None:
 
 def several_stays() -> pd.DataFrame:
     """Subject 1: two stays of admission 10, one of admission 11; subject 2: its second of two stays comes first by stay_id, in one admission."""
-    return make_stays(stay_id=range(1, 6), subject_id=[1, 1, 1, 2, 2], hadm_id=[10, 10, 11, 20, 20], subject_order=[1, 2, 3, 2, 1])
+    return make_stays(
+        stay_id=range(1, 6),
+        subject_id=[1, 1, 1, 2, 2],
+        hadm_id=[10, 10, 11, 20, 20],
+        subject_order=[1, 2, 3, 2, 1],
+    )
 
 
 def test_one_stay_per_subject_or_admission() -> None:
@@ -64,17 +81,25 @@ def test_no_later_stay_takes_the_place_of_a_first_that_is_left_out() -> None:
 
 
 def test_a_stay_of_an_unknown_admission_is_the_first_of_its_own() -> None:
-    frame = make_stays(subject_id=[1, 1], hadm_id=pd.array([None, None], "Int64"), subject_order=[1, 2])
+    frame = make_stays(
+        subject_id=[1, 1], hadm_id=pd.array([None, None], "Int64"), subject_order=[1, 2]
+    )
     assert kept(frame, stays="first_of_admission") == [True, True]
     assert kept(frame, stays="first_of_subject") == [True, False]
 
 
 def test_flow_counts_every_exclusion_once() -> None:
-    frame = several_stays().assign(age=[60.0, 60.0, 60.0, 60.0, 12.0], death_hour=[NAN, NAN, 20.0, NAN, 300.0])
+    frame = several_stays().assign(
+        age=[60.0, 60.0, 60.0, 60.0, 12.0], death_hour=[NAN, NAN, 20.0, NAN, 300.0]
+    )
     frame["died"] = frame["death_hour"].notna()
     rules = cohort_rules(frame, 48, RULES.model_copy(update={"stays": "first_of_admission"}))
-    flow = cohort_flow(frame, rules | {"observed cells ≥ 1": np.array([False, True, True, True, True])})
-    assert list(flow[["step", "stays", "subjects", "deaths", "excluded"]].itertuples(index=False, name=None)) == [
+    flow = cohort_flow(
+        frame, rules | {"observed cells ≥ 1": np.array([False, True, True, True, True])}
+    )
+    assert list(
+        flow[["step", "stays", "subjects", "deaths", "excluded"]].itertuples(index=False, name=None)
+    ) == [
         ("all ICU stays", 5, 2, 2, 0),
         ("first ICU stay of the admission", 3, 2, 2, 2),
         ("outcome known", 3, 2, 2, 0),

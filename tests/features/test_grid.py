@@ -27,10 +27,14 @@ def column(*values: float) -> np.ndarray:
     return np.repeat(np.array(values, np.float32)[None, :, None], M, axis=2)
 
 
-def joined(batches: list[pa.RecordBatch], stay_id: list[int], hours: range = TWO_DAYS) -> np.ndarray:
+def joined(
+    batches: list[pa.RecordBatch], stay_id: list[int], hours: range = TWO_DAYS
+) -> np.ndarray:
     parts = list(grids(batches, np.array(stay_id), hours))
     starts = [0, *(rows.stop for rows, _ in parts)]
-    assert [(rows.start, len(grid)) for rows, grid in parts] == [(a, b - a) for a, b in pairwise(starts)]
+    assert [(rows.start, len(grid)) for rows, grid in parts] == [
+        (a, b - a) for a, b in pairwise(starts)
+    ]
     return np.concatenate([grid for _, grid in parts])
 
 
@@ -61,8 +65,14 @@ def test_bins_of_two_hours_begin_on_even_hours() -> None:
 
 
 @pytest.mark.parametrize(("bin_hours", "expected"), [(1, [NAN, 4, 5, 6]), (2, [4, 5.5]), (4, [5])])
-def test_an_event_on_the_full_hour_belongs_to_the_bin_that_begins_there(bin_hours: int, expected: list[float]) -> None:
-    grid = joined(event_batches((7, 1.0, "ph", 4.0), (7, 2.0, "ph", 5.0), (7, 3.0, "ph", 6.0)), [7], range(0, 4, bin_hours))
+def test_an_event_on_the_full_hour_belongs_to_the_bin_that_begins_there(
+    bin_hours: int, expected: list[float]
+) -> None:
+    grid = joined(
+        event_batches((7, 1.0, "ph", 4.0), (7, 2.0, "ph", 5.0), (7, 3.0, "ph", 6.0)),
+        [7],
+        range(0, 4, bin_hours),
+    )
     np.testing.assert_array_equal(grid[0, :, NAMES.index("ph")], expected)
 
 
@@ -86,11 +96,22 @@ def test_stays_without_events_are_rows_of_the_grid() -> None:
         assert joined(nothing, [1, 2]).shape == (2, 48, M)
 
 
-events = st.tuples(st.integers(0, 4), st.integers(0, 190).map(lambda n: n / 4), st.sampled_from(NAMES), st.integers(1, 100))
+events = st.tuples(
+    st.integers(0, 4),
+    st.integers(0, 190).map(lambda n: n / 4),
+    st.sampled_from(NAMES),
+    st.integers(1, 100),
+)
 
 
-@given(st.lists(events, max_size=40), st.lists(st.integers(0, 40), max_size=6), st.sampled_from([1, 2, 3]))
-def test_the_grid_does_not_depend_on_how_the_events_are_cut(rows: list[tuple[int, float, str, int]], cuts: list[int], bin_hours: int) -> None:
+@given(
+    st.lists(events, max_size=40),
+    st.lists(st.integers(0, 40), max_size=6),
+    st.sampled_from([1, 2, 3]),
+)
+def test_the_grid_does_not_depend_on_how_the_events_are_cut(
+    rows: list[tuple[int, float, str, int]], cuts: list[int], bin_hours: int
+) -> None:
     hours, stay_id = range(0, 48, bin_hours), list(range(5))
     edges = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
     whole = event_batches(*rows)
@@ -103,7 +124,9 @@ def test_measurements_go_by_their_names_however_the_file_numbers_them() -> None:
         {
             "stay_id": pa.array([1, 1], pa.int64()),
             "hour": pa.array([0, 1], pa.float32()),
-            "measurement": pa.DictionaryArray.from_arrays(pa.array([0, 1], pa.int8()), pa.array(["spo2", "potassium"])),
+            "measurement": pa.DictionaryArray.from_arrays(
+                pa.array([0, 1], pa.int8()), pa.array(["spo2", "potassium"])
+            ),
             "value": pa.array([97, 4], pa.float32()),
         },
         EVENTS,
@@ -128,7 +151,9 @@ def test_gaps_by_hand(interpolation: str, limit_direction: str, expected: list[f
     given_grid = column(NAN, 2, NAN, NAN, 8, NAN)
     result = fill_gaps(given_grid, interpolation, limit_direction)
     np.testing.assert_array_equal(result, column(*expected))
-    np.testing.assert_array_equal(given_grid, column(NAN, 2, NAN, NAN, 8, NAN))  # the argument is as it was
+    np.testing.assert_array_equal(
+        given_grid, column(NAN, 2, NAN, NAN, 8, NAN)
+    )  # the argument is as it was
     assert result.dtype == np.float32
 
 
@@ -136,17 +161,23 @@ def test_measurement_never_observed_stays_unobserved() -> None:
     assert np.isnan(fill_gaps(column(NAN, NAN, NAN), "linear", "both")).all()
 
 
-sparse_grids = arrays(np.float32, (2, 9, M), elements=st.one_of(st.just(NAN), st.floats(-1e4, 1e4, width=32)))
+sparse_grids = arrays(
+    np.float32, (2, 9, M), elements=st.one_of(st.just(NAN), st.floats(-1e4, 1e4, width=32))
+)
 directions = st.sampled_from(["both", "forward", "backward"])
 
 
 @given(sparse_grids, st.sampled_from(["linear", "previous", "none"]), directions)
-def test_filling_agrees_with_a_slow_reference(grid: np.ndarray, interpolation: str, limit_direction: str) -> None:
+def test_filling_agrees_with_a_slow_reference(
+    grid: np.ndarray, interpolation: str, limit_direction: str
+) -> None:
     result = fill_gaps(grid, interpolation, limit_direction)
     for stay, ours in zip(grid, result, strict=True):
         for j in range(M):
             series = [None if np.isnan(v) else float(v) for v in stay[:, j]]
-            expected = [NAN if v is None else v for v in filled(series, interpolation, limit_direction)]
+            expected = [
+                NAN if v is None else v for v in filled(series, interpolation, limit_direction)
+            ]
             np.testing.assert_allclose(ours[:, j], expected, rtol=1e-5, atol=1e-2)
 
 
@@ -165,7 +196,9 @@ def test_linear_filling_is_pandas_interpolation(grid: np.ndarray, limit_directio
 
 
 @given(sparse_grids)
-def test_filling_never_changes_an_observed_cell_nor_leaves_the_observed_range(grid: np.ndarray) -> None:
+def test_filling_never_changes_an_observed_cell_nor_leaves_the_observed_range(
+    grid: np.ndarray,
+) -> None:
     result, seen = fill_gaps(grid, "linear", "both"), np.isfinite(grid)
     np.testing.assert_array_equal(result[seen], grid[seen])
     for i, j in np.argwhere(seen.any(axis=1)):

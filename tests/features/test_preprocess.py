@@ -33,7 +33,9 @@ def lay(stays: pd.DataFrame, *events: tuple[int, float, str, float]) -> None:
 
 def changed(params: Params, **blocks: object) -> Params:
     """params with two folds, and keys or blocks changed."""
-    content = params.model_dump() | {key: value for key, value in blocks.items() if not isinstance(value, dict)}
+    content = params.model_dump() | {
+        key: value for key, value in blocks.items() if not isinstance(value, dict)
+    }
     content["split"]["folds"] = 2
     for key, value in blocks.items():
         if isinstance(value, dict):
@@ -47,7 +49,12 @@ def one_event_each() -> list[tuple[int, float, str, float]]:
 
 
 def test_rows_of_the_grid_are_the_stays_of_the_cohort(params: Params) -> None:
-    lay(make_stays(died=DIED, out_hour=[47.0, *[100.0] * (N - 1)]), *one_event_each(), (3, 2.5, "heartrate", 5.0), (5, 47.99, "spo2", 97))
+    lay(
+        make_stays(died=DIED, out_hour=[47.0, *[100.0] * (N - 1)]),
+        *one_event_each(),
+        (3, 2.5, "heartrate", 5.0),
+        (5, 47.99, "spo2", 97),
+    )
     preprocess.run(changed(params))
     cohort, grid = read_table(paths.COHORT, COHORT), read_array(paths.GRID)
     assert cohort["stay_id"].tolist() == list(range(2, N + 1))
@@ -68,9 +75,19 @@ def test_the_flow_is_a_table_and_a_metric(params: Params) -> None:
     preprocess.run(changed(params, preprocess={"stays": "first_of_subject"}))
     flow = pd.read_csv("metrics/preprocess/plots/cohort.csv").set_index("step")
     found = json.loads(Path("metrics/preprocess/metrics.json").read_text())
-    assert flow.loc["age ≥ 18 years", ["stays", "subjects", "deaths", "excluded"]].tolist() == [11, 11, 6, 1]
+    assert flow.loc["age ≥ 18 years", ["stays", "subjects", "deaths", "excluded"]].tolist() == [
+        11,
+        11,
+        6,
+        1,
+    ]
     assert flow["source"].eq("synthetic hospital (not real patients)").all()
-    assert found["flow"]["age ≥ 18 years"] == {"stays": 11, "subjects": 11, "deaths": 6, "excluded": 1}
+    assert found["flow"]["age ≥ 18 years"] == {
+        "stays": 11,
+        "subjects": 11,
+        "deaths": 6,
+        "excluded": 1,
+    }
     assert list(found["flow"])[1] == "first ICU stay of the subject"
     assert (found["stays"], found["deaths"], found["subjects"]) == (11, 6, 11)
     assert found["observed_share"] == pytest.approx(1 / (48 * M))
@@ -80,7 +97,12 @@ def test_the_flow_is_a_table_and_a_metric(params: Params) -> None:
 def test_observed_cells_are_those_of_the_bins(params: Params) -> None:
     """Two values in one hour are one cell; two in neighbouring hours are one cell of a bin of two hours."""
     twice = [(n, 0.5 if n < 4 else 1.5, "heartrate", 80) for n in range(1, N + 1)]
-    lay(make_stays(died=DIED), *[(n, 0.25, "heartrate", 70) for n in range(1, N + 1)], *twice, *[(n, 9, "ph", 7.4) for n in range(1, 3)])
+    lay(
+        make_stays(died=DIED),
+        *[(n, 0.25, "heartrate", 70) for n in range(1, N + 1)],
+        *twice,
+        *[(n, 9, "ph", 7.4) for n in range(1, 3)],
+    )
     preprocess.run(changed(params, preprocess={"min_observed_cells": 2}))
     assert read_table(paths.COHORT, COHORT)["stay_id"].tolist() == [1, 2, *range(4, N + 1)]
     with pytest.raises(InputError, match="2 subjects, 1 with a death"):
@@ -89,15 +111,22 @@ def test_observed_cells_are_those_of_the_bins(params: Params) -> None:
 
 def test_a_cohort_that_cannot_be_used_leaves_nothing(params: Params) -> None:
     lay(make_stays(died=[False] * N), *one_event_each())
-    with pytest.raises(InputError, match="the cohort has 12 stays, 0 of them deaths: both outcomes are needed"):
+    with pytest.raises(
+        InputError, match="the cohort has 12 stays, 0 of them deaths: both outcomes are needed"
+    ):
         preprocess.run(changed(params))
     assert not [p for p in Path("data/preprocess").rglob("*") if p.is_file()]
     assert not Path("metrics").exists()
 
 
 def test_a_test_set_of_one_outcome_is_told_in_one_line(params: Params) -> None:
-    lay(make_stays(died=DIED, source_group=["west" if died else "east" for died in DIED]), *one_event_each())
-    with pytest.raises(InputError, match="the test set has 6 stays, 6 of them deaths: both outcomes are needed"):
+    lay(
+        make_stays(died=DIED, source_group=["west" if died else "east" for died in DIED]),
+        *one_event_each(),
+    )
+    with pytest.raises(
+        InputError, match="the test set has 6 stays, 6 of them deaths: both outcomes are needed"
+    ):
         preprocess.run(changed(params, split={"test_groups": ["west"]}))
 
 
@@ -120,9 +149,19 @@ def test_the_same_bytes_however_the_events_were_written(params: Params) -> None:
     found = []
     for rows in (1, 7, 1 << 20):
         write_table(paths.STAYS, make_stays(died=DIED), STAYS)
-        write_batches(paths.EVENTS, event_batches(*one_event_each(), *[(4, h / 2, "sysbp", 100 + h) for h in range(90)]), EVENTS, rows=rows)
+        write_batches(
+            paths.EVENTS,
+            event_batches(*one_event_each(), *[(4, h / 2, "sysbp", 100 + h) for h in range(90)]),
+            EVENTS,
+            rows=rows,
+        )
         preprocess.run(changed(params))
-        found.append({p: p.read_bytes() for p in [*Path("data/preprocess").iterdir(), *Path("metrics").rglob("*.*")]})
+        found.append(
+            {
+                p: p.read_bytes()
+                for p in [*Path("data/preprocess").iterdir(), *Path("metrics").rglob("*.*")]
+            }
+        )
     assert found[0] == found[1] == found[2]
     np.save("again.npy", read_array(paths.GRID))
     assert Path("again.npy").read_bytes() == paths.GRID.read_bytes()

@@ -13,7 +13,12 @@ from icu_adversarial.features.scaling import CHUNK, Scaler, fit_scaler
 from icu_adversarial.features.statics import NO_STATICS
 from icu_adversarial.measurements import NAMES, M
 
-OPTIONS = {"interpolation": "linear", "limit_direction": "both", "lower_percentile": 5.0, "upper_percentile": 95.0}
+OPTIONS = {
+    "interpolation": "linear",
+    "limit_direction": "both",
+    "lower_percentile": 5.0,
+    "upper_percentile": 95.0,
+}
 
 
 def make_grid(seed: int = 0, stays: int = 50, hours: int = 12) -> np.ndarray:
@@ -41,7 +46,9 @@ def test_percentiles_and_median_are_those_of_the_observed_cells() -> None:
 def test_unobserved_measurement_takes_the_training_median() -> None:
     scaler = fit(make_grid())
     x = scaler.apply(np.full((1, 12, M), np.nan, np.float32))
-    np.testing.assert_allclose(x[0, 3], (scaler.median - scaler.lower) / scaler.clinical_span, rtol=1e-6)
+    np.testing.assert_allclose(
+        x[0, 3], (scaler.median - scaler.lower) / scaler.clinical_span, rtol=1e-6
+    )
 
 
 def test_measurement_that_training_never_saw_is_a_constant_that_no_attack_may_move() -> None:
@@ -92,7 +99,9 @@ def test_without_interpolation_an_unobserved_value_stays_unobserved() -> None:
 
 
 def test_forward_filling_takes_the_median_before_the_first_observation() -> None:
-    scaler = dataclasses.replace(fit(make_grid()), interpolation="previous", limit_direction="forward")
+    scaler = dataclasses.replace(
+        fit(make_grid()), interpolation="previous", limit_direction="forward"
+    )
     grid = np.full((1, 4, M), np.nan, np.float32)
     grid[0, 1], grid[0, 3] = 90, 110
     values = scaler.to_clinical(scaler.apply(grid))[0, :, 5]
@@ -106,7 +115,11 @@ def test_more_stays_than_are_scaled_at_a_time() -> None:
     np.testing.assert_array_equal(scaler.apply(grid), one_by_one)
 
 
-events = st.tuples(st.sampled_from([0.0, 0.5, 1.0, 1.75, 2.0, 3.0, 5.25, 6.0, 11.5]), st.integers(0, M - 1), st.integers(1, 40))
+events = st.tuples(
+    st.sampled_from([0.0, 0.5, 1.0, 1.75, 2.0, 3.0, 5.25, 6.0, 11.5]),
+    st.integers(0, M - 1),
+    st.integers(1, 40),
+)
 
 
 @given(
@@ -128,20 +141,32 @@ def test_the_whole_way_from_events_agrees_with_a_slow_reference(
 ) -> None:
     """Events → grid → scaler fitted on all stays but the last → model input of all stays."""
     hours = range(0, 12, bin_hours)
-    options = {"interpolation": interpolation, "limit_direction": limit_direction, "extra_channels": channels}
+    options = {
+        "interpolation": interpolation,
+        "limit_direction": limit_direction,
+        "extra_channels": channels,
+    }
     options |= {"lower_percentile": percentiles[0], "upper_percentile": percentiles[1]}
-    batches = event_batches(*((i, h, NAMES[j], v) for i, stay in enumerate(stays) for h, j, v in stay))
+    batches = event_batches(
+        *((i, h, NAMES[j], v) for i, stay in enumerate(stays) for h, j, v in stay)
+    )
     grid = np.concatenate([part for _, part in grids(batches, np.arange(len(stays)), hours)])
     x = fit_scaler(grid[:-1], **options).apply(grid)
     expected = model_input(stays, list(range(len(stays) - 1)), hours, options)
-    np.testing.assert_allclose(x, np.array(expected, np.float64), rtol=0, atol=1e-3)  # float32, over a span that may be as small as 0.03
+    np.testing.assert_allclose(
+        x, np.array(expected, np.float64), rtol=0, atol=1e-3
+    )  # float32, over a span that may be as small as 0.03
 
 
 @pytest.mark.parametrize("statics", [(), ("age", "sex", "icu_type"), ("icu_type",)])
 @pytest.mark.parametrize("channels", [(), ("observed",), ("hours_since_observed", "observed")])
-def test_saved_and_loaded_scaler_gives_the_same_bytes(tmp_path: Path, channels: tuple[str, ...], statics: tuple[str, ...]) -> None:
+def test_saved_and_loaded_scaler_gives_the_same_bytes(
+    tmp_path: Path, channels: tuple[str, ...], statics: tuple[str, ...]
+) -> None:
     stays = make_stays(age=[50.1, 63.7, None], sex=["F", None, "M"], icu_type=["CCU", "MICU", None])
-    scaler = fit_scaler(make_grid(stays=3), stays, **OPTIONS, extra_channels=channels, static_inputs=statics)
+    scaler = fit_scaler(
+        make_grid(stays=3), stays, **OPTIONS, extra_channels=channels, static_inputs=statics
+    )
     scaler.save(tmp_path / "scaler.json")
     loaded, grid = Scaler.load(tmp_path / "scaler.json"), make_grid(2, stays=3)
     np.testing.assert_array_equal(loaded.apply(grid, stays), scaler.apply(grid, stays))
@@ -150,18 +175,30 @@ def test_saved_and_loaded_scaler_gives_the_same_bytes(tmp_path: Path, channels: 
 
 def test_static_inputs_are_the_last_channels_at_every_hour() -> None:
     stays = make_stays(age=[50.0, 70.0], sex=["F", "M"])
-    scaler = fit_scaler(make_grid(stays=2), stays, **OPTIONS, extra_channels=("observed",), static_inputs=("age", "sex"))
+    scaler = fit_scaler(
+        make_grid(stays=2),
+        stays,
+        **OPTIONS,
+        extra_channels=("observed",),
+        static_inputs=("age", "sex"),
+    )
     grid = make_grid(1, stays=2)
     x = scaler.apply(grid, stays)
     assert x.shape[2] == scaler.channels == 2 * M + 2
-    np.testing.assert_allclose(x[..., 2 * M :], np.broadcast_to([[[-1, 1]], [[1, 0]]], (2, 12, 2)), rtol=1e-6)
-    np.testing.assert_array_equal(x[..., : 2 * M], dataclasses.replace(scaler, statics=NO_STATICS).apply(grid))
+    np.testing.assert_allclose(
+        x[..., 2 * M :], np.broadcast_to([[[-1, 1]], [[1, 0]]], (2, 12, 2)), rtol=1e-6
+    )
+    np.testing.assert_array_equal(
+        x[..., : 2 * M], dataclasses.replace(scaler, statics=NO_STATICS).apply(grid)
+    )
     np.testing.assert_array_equal(scaler.values(grid), x[..., :M])
 
 
 def test_static_inputs_without_stays_are_not_passed_over() -> None:
     with pytest.raises(ValueError, match=r"fit_scaler\(grid, stays"):
         fit_scaler(make_grid(), **OPTIONS, static_inputs=("age",))
-    scaler = fit_scaler(make_grid(stays=1), make_stays(age=[50.0]), **OPTIONS, static_inputs=("age",))
+    scaler = fit_scaler(
+        make_grid(stays=1), make_stays(age=[50.0]), **OPTIONS, static_inputs=("age",)
+    )
     with pytest.raises(ValueError, match=r"apply\(grid, stays\) needs the stays"):
         scaler.apply(make_grid())

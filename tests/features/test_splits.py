@@ -19,7 +19,9 @@ def cohort(seed: int, subjects: int = 120) -> tuple[np.ndarray, np.ndarray]:
 @given(st.integers(0, 10_000))
 def test_one_subject_in_two_folds_is_ruled_out(seed: int) -> None:
     subject, died = cohort(seed)
-    test = choose_test(subject, died, np.full(len(subject), "g"), fraction=0.2, groups=(), seed=seed)
+    test = choose_test(
+        subject, died, np.full(len(subject), "g"), fraction=0.2, groups=(), seed=seed
+    )
     fold = np.full(len(subject), -1)
     fold[~test] = assign_folds(subject[~test], died[~test], folds=3, seed=seed)
     for s in np.unique(subject):
@@ -37,7 +39,10 @@ def test_folds_have_the_same_share_of_deaths() -> None:
 def test_folds_do_not_depend_on_the_order_of_the_stays() -> None:
     subject, died = cohort(2)
     order = np.random.default_rng(0).permutation(len(subject))
-    np.testing.assert_array_equal(assign_folds(subject, died, folds=4, seed=9)[order], assign_folds(subject[order], died[order], folds=4, seed=9))
+    np.testing.assert_array_equal(
+        assign_folds(subject, died, folds=4, seed=9)[order],
+        assign_folds(subject[order], died[order], folds=4, seed=9),
+    )
 
 
 def test_test_fraction_is_of_the_subjects() -> None:
@@ -57,14 +62,18 @@ def test_what_cannot_be_split_is_told_in_one_line() -> None:
     subject, died = np.arange(10), np.arange(10) < 3
     with pytest.raises(InputError, match="test_groups: set-z not among"):
         choose_test(subject, died, np.full(10, "set-a"), fraction=0.2, groups=("set-z",), seed=0)
-    with pytest.raises(InputError, match="5 folds need 5 subjects of each outcome: found 3 with a death"):
+    with pytest.raises(
+        InputError, match="5 folds need 5 subjects of each outcome: found 3 with a death"
+    ):
         assign_folds(subject, died, folds=5, seed=0)
     with pytest.raises(InputError, match="test_fraction"):
         choose_test(subject, np.arange(10) < 1, np.full(10, "g"), fraction=0.2, groups=(), seed=0)
 
 
 @given(st.integers(0, 10_000), st.floats(0.01, 0.99), st.floats(0.01, 0.99))
-def test_some_subjects_are_whole_as_many_as_asked_for_and_kept_in_a_larger_share(seed: int, a: float, b: float) -> None:
+def test_some_subjects_are_whole_as_many_as_asked_for_and_kept_in_a_larger_share(
+    seed: int, a: float, b: float
+) -> None:
     subject, _ = cohort(seed, subjects=60)
     small, large = (some_subjects(subject, share, seed=7) for share in sorted((a, b)))
     assert not (small & ~large).any()

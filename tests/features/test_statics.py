@@ -5,7 +5,9 @@ from feature_tables import NAN, make_stays
 
 from icu_adversarial.features.statics import Statics, fit_statics
 
-TRAINING = make_stays(age=[50.0, 70.0, NAN, 60.0], sex=["F", "M", None, "F"], icu_type=["MICU", "CCU", None, "MICU"])
+TRAINING = make_stays(
+    age=[50.0, 70.0, NAN, 60.0], sex=["F", "M", None, "F"], icu_type=["MICU", "CCU", None, "MICU"]
+)
 
 
 def test_numbers_by_hand() -> None:
@@ -15,7 +17,9 @@ def test_numbers_by_hand() -> None:
     assert (statics.age_mean, statics.age_sd) == (60, pytest.approx((200 / 3) ** 0.5))
     found = statics.apply(TRAINING)
     far = 10 / (200 / 3) ** 0.5
-    np.testing.assert_allclose(found, [[-far, 1, 0, 1], [far, 0, 1, 0], [0, 0.5, 0, 0], [0, 1, 0, 1]], rtol=1e-6)
+    np.testing.assert_allclose(
+        found, [[-far, 1, 0, 1], [far, 0, 1, 0], [0, 0.5, 0, 0], [0, 1, 0, 1]], rtol=1e-6
+    )
     assert found.dtype == np.float32
     assert statics.size == found.shape[1] == 4
 
@@ -29,7 +33,11 @@ def test_inputs_stand_in_the_order_of_the_parameters() -> None:
 
 def test_a_stay_of_another_kind_than_those_of_training_is_all_zeros() -> None:
     statics = fit_statics(TRAINING, ("icu_type",))
-    assert statics.apply(make_stays(icu_type=["SICU", None, "CCU"])).tolist() == [[0, 0], [0, 0], [1, 0]]
+    assert statics.apply(make_stays(icu_type=["SICU", None, "CCU"])).tolist() == [
+        [0, 0],
+        [0, 0],
+        [1, 0],
+    ]
 
 
 @pytest.mark.parametrize("ages", [[NAN, NAN], [60.0, 60.0]])
@@ -50,5 +58,10 @@ def test_nothing_but_the_training_stays_is_fitted() -> None:
 
 def test_of_json_is_what_it_was() -> None:
     statics = fit_statics(TRAINING, ("age", "icu_type"))
-    content = {"inputs": ["age", "icu_type"], "age_mean": statics.age_mean, "age_sd": statics.age_sd, "icu_types": ["CCU", "MICU"]}
+    content = {
+        "inputs": ["age", "icu_type"],
+        "age_mean": statics.age_mean,
+        "age_sd": statics.age_sd,
+        "icu_types": ["CCU", "MICU"],
+    }
     assert Statics.of(content) == statics

@@ -5,7 +5,9 @@ from icu_adversarial.model.calibration import Calibration, cross_fitted, fit_cal
 from icu_adversarial.model.evaluation import log_loss, scores, sigmoid
 
 
-def drawn(temperature: float, shift: float, n: int = 40_000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def drawn(
+    temperature: float, shift: float, n: int = 40_000, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """Log odds, and outcomes whose true probability is that of log odds / temperature + shift."""
     rng = np.random.default_rng(seed)
     log_odds = rng.normal(-1, 2, n)
@@ -24,13 +26,17 @@ def test_no_other_temperature_and_shift_has_a_lower_loss() -> None:
     best = log_loss(died, fit_calibration(log_odds, died).probability(log_odds))
     for temperature in np.linspace(0.2, 5, 49):
         for shift in np.linspace(-2, 2, 41):
-            assert best <= log_loss(died, Calibration(temperature, shift).probability(log_odds)) + 1e-9
+            assert (
+                best <= log_loss(died, Calibration(temperature, shift).probability(log_odds)) + 1e-9
+            )
 
 
 def test_calibration_mends_an_overconfident_model() -> None:
     log_odds, died = drawn(3, 0.5)
     fold = np.arange(len(died)) % 5 - 1
-    before, after = (scores(died, p, p > 0.5) for p in (sigmoid(log_odds), cross_fitted(log_odds, died, fold)))
+    before, after = (
+        scores(died, p, p > 0.5) for p in (sigmoid(log_odds), cross_fitted(log_odds, died, fold))
+    )
     assert before["calibration_error"][0] > 0.1
     assert after["calibration_error"][0] < 0.01
     assert after["brier"][0] < before["brier"][0]
@@ -42,7 +48,9 @@ def test_a_stay_has_no_part_in_its_own_calibration() -> None:
     before = cross_fitted(log_odds, died, fold)
     for k in (-1, 2):
         changed = np.where(fold == k, ~died, died)
-        np.testing.assert_array_equal(cross_fitted(log_odds, changed, fold)[fold == k], before[fold == k])
+        np.testing.assert_array_equal(
+            cross_fitted(log_odds, changed, fold)[fold == k], before[fold == k]
+        )
 
 
 def test_log_odds_that_rank_backwards_give_the_prevalence() -> None:

@@ -7,7 +7,9 @@ from sklearn import metrics
 from icu_adversarial.model import evaluation
 
 
-def data(seed: int, n: int = 200, rounded: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def data(
+    seed: int, n: int = 200, rounded: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     died = rng.random(n) < 0.3
     probability = np.clip(rng.normal(0.3 + 0.2 * died, 0.2), 0, 1)
@@ -38,12 +40,16 @@ def test_scores_are_those_of_scikit_learn_with_weights(seed: int, rounded: bool)
 
 def test_probabilities_of_any_log_odds_without_a_warning() -> None:
     z = np.array([-1e4, -745.0, -1.0, 0.0, 1.0, 1e4], np.float32)
-    np.testing.assert_allclose(evaluation.sigmoid(z), [0, 0, 1 / (1 + np.e), 0.5, np.e / (1 + np.e), 1], rtol=1e-12)
+    np.testing.assert_allclose(
+        evaluation.sigmoid(z), [0, 0, 1 / (1 + np.e), 0.5, np.e / (1 + np.e), 1], rtol=1e-12
+    )
 
 
 def test_calibration_error_by_hand() -> None:
     died = np.array([0, 1, 1, 1])
-    probability = np.array([0.12, 0.18, 0.9, 1.0])  # two in [0.1, 0.2): 0.15 told, 0.5 seen; two in [0.9, 1]: 0.95 told, 1 seen
+    probability = np.array(
+        [0.12, 0.18, 0.9, 1.0]
+    )  # two in [0.1, 0.2): 0.15 told, 0.5 seen; two in [0.9, 1]: 0.95 told, 1 seen
     error = evaluation.scores(died, probability, probability > 0.5)["calibration_error"][0]
     assert error == pytest.approx(0.5 * 0.35 + 0.5 * 0.05)
 
@@ -52,9 +58,14 @@ def test_interval_contains_the_value_and_shrinks_with_the_number_of_subjects() -
     widths = []
     for n in (100, 1600):
         died, probability, predicted = data(1, n)
-        result = evaluation.with_intervals(died, probability, predicted, np.arange(n), resamples=300, seed=0)
+        result = evaluation.with_intervals(
+            died, probability, predicted, np.arange(n), resamples=300, seed=0
+        )
         for name in evaluation.METRICS:
-            assert result[name]["low"] <= result[name]["value"] <= result[name]["high"] or name == "calibration_error"
+            assert (
+                result[name]["low"] <= result[name]["value"] <= result[name]["high"]
+                or name == "calibration_error"
+            )
         widths.append(result["auroc"]["high"] - result["auroc"]["low"])
     assert 2.5 < widths[0] / widths[1] < 6.5  # sqrt(16) = 4
 
@@ -62,13 +73,21 @@ def test_interval_contains_the_value_and_shrinks_with_the_number_of_subjects() -
 def test_bootstrap_draws_subjects_not_stays() -> None:
     """With every stay four times, intervals over subjects are as wide as without; over stays they would be half as wide."""
     died, probability, predicted = data(2, 150)
-    once = evaluation.with_intervals(died, probability, predicted, np.arange(150), resamples=400, seed=0)
-    four = evaluation.with_intervals(*(np.tile(v, 4) for v in (died, probability, predicted, np.arange(150))), resamples=400, seed=0)
+    once = evaluation.with_intervals(
+        died, probability, predicted, np.arange(150), resamples=400, seed=0
+    )
+    four = evaluation.with_intervals(
+        *(np.tile(v, 4) for v in (died, probability, predicted, np.arange(150))),
+        resamples=400,
+        seed=0,
+    )
     for side in ("value", "low", "high"):
         assert four["auroc"][side] == pytest.approx(once["auroc"][side])
 
 
-def test_intervals_are_the_same_however_many_resamples_are_worked_on_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_intervals_are_the_same_however_many_resamples_are_worked_on_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     drawn = (*data(4, 90), np.arange(90) // 2)
     whole = evaluation.with_intervals(*drawn, resamples=50, seed=3)
     monkeypatch.setattr(evaluation, "DRAWN", 7 * 90)
@@ -78,7 +97,14 @@ def test_intervals_are_the_same_however_many_resamples_are_worked_on_at_once(mon
 
 
 def test_one_class_only_gives_none_not_a_crash() -> None:
-    result = evaluation.with_intervals(np.zeros(20, bool), np.linspace(0, 1, 20), np.zeros(20, bool), np.arange(20), resamples=10, seed=0)
+    result = evaluation.with_intervals(
+        np.zeros(20, bool),
+        np.linspace(0, 1, 20),
+        np.zeros(20, bool),
+        np.arange(20),
+        resamples=10,
+        seed=0,
+    )
     assert result["auroc"] == {"value": None, "low": None, "high": None}
     assert result["accuracy"]["value"] == 1.0
 
@@ -101,7 +127,9 @@ def test_curves_are_those_of_scikit_learn() -> None:
     fpr, tpr, _ = metrics.roc_curve(died, probability, drop_intermediate=False)
     np.testing.assert_allclose(curves["roc"], np.c_[fpr, tpr])
     precision, recall, _ = metrics.precision_recall_curve(died, probability)
-    np.testing.assert_allclose(curves["precision_recall"][["recall", "precision"]], np.c_[recall, precision][-2::-1])
+    np.testing.assert_allclose(
+        curves["precision_recall"][["recall", "precision"]], np.c_[recall, precision][-2::-1]
+    )
     many = evaluation.curves(*data(4, 3000)[:2])["roc"]
     assert len(many) == evaluation.CURVE_POINTS
     assert many.iloc[[0, -1]].to_numpy().tolist() == [[0, 0], [1, 1]]
@@ -115,4 +143,7 @@ def test_mean_and_sd_over_folds() -> None:
     fold = np.arange(300) % 4 - 1
     result = evaluation.over_folds(died, probability, predicted, fold)
     each = [metrics.roc_auc_score(died[fold == k], probability[fold == k]) for k in range(3)]
-    assert result["auroc"] == {"mean": pytest.approx(np.mean(each)), "sd": pytest.approx(np.std(each, ddof=1))}
+    assert result["auroc"] == {
+        "mean": pytest.approx(np.mean(each)),
+        "sd": pytest.approx(np.std(each, ddof=1)),
+    }

@@ -34,10 +34,14 @@ def run(params: Params, cohort: pd.DataFrame, grid: np.ndarray) -> dict[str, Any
 
 def kept_models(monkeypatch: pytest.MonkeyPatch) -> None:
     """What nested.run would delete stays, below kept/."""
-    monkeypatch.setattr(nested, "shutil", SimpleNamespace(rmtree=lambda folder: shutil.move(folder, "kept")))
+    monkeypatch.setattr(
+        nested, "shutil", SimpleNamespace(rmtree=lambda folder: shutil.move(folder, "kept"))
+    )
 
 
-def test_every_fold_is_scored_by_a_network_that_never_saw_it(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_fold_is_scored_by_a_network_that_never_saw_it(
+    params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kept_models(monkeypatch)
     cohort, grid = make_cohort()
     found = run(params, cohort, grid)
@@ -50,12 +54,17 @@ def test_every_fold_is_scored_by_a_network_that_never_saw_it(params: Params, mon
         assert fold["accuracy"] == pytest.approx(((z > 0) == died).mean())
         assert fold["hyperparameters"] == read_json(folder / "model.json")["model"]
     aurocs = [fold["auroc"] for fold in found["each"]]
-    assert found["folds"]["auroc"] == {"mean": pytest.approx(np.mean(aurocs)), "sd": pytest.approx(np.std(aurocs, ddof=1))}
+    assert found["folds"]["auroc"] == {
+        "mean": pytest.approx(np.mean(aurocs)),
+        "sd": pytest.approx(np.std(aurocs, ddof=1)),
+    }
     assert found["folds"]["auroc"]["mean"] > 0.7
     assert found["source"] == params.extract.label
 
 
-def test_each_fold_takes_the_best_of_its_own_search(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_fold_takes_the_best_of_its_own_search(
+    params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
     searched: list[list[FrozenTrial]] = []
 
     def watched(*arguments: Any) -> list[FrozenTrial]:
@@ -69,14 +78,21 @@ def test_each_fold_takes_the_best_of_its_own_search(params: Params, monkeypatch:
     found = read_json(paths.METRICS / "nested" / "metrics.json")["each"]
     assert len(found) == len(searched) == 3
     for fold, trials in zip(found, searched, strict=True):
-        assert fold["hyperparameters"] == fold["hyperparameters"] | decode(best_trial(trials, "minimize").params)
+        assert fold["hyperparameters"] == fold["hyperparameters"] | decode(
+            best_trial(trials, "minimize").params
+        )
         assert fold["hyperparameters"]["n_fc"] in (4, 8, 16)
     nested.run(small(params, model={"n_fc": 3}, tune_model={"trials": 0}))
-    assert [fold["hyperparameters"]["n_fc"] for fold in read_json(paths.METRICS / "nested" / "metrics.json")["each"]] == [3] * 3
+    assert [
+        fold["hyperparameters"]["n_fc"]
+        for fold in read_json(paths.METRICS / "nested" / "metrics.json")["each"]
+    ] == [3] * 3
     assert len(searched) == 3
 
 
-def test_the_outer_fold_and_the_test_set_decide_nothing(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_outer_fold_and_the_test_set_decide_nothing(
+    params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Other outcomes and other records in fold 0 and in the test set: the same hyperparameters and the same bytes of fold 0's network and scaler."""
     kept_models(monkeypatch)
     cohort, grid = make_cohort(stays=120)
@@ -88,7 +104,9 @@ def test_the_outer_fold_and_the_test_set_decide_nothing(params: Params, monkeypa
     grid[unseen] = np.random.default_rng(9).normal(100, 50, grid[unseen].shape)
     after = run(params, cohort.assign(died=cohort["died"] ^ unseen), grid)
     assert [(Path("kept") / "fold_0" / name).read_bytes() for name in files] == kept[0]
-    assert (Path("kept") / "fold_1" / "model.safetensors").read_bytes() != kept[1][0]  # which learned from fold 0
+    assert (Path("kept") / "fold_1" / "model.safetensors").read_bytes() != kept[1][
+        0
+    ]  # which learned from fold 0
     assert after["each"][0]["hyperparameters"] == before["each"][0]["hyperparameters"]
     assert after["each"][0]["auroc"] != before["each"][0]["auroc"]
 
@@ -96,10 +114,14 @@ def test_the_outer_fold_and_the_test_set_decide_nothing(params: Params, monkeypa
 def test_permuted_labels_score_auroc_one_half(params: Params) -> None:
     cohort, grid = make_cohort(stays=480)
     permuted = np.random.default_rng(1).permutation(cohort["died"].to_numpy())
-    assert run(params, cohort.assign(died=permuted), grid)["folds"]["auroc"]["mean"] == pytest.approx(0.5, abs=0.1)
+    assert run(params, cohort.assign(died=permuted), grid)["folds"]["auroc"][
+        "mean"
+    ] == pytest.approx(0.5, abs=0.1)
 
 
-def test_a_run_that_was_killed_goes_on_to_the_same_result(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_was_killed_goes_on_to_the_same_result(
+    params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cohort, grid = make_cohort(stays=120)
     whole = run(params, cohort, grid)
     assert not list(Path(".state/nested").iterdir())  # nothing is left of a run that ended

@@ -81,7 +81,10 @@ def slow_lstm(w: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
 def slow_conv(w: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
     """Three hours at a time, nothing before the first and after the last."""
     padded = np.pad(x, ((0, 0), (1, 1), (0, 0)))
-    hours = [sum(padded[:, t + d] @ w["conv.weight"][:, :, d].T for d in range(3)) + w["conv.bias"] for t in range(T)]
+    hours = [
+        sum(padded[:, t + d] @ w["conv.weight"][:, :, d].T for d in range(3)) + w["conv.bias"]
+        for t in range(T)
+    ]
     return np.maximum(np.stack(hours, axis=1), 0)
 
 
@@ -107,7 +110,12 @@ def test_network_is_the_equations(name: str) -> None:
     with torch.no_grad():
         ours = network(torch.from_numpy(x)).numpy()
         if network.summary is not None:
-            beside = network.summary(*(torch.from_numpy(part) for part in (x[..., :M], x[..., M : 2 * M], x[:, 0, -STATICS:])))
+            beside = network.summary(
+                *(
+                    torch.from_numpy(part)
+                    for part in (x[..., :M], x[..., M : 2 * M], x[:, 0, -STATICS:])
+                )
+            )
             expected = (expected + beside.numpy()) / 2
     np.testing.assert_allclose(ours, expected, atol=1e-5)
 
@@ -133,7 +141,9 @@ def test_gru_d_is_the_equations_stay_by_stay_and_hour_by_hour() -> None:
                 last = values[before[-1], j] if before else w["mean"][j]
                 value[j] = values[t, j] if seen[t, j] else keep * last + (1 - keep) * w["mean"][j]
             h = h * np.exp(-np.maximum(0, w["state_decay.weight"] @ gap + w["state_decay.bias"]))
-            into = w["cell.weight_ih"] @ np.concatenate([value, seen[t], statics]) + w["cell.bias_ih"]
+            into = (
+                w["cell.weight_ih"] @ np.concatenate([value, seen[t], statics]) + w["cell.bias_ih"]
+            )
             back = w["cell.weight_hh"] @ h + w["cell.bias_hh"]
             (r, z, n), (r_, z_, n_) = np.split(into, 3), np.split(back, 3)
             new = np.tanh(n + sigmoid(r + r_) * n_)
@@ -204,7 +214,9 @@ def test_the_network_of_summaries_learns_for_itself_from_every_measurement() -> 
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_loss_is_the_cross_entropy_of_one_network_and_more_than_that_of_the_mean_of_two(name: str) -> None:
+def test_loss_is_the_cross_entropy_of_one_network_and_more_than_that_of_the_mean_of_two(
+    name: str,
+) -> None:
     network, x, y = make(name), torch.from_numpy(make_x(name, 9)), torch.arange(9) % 2
     z = network(x)
     together = nn.functional.cross_entropy(z, y)
@@ -310,7 +322,9 @@ def test_weights_of_another_network_are_refused_in_one_line(tmp_path: Path) -> N
     save_model(tmp_path, network, x.shape[2], MODEL | {"n_lstm": 16}, {})
 
     def refused() -> None:
-        with pytest.raises(InputError, match=r"model\.safetensors does not hold the network of model\.json") as error:
+        with pytest.raises(
+            InputError, match=r"model\.safetensors does not hold the network of model\.json"
+        ) as error:
             load_model(tmp_path)
         assert "\n" not in str(error.value)
 
@@ -325,5 +339,7 @@ def test_weights_of_another_network_are_refused_in_one_line(tmp_path: Path) -> N
 @pytest.mark.parametrize("changes", [{"conv": 6}, {"channels": 2 * M + STATICS}])
 def test_gru_d_refuses_other_inputs(changes: dict[str, int]) -> None:
     channels = changes.get("channels", 3 * M + STATICS)
-    with pytest.raises(ValueError, match="GRU-D reads 19 values, their masks and hours since, and no convolution"):
+    with pytest.raises(
+        ValueError, match="GRU-D reads 19 values, their masks and hours since, and no convolution"
+    ):
         build(channels, STATICS, MODEL | VARIANTS["gru_d"] | {"conv": changes.get("conv", 0)})

@@ -30,10 +30,22 @@ SHARES = (0.25, 0.5)
 
 
 def make_params(params: Params, **changes: dict[str, Any]) -> Params:
-    rows = {row: content for row, content in params.compare.model_dump()["rows"].items() if row in ROWS}
+    rows = {
+        row: content for row, content in params.compare.model_dump()["rows"].items() if row in ROWS
+    }
     for row in rows.values():
         row["model"] |= {"n_lstm": 4, "learning_rate": 0.01}
-    return small(params, **({"compare": {"rows": rows}, "tune_model": {"trials": 0}, "learning_curve": {"shares": SHARES[::-1]}} | changes))
+    return small(
+        params,
+        **(
+            {
+                "compare": {"rows": rows},
+                "tune_model": {"trials": 0},
+                "learning_curve": {"shares": SHARES[::-1]},
+            }
+            | changes
+        ),
+    )
 
 
 def run_all(params: Params, cohort: pd.DataFrame, grid: np.ndarray) -> None:
@@ -70,27 +82,46 @@ def metrics(stage: str) -> dict[str, Any]:
 
 def scored(table: pd.DataFrame) -> dict[str, float]:
     died, probability = table["died"], table["probability"]
-    return {"auroc": roc_auc_score(died, probability), "auprc": average_precision_score(died, probability)}
+    return {
+        "auroc": roc_auc_score(died, probability),
+        "auprc": average_precision_score(died, probability),
+    }
 
 
 @pytest.mark.usefixtures("done")
 @pytest.mark.parametrize("row", ["train", *ROWS])
 def test_scores_are_those_of_the_predictions_written(row: str) -> None:
     """Each fold's on its own held-out stays, as mean and sd; and on the test set."""
-    folder, about = (paths.COMPARE / row, metrics(f"compare/{row}")) if row != "train" else (paths.PREDICTIONS.parent, metrics("train"))
-    table, cohort = read_table(folder / "predictions.parquet", PREDICTIONS), read_table(paths.COHORT, COHORT)
+    folder, about = (
+        (paths.COMPARE / row, metrics(f"compare/{row}"))
+        if row != "train"
+        else (paths.PREDICTIONS.parent, metrics("train"))
+    )
+    table, cohort = (
+        read_table(folder / "predictions.parquet", PREDICTIONS),
+        read_table(paths.COHORT, COHORT),
+    )
     assert table[["stay_id", "fold", "died"]].equals(cohort[["stay_id", "fold", "died"]])
     assert len(about["epochs"]) == len(list((folder / "models").iterdir())) == 3
     if row == "prior_leaky":
         return
-    folds, test = (about[split]["network"] if row == "train" else about[split] for split in ("folds", "test"))
+    folds, test = (
+        about[split]["network"] if row == "train" else about[split] for split in ("folds", "test")
+    )
     each = pd.DataFrame([scored(table[table["fold"] == k]) for k in range(3)])
     for name in ("auroc", "auprc"):
-        assert folds[name] == {"mean": pytest.approx(each[name].mean(), abs=1e-6), "sd": pytest.approx(each[name].std(), abs=1e-6)}
-        assert test[name]["value"] == pytest.approx(scored(table[table["split"] == "test"])[name], abs=1e-6)
+        assert folds[name] == {
+            "mean": pytest.approx(each[name].mean(), abs=1e-6),
+            "sd": pytest.approx(each[name].std(), abs=1e-6),
+        }
+        assert test[name]["value"] == pytest.approx(
+            scored(table[table["split"] == "test"])[name], abs=1e-6
+        )
         assert test[name]["low"] < test[name]["value"] < test[name]["high"]
     chosen = table[table["split"] == "test"]
-    assert test["accuracy"]["value"] == pytest.approx((chosen["predicted"] == chosen["died"]).mean())
+    assert test["accuracy"]["value"] == pytest.approx(
+        (chosen["predicted"] == chosen["died"]).mean()
+    )
 
 
 @pytest.mark.usefixtures("done")
@@ -99,11 +130,17 @@ def test_the_leaky_scores_are_marked_and_come_from_training_stays(params: Params
     assert about["scored_on"] == "balanced_training"
     assert about["test"] is None
     assert "NOT a held-out result" in about["label"]
-    assert all(metrics(f"compare/{row}")["scored_on"] == "held_out" for row in ROWS if row != "prior_leaky")
+    assert all(
+        metrics(f"compare/{row}")["scored_on"] == "held_out" for row in ROWS if row != "prior_leaky"
+    )
     models = [paths.COMPARE / "prior_leaky" / "models" / f"fold_{k}" for k in range(3)]
     recipe = chosen.compare.model_of("prior_leaky")
-    folds, _ = make_folds(read_array(paths.GRID), read_table(paths.COHORT, COHORT), chosen.compare.features, recipe)
-    assert about["folds"] == leaky.scores_on_training_stays(models, folds, chosen.compare.train.seed)
+    folds, _ = make_folds(
+        read_array(paths.GRID), read_table(paths.COHORT, COHORT), chosen.compare.features, recipe
+    )
+    assert about["folds"] == leaky.scores_on_training_stays(
+        models, folds, chosen.compare.train.seed
+    )
 
 
 @pytest.mark.usefixtures("done")
@@ -112,23 +149,37 @@ def test_each_row_is_the_network_that_it_says(params: Params) -> None:
         saved = json.loads((paths.COMPARE / row / "models" / "fold_0" / "model.json").read_text())
         assert saved["model"] == make_params(params).compare.model_of(row).model_dump(mode="json")
     assert saved["model"]["architecture"] == "gru_d"
-    cnn = json.loads((paths.COMPARE / "tang_cnn_static" / "models" / "fold_0" / "model.json").read_text())
+    cnn = json.loads(
+        (paths.COMPARE / "tang_cnn_static" / "models" / "fold_0" / "model.json").read_text()
+    )
     assert (cnn["channels"], cnn["statics"], cnn["model"]["conv"]) == (19 + 4, 4, 64)
 
 
 @pytest.mark.usefixtures("done")
 def test_the_table_has_every_model_with_its_own_scores(params: Params) -> None:
     text = (paths.METRICS / "comparison" / "table.md").read_text()
-    lines = {line.split(" | ")[0].removeprefix("| "): line for line in text.splitlines() if line.startswith("| ")}
+    lines = {
+        line.split(" | ")[0].removeprefix("| "): line
+        for line in text.splitlines()
+        if line.startswith("| ")
+    }
     own = "This pipeline's network: pooled_lstm-8 + FC-16, summaries-8, age, sex, icu_type"
     rows = {params.compare.rows[row].label: metrics(f"compare/{row}") for row in ROWS}
-    trained = {name: {split: metrics("train")[split][name] for split in ("folds", "test")} for name in metrics("train")["folds"]}
-    rows |= {own: trained["network"], "Gradient boosting on summaries": trained["gradient_boosting"]}
+    trained = {
+        name: {split: metrics("train")[split][name] for split in ("folds", "test")}
+        for name in metrics("train")["folds"]
+    }
+    rows |= {
+        own: trained["network"],
+        "Gradient boosting on summaries": trained["gradient_boosting"],
+    }
     assert set(lines) == {"model", "Logistic regression on summaries", *rows}
     for label, about in rows.items():
         mean, sd = about["folds"]["auroc"]["mean"], about["folds"]["auroc"]["sd"]
         assert f"| {mean:.3f} ± {sd:.3f} |" in lines[label]
-        assert (f"{about['test']['auroc']['value']:.3f} (" if about["test"] else "| none | none |") in lines[label]
+        assert (
+            f"{about['test']['auroc']['value']:.3f} (" if about["test"] else "| none | none |"
+        ) in lines[label]
     figure = pd.read_csv(paths.METRICS / "comparison" / "plots" / "comparison.csv")
     leaks = figure[figure["kind"].str.startswith("LEAK")]
     assert set(leaks["model"]) == {params.compare.rows["prior_leaky"].label}
@@ -137,7 +188,11 @@ def test_the_table_has_every_model_with_its_own_scores(params: Params) -> None:
 
 @pytest.mark.usefixtures("done")
 def test_the_learning_curve_ends_at_the_whole() -> None:
-    found, trained, cohort = metrics("learning_curve")["folds"], metrics("train")["folds"], read_table(paths.COHORT, COHORT)
+    found, trained, cohort = (
+        metrics("learning_curve")["folds"],
+        metrics("train")["folds"],
+        read_table(paths.COHORT, COHORT),
+    )
     assert set(found) == {"network", "logistic_regression", "gradient_boosting"}
     for name, curve in found.items():
         assert set(curve) == {"0.25", "0.5", "1.0"}
@@ -147,8 +202,12 @@ def test_the_learning_curve_ends_at_the_whole() -> None:
     table = pd.read_csv(paths.METRICS / "learning_curve" / "plots" / "learning_curve.csv")
     stays = table.groupby("share")["stays"].unique().explode()
     training = (cohort["fold"] >= 0).sum()
-    assert stays.to_dict() == {share: pytest.approx(share * training * 2 / 3, abs=1) for share in (0.25, 0.5, 1.0)}  # two of three folds
-    np.testing.assert_allclose(table["high"] - table["mean"], table["mean"] - table["low"], atol=1e-8)
+    assert stays.to_dict() == {
+        share: pytest.approx(share * training * 2 / 3, abs=1) for share in (0.25, 0.5, 1.0)
+    }  # two of three folds
+    np.testing.assert_allclose(
+        table["high"] - table["mean"], table["mean"] - table["low"], atol=1e-8
+    )
 
 
 @pytest.mark.usefixtures("done")
@@ -163,9 +222,13 @@ def test_a_share_is_scored_on_all_held_out_stays_of_its_fold() -> None:
     for k in range(3):
         chosen = learn & (fold != k)
         both = np.c_[x, fit_statics(cohort[chosen], ("age", "sex", "icu_type")).apply(cohort)]
-        model = HistGradientBoostingClassifier(random_state=20240807).fit(both[chosen], died[chosen])
+        model = HistGradientBoostingClassifier(random_state=20240807).fit(
+            both[chosen], died[chosen]
+        )
         scores.append(roc_auc_score(died[fold == k], model.predict_proba(both[fold == k])[:, 1]))
-    assert metrics("learning_curve")["folds"]["gradient_boosting"]["0.5"]["auroc"] == pytest.approx(np.mean(scores))
+    assert metrics("learning_curve")["folds"]["gradient_boosting"]["0.5"]["auroc"] == pytest.approx(
+        np.mean(scores)
+    )
 
 
 @pytest.mark.usefixtures("done")
@@ -187,7 +250,11 @@ def test_the_test_set_has_no_part_in_what_is_fitted(params: Params) -> None:
     cohort, grid = make_cohort()
     test = cohort["is_test"].to_numpy()
     grid[test] = 1e9
-    absurd = cohort.assign(died=cohort["died"] ^ test, age=cohort["age"].where(~test, 1e6), icu_type=cohort["icu_type"].where(~test, "nowhere"))
+    absurd = cohort.assign(
+        died=cohort["died"] ^ test,
+        age=cohort["age"].where(~test, 1e6),
+        icu_type=cohort["icu_type"].where(~test, "nowhere"),
+    )
     lay(absurd.astype({"age": "float32"}), grid)
     shutil.copytree(paths.MODELS / "fold_0", paths.MODELS / "fold_9")  # of a split into more folds
     train.run(make_params(params))
@@ -197,7 +264,9 @@ def test_the_test_set_has_no_part_in_what_is_fitted(params: Params) -> None:
 @pytest.mark.usefixtures("_empty_folder")
 def test_permuted_labels_score_auroc_one_half(params: Params) -> None:
     """Scoring on training or resampled data, and any other leak, would show here. Network and baselines, out of fold and on the test set."""
-    chosen = small(params, tune_model={"trials": 0}, train={"epochs": 16, "patience": None, "bootstrap": 2})
+    chosen = small(
+        params, tune_model={"trials": 0}, train={"epochs": 16, "patience": None, "bootstrap": 2}
+    )
     aurocs: dict[tuple[str, str], list[float]] = {}
     for seed in range(4):
         cohort, grid = make_cohort(seed, stays=600)
@@ -205,16 +274,25 @@ def test_permuted_labels_score_auroc_one_half(params: Params) -> None:
         tune_model.run(chosen)
         train.run(chosen)
         for name in metrics("train")["folds"]:
-            aurocs.setdefault(("folds", name), []).append(metrics("train")["folds"][name]["auroc"]["mean"])
-            aurocs.setdefault(("test", name), []).append(metrics("train")["test"][name]["auroc"]["value"])
+            aurocs.setdefault(("folds", name), []).append(
+                metrics("train")["folds"][name]["auroc"]["mean"]
+            )
+            aurocs.setdefault(("test", name), []).append(
+                metrics("train")["test"][name]["auroc"]["value"]
+            )
     assert len(aurocs) == 6
     for name, values in aurocs.items():
         assert abs(np.mean(values) - 0.5) < 0.08, (name, values)
 
 
 @pytest.mark.usefixtures("done")
-def test_compare_goes_on_after_a_kill_to_the_same_bytes(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = [paths.COMPARE / "sun" / "models" / "fold_2" / "model.safetensors", paths.METRICS / "compare" / "sun" / "metrics.json"]
+def test_compare_goes_on_after_a_kill_to_the_same_bytes(
+    params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [
+        paths.COMPARE / "sun" / "models" / "fold_2" / "model.safetensors",
+        paths.METRICS / "compare" / "sun" / "metrics.json",
+    ]
     before = [file.read_bytes() for file in files]
     shutil.rmtree(paths.COMPARE / "sun")
 
@@ -233,6 +311,9 @@ def test_compare_goes_on_after_a_kill_to_the_same_bytes(params: Params, monkeypa
 
 @pytest.mark.usefixtures("done")
 def test_a_share_without_deaths_is_told_in_one_line(params: Params) -> None:
-    with pytest.raises(InputError, match=r"learning_curve\.shares: 0\.01 of the subjects leaves a fold with one outcome alone") as error:
+    with pytest.raises(
+        InputError,
+        match=r"learning_curve\.shares: 0\.01 of the subjects leaves a fold with one outcome alone",
+    ) as error:
         learning_curve.run(make_params(params, learning_curve={"shares": (0.5, 0.01)}))
     assert "\n" not in str(error.value)

@@ -18,6 +18,8 @@ except OSError as error:
 
 
 def test_a_full_disk_is_an_error_of_the_system_and_leaves_no_half_file(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", FULL], cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", FULL], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     assert done.stdout.startswith("told: weights.safetensors: ")
     assert not list(tmp_path.iterdir())

@@ -5,7 +5,13 @@ import pytest
 import torch
 
 from icu_adversarial.measurements import M
-from icu_adversarial.model.summary import BENDS, SMALLEST_VARIANCE, SUMMARIES, SummaryNetwork, summarise
+from icu_adversarial.model.summary import (
+    BENDS,
+    SMALLEST_VARIANCE,
+    SUMMARIES,
+    SummaryNetwork,
+    summarise,
+)
 
 T, STATICS = 8, 2
 NAMES = ("mean", "deviation", "trend", "recent", "last", "number")
@@ -15,8 +21,15 @@ def make(stays: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.T
     rng = np.random.default_rng(seed)
     observed = rng.random((stays, T, M)) < 0.3
     observed[0, :, 3] = False
-    values, statics = rng.random((stays, T, M), np.float32), rng.random((stays, STATICS), np.float32)
-    return torch.from_numpy(values), torch.from_numpy(observed.astype(np.float32)), torch.from_numpy(statics)
+    values, statics = (
+        rng.random((stays, T, M), np.float32),
+        rng.random((stays, STATICS), np.float32),
+    )
+    return (
+        torch.from_numpy(values),
+        torch.from_numpy(observed.astype(np.float32)),
+        torch.from_numpy(statics),
+    )
 
 
 def one(hours: dict[int, float]) -> dict[str, float]:
@@ -26,7 +39,11 @@ def one(hours: dict[int, float]) -> dict[str, float]:
         values[0, hour, 5], observed[0, hour, 5] = value, 1
     summaries, missing = summarise(values, observed, torch.zeros(1, 0))
     found, lost = summaries.view(SUMMARIES, M)[:, 5], missing.view(SUMMARIES, M)[:, 5]
-    return {name: value for name, value, gone in zip(NAMES, found.tolist(), lost.tolist(), strict=True) if not gone}
+    return {
+        name: value
+        for name, value, gone in zip(NAMES, found.tolist(), lost.tolist(), strict=True)
+        if not gone
+    }
 
 
 def test_summaries_of_three_observations_by_hand() -> None:
@@ -46,7 +63,14 @@ def test_summaries_of_three_observations_by_hand() -> None:
 
 
 def test_of_one_observation_only_the_level_is_known() -> None:
-    level = {"mean": 0.3, "deviation": np.sqrt(1e-3), "trend": 0, "recent": 0.3, "last": 0.3, "number": np.log(2)}
+    level = {
+        "mean": 0.3,
+        "deviation": np.sqrt(1e-3),
+        "trend": 0,
+        "recent": 0.3,
+        "last": 0.3,
+        "number": np.log(2),
+    }
     assert one({4: 0.3}) == pytest.approx(level, abs=1e-6)
 
 
@@ -61,11 +85,20 @@ def test_summaries_are_those_of_numpy_stay_by_stay() -> None:
         hours = np.flatnonzero(observed[stay, :, j])
         v = values[stay, hours, j].double().numpy()
         found = summaries[stay, : SUMMARIES * M].view(SUMMARIES, M)[:, j].numpy()
-        assert missing[stay, : SUMMARIES * M].view(SUMMARIES, M)[:, j].tolist() == [not len(v)] * 5 + [False]
+        assert missing[stay, : SUMMARIES * M].view(SUMMARIES, M)[:, j].tolist() == [
+            not len(v)
+        ] * 5 + [False]
         if len(v):
             recent = v[hours >= 6] if (hours >= 6).any() else v[-1:]
-            deviation, trend = np.sqrt(v.var() + SMALLEST_VARIANCE), np.cov(hours / T, v, bias=True)[0, 1]
-            np.testing.assert_allclose(found, [v.mean(), deviation, trend, recent.mean(), v[-1], np.log1p(len(v))], atol=1e-6)
+            deviation, trend = (
+                np.sqrt(v.var() + SMALLEST_VARIANCE),
+                np.cov(hours / T, v, bias=True)[0, 1],
+            )
+            np.testing.assert_allclose(
+                found,
+                [v.mean(), deviation, trend, recent.mean(), v[-1], np.log1p(len(v))],
+                atol=1e-6,
+            )
     assert torch.equal(summaries[:, SUMMARIES * M :], statics)
     assert not missing[:, SUMMARIES * M :].any()
 
@@ -89,7 +122,9 @@ def test_network_is_the_equations() -> None:
             if missing[stay, j]:
                 encoded[stay, j, -1] = 1
             else:
-                encoded[stay, j, :-1] = np.tanh((summaries[stay, j] - had.mean()) / had.std() - np.array(BENDS))
+                encoded[stay, j, :-1] = np.tanh(
+                    (summaries[stay, j] - had.mean()) / had.std() - np.array(BENDS)
+                )
     w = {name: weight.detach().double().numpy() for name, weight in network.named_parameters()}
     before = encoded.reshape(len(summaries), -1) @ w["hidden.0.weight"].T + w["hidden.0.bias"]
     hidden = before * [[(1 + erf(v / sqrt(2))) / 2 for v in row] for row in before]  # GELU

@@ -40,9 +40,13 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 @pytest.mark.parametrize(
-    "changes", [*VARIANTS.values(), {"optimizer": "rmsprop"}, {"optimizer": "sgd", "schedule": "one_cycle"}], ids=[*VARIANTS, "rmsprop", "sgd"]
+    "changes",
+    [*VARIANTS.values(), {"optimizer": "rmsprop"}, {"optimizer": "sgd", "schedule": "one_cycle"}],
+    ids=[*VARIANTS, "rmsprop", "sgd"],
 )
-def test_training_in_parts_through_the_disk_takes_the_same_steps(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_training_in_parts_through_the_disk_takes_the_same_steps(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
     """Two epochs and one, resumed or not; and the weights of three at once."""
     model = MODEL | changes
     (fold, *_), _ = make_folds(*make_cohort(stays=120), model)
@@ -53,7 +57,11 @@ def test_training_in_parts_through_the_disk_takes_the_same_steps(tmp_path: Path,
 
     half = advance(begin, 2)
     half.save(tmp_path / "state.safetensors")
-    whole, resumed, at_once = advance(half, 1), advance(training.State.load(tmp_path / "state.safetensors"), 1), advance(begin, 3)
+    whole, resumed, at_once = (
+        advance(half, 1),
+        advance(training.State.load(tmp_path / "state.safetensors"), 1),
+        advance(begin, 3),
+    )
     for state in (resumed, at_once):
         assert same(state.weights, whole.weights)
         assert same(state.optimizer, whole.optimizer)
@@ -86,7 +94,9 @@ def test_training_stays_may_be_fewer_than_all_that_are_not_held_out() -> None:
     fold = cohort["fold"].to_numpy()
     learn = (fold == 2) & (cohort["age"] > 40).to_numpy()
     data, scaler = training.make_fold(grid, cohort, fold == 1, FEATURES, RECIPE, learn)
-    alone, of_learn = training.make_fold(grid[learn], cohort[learn], np.zeros(learn.sum(), bool), FEATURES, RECIPE)
+    alone, of_learn = training.make_fold(
+        grid[learn], cohort[learn], np.zeros(learn.sum(), bool), FEATURES, RECIPE
+    )
     np.testing.assert_array_equal(data.x_train, alone.x_train)
     np.testing.assert_array_equal(data.y_train, cohort["died"][learn])
     np.testing.assert_array_equal(data.y_held_out, cohort["died"][fold == 1])
@@ -101,14 +111,18 @@ def test_evaluation_scores_the_held_out_stays_and_never_resamples(sampling: str)
     network = training.build(fold.channels, fold.statics, model)
     network.load_state_dict(state.weights)
     z = training.log_odds(network, fold.x_held_out)
-    prior = np.log(fold.y_train.mean() / (1 - fold.y_train.mean())) if sampling == "balanced" else 0  # what balanced batches do not know
+    prior = (
+        np.log(fold.y_train.mean() / (1 - fold.y_train.mean())) if sampling == "balanced" else 0
+    )  # what balanced batches do not know
     p = 1 / (1 + np.exp(-(z.astype(float) + prior)))
     expected = -np.where(fold.y_held_out == 1, np.log(p), np.log(1 - p)).mean()
     assert state.history[-1]["held_out_loss"] == pytest.approx(expected)
     assert state.history[-1]["auroc"] == pytest.approx(rank_scores(fold.y_held_out, z)[0])
 
 
-def stays_of_the_batches(monkeypatch: pytest.MonkeyPatch, sampling: str, epochs: int) -> tuple[np.ndarray, np.ndarray]:
+def stays_of_the_batches(
+    monkeypatch: pytest.MonkeyPatch, sampling: str, epochs: int
+) -> tuple[np.ndarray, np.ndarray]:
     """The number of every stay in the batches of training, (epochs, stays), and the outcome of each stay."""
     (fold, *_), _ = make_folds(*make_cohort())
     model = MODEL | {"sampling": sampling}
@@ -118,7 +132,9 @@ def stays_of_the_batches(monkeypatch: pytest.MonkeyPatch, sampling: str, epochs:
 
     def watched(channels: int, statics: int, model: dict[str, Any]) -> Network:
         network = build(channels, statics, model)
-        network.lstm.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0][:, 0, 0]) if module.training else None)
+        network.lstm.register_forward_pre_hook(
+            lambda module, inputs: seen.append(inputs[0][:, 0, 0]) if module.training else None
+        )
         return network
 
     build = training.build
@@ -127,14 +143,18 @@ def stays_of_the_batches(monkeypatch: pytest.MonkeyPatch, sampling: str, epochs:
     return torch.cat(seen).numpy().astype(int).reshape(epochs, stays), fold.y_train
 
 
-def test_natural_batches_visit_each_stay_once_an_epoch_in_another_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_natural_batches_visit_each_stay_once_an_epoch_in_another_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     epochs, y = stays_of_the_batches(monkeypatch, "natural", 2)
     for epoch in epochs:
         assert sorted(epoch) == list(range(len(y)))
     assert (epochs[0] != epochs[1]).any()
 
 
-def test_balanced_batches_draw_each_outcome_equally_often_with_replacement(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_balanced_batches_draw_each_outcome_equally_often_with_replacement(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     epochs, y = stays_of_the_batches(monkeypatch, "balanced", 20)
     assert y.mean() < 0.3
     assert y[epochs].mean() == pytest.approx(0.5, abs=0.05)
@@ -148,7 +168,9 @@ def test_one_cycle_is_that_of_torch() -> None:
     """But for less than one of 3,000 steps: torch counts the rise one step shorter."""
     steps, highest = 3000, 0.02
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=highest, total_steps=steps, cycle_momentum=False)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=highest, total_steps=steps, cycle_momentum=False
+    )
     expected = []
     for _ in range(steps):
         expected.append(optimizer.param_groups[0]["lr"])
@@ -161,7 +183,9 @@ def test_one_cycle_is_that_of_torch() -> None:
 
 
 @pytest.mark.parametrize("schedule", ["constant", "one_cycle"])
-def test_learning_rate_runs_through_its_schedule_over_all_parts(monkeypatch: pytest.MonkeyPatch, schedule: str) -> None:
+def test_learning_rate_runs_through_its_schedule_over_all_parts(
+    monkeypatch: pytest.MonkeyPatch, schedule: str
+) -> None:
     rates: list[float] = []
 
     class Watched(torch.optim.SGD):
@@ -188,11 +212,19 @@ def test_learning_rate_runs_through_its_schedule_over_all_parts(monkeypatch: pyt
 @pytest.mark.parametrize(("max_gradient", "length"), [(0.01, 0.01), (1e6, None), (None, None)])
 def test_a_gradient_is_cut_to_its_longest(max_gradient: float | None, length: float | None) -> None:
     """One step of gradient descent with learning rate 1 is as long as the gradient."""
-    model = MODEL | {"optimizer": "sgd", "learning_rate": 1.0, "batch_size": 1000, "max_gradient": max_gradient, "dropout": 0.0}
+    model = MODEL | {
+        "optimizer": "sgd",
+        "learning_rate": 1.0,
+        "batch_size": 1000,
+        "max_gradient": max_gradient,
+        "dropout": 0.0,
+    }
     (fold, *_), _ = make_folds(*make_cohort())
     begin = training.start(fold, model, 0)
     after = training.advance(begin, fold, model, epochs=1, of=1, seed=0)
-    step = torch.cat([(after.weights[name] - begin.weights[name]).flatten() for name in begin.weights]).norm()
+    step = torch.cat(
+        [(after.weights[name] - begin.weights[name]).flatten() for name in begin.weights]
+    ).norm()
     if length is None:
         assert step > 0.05
     else:
@@ -209,7 +241,9 @@ def test_decay_pulls_the_weights_towards_zero() -> None:
         found[decay] = training.advance(begin, fold, model, epochs=1, of=1, seed=0).weights
     begin.weights.pop("median")  # of the values: no weight
     for name, weight in begin.weights.items():
-        torch.testing.assert_close(found[0.0][name] - found[0.5][name], 0.01 * 0.5 * weight, atol=1e-6, rtol=1e-3)
+        torch.testing.assert_close(
+            found[0.0][name] - found[0.5][name], 0.01 * 0.5 * weight, atol=1e-6, rtol=1e-3
+        )
 
 
 @pytest.mark.parametrize("optimizer", ["rmsprop", "sgd"])
@@ -217,18 +251,25 @@ def test_decay_is_of_adam_alone(optimizer: str) -> None:
     """In the others it would be a penalty in the gradient: of RMSprop, many times as strong."""
     (fold, *_), _ = make_folds(*make_cohort())
     models = [MODEL | {"optimizer": optimizer, "weight_decay": decay} for decay in (0.0, 0.5)]
-    without, with_decay = (training.advance(training.start(fold, model, 0), fold, model, epochs=1, of=1, seed=0) for model in models)
+    without, with_decay = (
+        training.advance(training.start(fold, model, 0), fold, model, epochs=1, of=1, seed=0)
+        for model in models
+    )
     assert same(without.weights, with_decay.weights)
 
 
-def test_folds_trained_together_resume_after_an_interruption_to_the_same_bytes(tmp_path: Path) -> None:
+def test_folds_trained_together_resume_after_an_interruption_to_the_same_bytes(
+    tmp_path: Path,
+) -> None:
     folds, _ = make_folds(*make_cohort())
     whole = train_folds(folds, MODEL, OPTIONS, tmp_path / "whole")
     train_folds(folds, MODEL, OPTIONS.model_copy(update={"epochs": 2}), tmp_path / "cut")
     (tmp_path / "cut" / "fold_1.safetensors").unlink()  # as if killed before this fold was saved
     with joblib.parallel_config("loky"):  # processes side by side
         resumed = train_folds(folds, MODEL, OPTIONS, tmp_path / "cut")
-    assert all(same(a.best, b.best) and a.history == b.history for a, b in zip(whole, resumed, strict=True))
+    assert all(
+        same(a.best, b.best) and a.history == b.history for a, b in zip(whole, resumed, strict=True)
+    )
 
 
 def test_patience_stops_a_fold_that_no_longer_improves(tmp_path: Path) -> None:
@@ -247,7 +288,9 @@ def test_a_model_that_keeps_its_last_weights_is_never_stopped_early(tmp_path: Pa
     options = Train(epochs=12, evaluate_every=1, patience=1, seed=3, bootstrap=10)
     stopped = train_folds(folds, MODEL | {"learning_rate": 0.1}, options, tmp_path / "best")
     assert any(s.epoch < 12 for s in stopped)
-    states = train_folds(folds, MODEL | {"learning_rate": 0.1, "keep": "last"}, options, tmp_path / "last")
+    states = train_folds(
+        folds, MODEL | {"learning_rate": 0.1, "keep": "last"}, options, tmp_path / "last"
+    )
     assert [s.epoch for s in states] == [12] * 3
 
 
@@ -260,7 +303,10 @@ def test_the_weights_that_are_saved_are_those_to_keep(tmp_path: Path, keep: str)
     state = training.advance(good, fold, model | {"learning_rate": 3.0}, epochs=1, of=4, seed=0)
     assert state.best_evaluation == 0
     save_fold(tmp_path, state, fold, scaler, model)
-    expected, saved = (good.weights, 3) if keep == "best" else (state.weights, 4), load_file(tmp_path / "model.safetensors")
+    expected, saved = (
+        (good.weights, 3) if keep == "best" else (state.weights, 4),
+        load_file(tmp_path / "model.safetensors"),
+    )
     about = json.loads((tmp_path / "model.json").read_text())
     saved["output.bias"][1] += about["threshold"]
     assert about["epoch"] == expected[1]
@@ -293,19 +339,25 @@ def test_loss_that_is_never_a_number_is_told_in_one_line(tmp_path: Path) -> None
 
 
 @pytest.fixture(scope="module", params=["lstm", "pooled_lstm"])
-def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame, np.ndarray]:
+def trained(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, pd.DataFrame, np.ndarray]:
     """Three folds' models: balanced batches without, natural ones with static inputs."""
     model = MODEL | VARIANTS[request.param]
     cohort, grid = make_cohort()
     folds, scalers = make_folds(cohort, grid, model)
     models = tmp_path_factory.mktemp("models")
-    states = train_folds(folds, model, OPTIONS.model_copy(update={"epochs": 20}), models / "checkpoints")
+    states = train_folds(
+        folds, model, OPTIONS.model_copy(update={"epochs": 20}), models / "checkpoints"
+    )
     for k, parts in enumerate(zip(states, folds, scalers, strict=True)):
         save_fold(models / f"fold_{k}", *parts, model)
     return models, cohort, grid
 
 
-def test_predictions_are_out_of_fold_and_learned(trained: tuple[Path, pd.DataFrame, np.ndarray]) -> None:
+def test_predictions_are_out_of_fold_and_learned(
+    trained: tuple[Path, pd.DataFrame, np.ndarray],
+) -> None:
     models, cohort, grid = trained
     table = predict(models, cohort, grid)
     assert (table["split"] == np.where(cohort["is_test"], "test", "oof")).all()
@@ -313,11 +365,15 @@ def test_predictions_are_out_of_fold_and_learned(trained: tuple[Path, pd.DataFra
     for split in ("oof", "test"):
         chosen = table[table["split"] == split]
         assert rank_scores(chosen["died"].to_numpy(), chosen["probability"].to_numpy())[0] > 0.8
-    assert table["probability"].mean() == pytest.approx(cohort["died"].mean(), abs=0.08)  # at the cohort's prevalence, not at one half
+    assert table["probability"].mean() == pytest.approx(
+        cohort["died"].mean(), abs=0.08
+    )  # at the cohort's prevalence, not at one half
     assert table["uncalibrated"].mean() == pytest.approx(cohort["died"].mean(), abs=0.15)
 
 
-def test_predictions_of_a_fold_use_its_own_model_alone(trained: tuple[Path, pd.DataFrame, np.ndarray]) -> None:
+def test_predictions_of_a_fold_use_its_own_model_alone(
+    trained: tuple[Path, pd.DataFrame, np.ndarray],
+) -> None:
     models, cohort, grid = trained
     table = predict(models, cohort, grid)
     changed = grid.copy()
@@ -327,16 +383,22 @@ def test_predictions_of_a_fold_use_its_own_model_alone(trained: tuple[Path, pd.D
     np.testing.assert_array_equal(table["logit_1"][kept], other["logit_1"][kept])
 
 
-def test_the_logits_of_a_test_stay_are_the_mean_of_all_networks_on_its_own_record(trained: tuple[Path, pd.DataFrame, np.ndarray]) -> None:
+def test_the_logits_of_a_test_stay_are_the_mean_of_all_networks_on_its_own_record(
+    trained: tuple[Path, pd.DataFrame, np.ndarray],
+) -> None:
     models, cohort, grid = trained
     table = predict(models, cohort, grid)
     for i in (0, 4, 236):
         assert cohort["is_test"][i]
         z = np.zeros(2)
         for k in range(3):
-            x = Scaler.load(models / f"fold_{k}" / "scaler.json").apply(grid[i : i + 1], cohort[i : i + 1])
+            x = Scaler.load(models / f"fold_{k}" / "scaler.json").apply(
+                grid[i : i + 1], cohort[i : i + 1]
+            )
             z += training.logits(load_model(models / f"fold_{k}"), x)[0] / 3
-        np.testing.assert_allclose(table.loc[i, ["logit_0", "logit_1"]].to_numpy(float), z, atol=1e-5)
+        np.testing.assert_allclose(
+            table.loc[i, ["logit_0", "logit_1"]].to_numpy(float), z, atol=1e-5
+        )
 
 
 def test_summaries_by_hand() -> None:
@@ -351,14 +413,20 @@ def test_summaries_by_hand() -> None:
 @pytest.mark.parametrize("name", BASELINES)
 def test_baselines_learn_out_of_fold(name: str) -> None:
     cohort, grid = make_cohort()
-    grid[..., 1] = np.nan  # a measurement that the source does not have, as calcium in the Challenge
+    grid[..., 1] = (
+        np.nan
+    )  # a measurement that the source does not have, as calcium in the Challenge
     died, fold = cohort["died"].to_numpy(), cohort["fold"].to_numpy()
     probability, predicted = predict_baseline(name, grid, cohort, (), seed=0)
     for chosen in (fold >= 0, fold == -1):
         assert rank_scores(died[chosen], probability[chosen])[0] > 0.75
     assert 0 < predicted.mean() < 0.6
-    leaky = predict_baseline(name, grid, cohort.assign(died=died ^ (fold == 0)), (), seed=0).probability  # labels of fold 0 reversed
-    assert rank_scores(died[fold == 0], leaky[fold == 0])[0] > 0.6  # its own labels were not learned from
+    leaky = predict_baseline(
+        name, grid, cohort.assign(died=died ^ (fold == 0)), (), seed=0
+    ).probability  # labels of fold 0 reversed
+    assert (
+        rank_scores(died[fold == 0], leaky[fold == 0])[0] > 0.6
+    )  # its own labels were not learned from
 
 
 def test_a_baseline_decides_as_the_network_by_the_best_f1_of_each_fold() -> None:
@@ -394,9 +462,15 @@ def test_baselines_read_the_static_inputs_and_learn_from_the_stays_allowed(name:
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", VARIANTS)
-def test_on_a_gpu_the_scores_are_those_of_the_cpu(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_on_a_gpu_the_scores_are_those_of_the_cpu(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     """One batch an epoch and no dropout: nothing is drawn that could differ."""
-    model = MODEL | VARIANTS[name] | {"sampling": "natural", "batch_size": N, "dropout": 0.0, "measurement_dropout": 0.0}
+    model = (
+        MODEL
+        | VARIANTS[name]
+        | {"sampling": "natural", "batch_size": N, "dropout": 0.0, "measurement_dropout": 0.0}
+    )
     (data, *_), _ = make_folds(*make_cohort(), model)
     on_gpu = training.advance(training.start(data, model, 0), data, model, epochs=20, of=20, seed=0)
     monkeypatch.setattr(training, "training_device", lambda: torch.device("cpu"))
@@ -409,11 +483,22 @@ def test_on_a_gpu_the_scores_are_those_of_the_cpu(monkeypatch: pytest.MonkeyPatc
 def test_within_an_epoch_nothing_waits_for_the_gpu() -> None:
     (data, *_), _ = make_folds(*make_cohort())
     counts = []
-    for size in (40, 40, 4):  # the first one counts what is set up once; the last has ten times the batches
+    for size in (
+        40,
+        40,
+        4,
+    ):  # the first one counts what is set up once; the last has ten times the batches
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             torch.cuda.set_sync_debug_mode("warn")
-            training.advance(training.start(data, MODEL, 0), data, MODEL | {"batch_size": size, "max_gradient": 1.0}, epochs=2, of=2, seed=0)
+            training.advance(
+                training.start(data, MODEL, 0),
+                data,
+                MODEL | {"batch_size": size, "max_gradient": 1.0},
+                epochs=2,
+                of=2,
+                seed=0,
+            )
             torch.cuda.set_sync_debug_mode("default")
         counts.append(sum("synchroniz" in str(w.message) for w in caught))
     assert counts[1] == counts[2] > 0

@@ -15,8 +15,10 @@ from icu_adversarial.tables import EVENTS, STAYS, to_table
 HEAD = "Time,Parameter,Value\n00:00,RecordID,{id}\n00:00,Age,{age}\n00:00,Gender,{sex}\n00:00,Height,-1\n00:00,ICUType,{icu}\n00:00,Weight,-1\n"
 RECORDS = {
     "set-a": {
-        7: HEAD.format(id=7, age=54, sex=0, icu=4) + "00:07,HR,73\n00:07,NISysABP,147\n01:30,SysABP,120\n01:30,Temp,35.1\n47:59,K,4.4\n48:00,K,5.0\n",
-        3: HEAD.format(id=3, age=91, sex=1, icu=1) + "00:10,,5\n02:00,Temp,-17.8\n02:00,NISysABP,-1\n02:00,SaO2,100\n02:00,K,31\n02:00,Urine,60",
+        7: HEAD.format(id=7, age=54, sex=0, icu=4)
+        + "00:07,HR,73\n00:07,NISysABP,147\n01:30,SysABP,120\n01:30,Temp,35.1\n47:59,K,4.4\n48:00,K,5.0\n",
+        3: HEAD.format(id=3, age=91, sex=1, icu=1)
+        + "00:10,,5\n02:00,Temp,-17.8\n02:00,NISysABP,-1\n02:00,SaO2,100\n02:00,K,31\n02:00,Urine,60",
     },
     "set-b": {9: HEAD.format(id=9, age=60, sex=-1, icu=2)},  # descriptors only
 }
@@ -67,9 +69,13 @@ def test_golden_records(tmp_path: Path, archive: bool) -> None:
     assert pd.isna(stays["sex"][2])
     assert stays["icu_type"].tolist() == ["CCU", "SICU", "CSRU"]
     assert stays["died"].tolist() == [True, False, True]
-    np.testing.assert_array_equal(stays["discharge_hour"], [216, 144, np.nan])  # whole days: the last hour that they allow
+    np.testing.assert_array_equal(
+        stays["discharge_hour"], [216, 144, np.nan]
+    )  # whole days: the last hour that they allow
     np.testing.assert_array_equal(stays["death_hour"], [120, np.nan, 48])
-    assert list(zip(events["stay_id"], events["measurement"], strict=True)) == [(s, m) for s, _, m, _ in EXPECTED]
+    assert list(zip(events["stay_id"], events["measurement"], strict=True)) == [
+        (s, m) for s, _, m, _ in EXPECTED
+    ]
     np.testing.assert_allclose(events["hour"], [h for _, h, _, _ in EXPECTED], atol=1e-5)
     np.testing.assert_allclose(events["value"], [v for *_, v in EXPECTED], rtol=1e-6)
 
@@ -78,11 +84,23 @@ def test_golden_records(tmp_path: Path, archive: bool) -> None:
     ("damage", "message"),
     [
         (lambda f: (f / "Outcomes-a.txt").unlink(), "Outcomes-a.txt is missing"),
-        (lambda f: (f / "Outcomes-a.txt").write_text("RecordID,Alive\n7,1\n"), "is not an outcome file"),
+        (
+            lambda f: (f / "Outcomes-a.txt").write_text("RecordID,Alive\n7,1\n"),
+            "is not an outcome file",
+        ),
         (lambda f: (f / "set-a" / "7.txt").unlink(), "1 records, Outcomes-a.txt 2 outcomes"),
-        (lambda f: (f / "set-a" / "7.txt").write_text("nonsense"), r"record 7\.txt does not begin with"),
-        (lambda f: (f / "set-a" / "7.txt").write_text("Time,Parameter,Value\n00:07,HR,fast\n"), "is not HH:MM,parameter,number"),
-        (lambda f: (f / "set-b").rename(f / "set-z") and (f / "set-a").rename(f / "set-y"), "holds none of set-a, set-b, set-c"),
+        (
+            lambda f: (f / "set-a" / "7.txt").write_text("nonsense"),
+            r"record 7\.txt does not begin with",
+        ),
+        (
+            lambda f: (f / "set-a" / "7.txt").write_text("Time,Parameter,Value\n00:07,HR,fast\n"),
+            "is not HH:MM,parameter,number",
+        ),
+        (
+            lambda f: (f / "set-b").rename(f / "set-z") and (f / "set-a").rename(f / "set-y"),
+            "holds none of set-a, set-b, set-c",
+        ),
     ],
 )
 def test_bad_folders_are_told_in_one_line(tmp_path: Path, damage: object, message: str) -> None:

@@ -18,7 +18,11 @@ from icu_adversarial.records.views import Table
 from icu_adversarial.tables import EVENTS, STAYS, write_batches, write_table
 
 SECRET = "wombat-2781"
-LABS = {"labs": Table({"subject_id": "BIGINT", "charttime": "TIMESTAMP", "valuenum": "DOUBLE PRECISION"})}
+LABS = {
+    "labs": Table(
+        {"subject_id": "BIGINT", "charttime": "TIMESTAMP", "valuenum": "DOUBLE PRECISION"}
+    )
+}
 COLUMNS = "subject_id int, charttime timestamp, valuenum real"
 
 
@@ -67,14 +71,24 @@ def test_every_place_gives_the_same_bytes(mimic_demo: Path, postgres: str, tmp_p
         "duckdb by url": url_file(tmp_path / "duckdb.url", f"duckdb:///{database}"),
     }
     expected = extracted(mimic_demo, tmp_path / "csv.gz")
-    assert [name for name, raw in places.items() if extracted(raw, tmp_path / name) != expected] == []
+    assert [
+        name for name, raw in places.items() if extracted(raw, tmp_path / name) != expected
+    ] == []
 
 
 def test_every_place_gives_the_same_bytes_for_awkward_values(postgres: str, tmp_path: Path) -> None:
     """Values at the ends of float32 and beyond, times in microseconds at both ends of the window, ties in all but the value."""
     rng = np.random.default_rng(0)
     intime = np.datetime64("2100-02-28T23:17:03.000001")
-    near = [0, 1, -1, 47 * 10**6 * 3600, 48 * 3600 * 10**6 - 1, 48 * 3600 * 10**6, *rng.integers(0, 48 * 3600 * 10**6, 40)]
+    near = [
+        0,
+        1,
+        -1,
+        47 * 10**6 * 3600,
+        48 * 3600 * 10**6 - 1,
+        48 * 3600 * 10**6,
+        *rng.integers(0, 48 * 3600 * 10**6, 40),
+    ]
     values = [
         "NaN",
         "Infinity",
@@ -92,21 +106,53 @@ def test_every_place_gives_the_same_bytes_for_awkward_values(postgres: str, tmp_
     ]
     values += [repr(float(v)) for v in rng.uniform(0, 120, 40)]
     times = [str(intime + np.timedelta64(int(us), "us")).replace("T", " ") for us in near]
-    items = {name: [i for m in MEASUREMENTS for x in m.items if x.table == name for i in x.itemids] for name in ("chartevents", "labevents")}
-    some = {name: [(i, t, v) for i in items[name] for t, v in zip(rng.choice(times, 99), rng.choice(values, 99), strict=True)] for name in items}
+    items = {
+        name: [i for m in MEASUREMENTS for x in m.items if x.table == name for i in x.itemids]
+        for name in ("chartevents", "labevents")
+    }
+    some = {
+        name: [
+            (i, t, v)
+            for i in items[name]
+            for t, v in zip(rng.choice(times, 99), rng.choice(values, 99), strict=True)
+        ]
+        for name in items
+    }
     rows = {
         "patients": [[1, 1, "F", "2050-01-01 00:00:00.5", "", "", "", 0]],
-        "admissions": [[1, 1, 10, "2100-02-28 20:00:00", "2100-03-09 10:00:00.123456", "", *10 * [""], 'SAID "NO",\nTWICE', 0, 1]],
-        "icustays": [[1, 1, 10, 100, "carevue", "MICU", "MICU", 1, 1, str(intime).replace("T", " "), "", ""]],
-        "chartevents": [[1, 1, 10, 100, item, time, time, 1, "a\nb", value, "", 0, "", "", ""] for item, time, value in some["chartevents"]],
-        "labevents": [[1, 1, "", item, time, "", value, "", ""] for item, time, value in some["labevents"]],
+        "admissions": [
+            [
+                1,
+                1,
+                10,
+                "2100-02-28 20:00:00",
+                "2100-03-09 10:00:00.123456",
+                "",
+                *10 * [""],
+                'SAID "NO",\nTWICE',
+                0,
+                1,
+            ]
+        ],
+        "icustays": [
+            [1, 1, 10, 100, "carevue", "MICU", "MICU", 1, 1, str(intime).replace("T", " "), "", ""]
+        ],
+        "chartevents": [
+            [1, 1, 10, 100, item, time, time, 1, "a\nb", value, "", 0, "", "", ""]
+            for item, time, value in some["chartevents"]
+        ],
+        "labevents": [
+            [1, 1, "", item, time, "", value, "", ""] for item, time, value in some["labevents"]
+        ],
     }
     types = {name: columns.replace("timestamp(0)", "timestamp") for name, columns in MIMIC3.items()}
     plain = tmp_path / "csv"
     plain.mkdir()
     for name, columns in types.items():
         with (plain / f"{name}.csv").open("w", newline="") as file:
-            csv.writer(file).writerows([[column.split()[0] for column in columns.split(", ")], *rows[name]])
+            csv.writer(file).writerows(
+                [[column.split()[0] for column in columns.split(", ")], *rows[name]]
+            )
     database = to_duckdb(plain, types, tmp_path / "awkward.duckdb")
     to_postgres(database, types, postgres, "awkward")
     url = url_file(tmp_path / "postgres.url", on_path(postgres, "awkward"))
@@ -117,7 +163,10 @@ def test_every_place_gives_the_same_bytes_for_awkward_values(postgres: str, tmp_
 
 DAMAGED = {
     "no table": ("CREATE TABLE {schema}.other (subject_id int)", "no table LABS"),
-    "no column": ("CREATE TABLE {schema}.labs (subject_id int, charttime timestamp)", "LABS lacks the columns valuenum: found charttime, subject_id"),
+    "no column": (
+        "CREATE TABLE {schema}.labs (subject_id int, charttime timestamp)",
+        "LABS lacks the columns valuenum: found charttime, subject_id",
+    ),
 }
 
 
@@ -139,7 +188,9 @@ def test_a_value_or_column_of_a_wrong_type(postgres: str, tmp_path: Path) -> Non
     wrong = COLUMNS.replace("real", "varchar")
     with duckdb.connect(tmp_path / "raw.duckdb") as connection:
         connection.execute(f"CREATE TABLE labs ({wrong})")
-        connection.execute("INSERT INTO labs VALUES (1, NULL, '4.1'), (1, NULL, 'zebra'), (2, NULL, NULL)")
+        connection.execute(
+            "INSERT INTO labs VALUES (1, NULL, '4.1'), (1, NULL, 'zebra'), (2, NULL, NULL)"
+        )
     assert refusal(tmp_path / "raw.duckdb") == ": LABS.valuenum: 1 values are no DOUBLE PRECISION"
     with server(postgres) as cursor:
         cursor.execute("CREATE SCHEMA wrong_type")
@@ -156,7 +207,10 @@ def test_a_server_that_fails_half_way_shows_no_value(postgres: str, tmp_path: Pa
             "CREATE VIEW half_way.labs AS SELECT i AS subject_id, TIMESTAMP '2100-01-01' AS charttime, "
             "CAST(CASE WHEN i = 300000 THEN 'zebra' ELSE '1' END AS real) AS valuenum FROM generate_series(1, 400000) i"
         )
-    assert refusal(url_file(tmp_path / "raw.url", on_path(postgres, "half_way"))) == ": the server broke off the query: see its log"
+    assert (
+        refusal(url_file(tmp_path / "raw.url", on_path(postgres, "half_way")))
+        == ": the server broke off the query: see its log"
+    )
 
 
 def test_the_schema(postgres: str, tmp_path: Path) -> None:
@@ -166,9 +220,13 @@ def test_the_schema(postgres: str, tmp_path: Path) -> None:
         for schema, table, value in (("one", '"LABS"', 1), ("another", "labs", 2)):
             for execute in (connection.execute, cursor.execute):
                 execute(f"CREATE SCHEMA {schema}_x")
-                execute(f"CREATE TABLE {schema}_x.{table} ({COLUMNS.replace('valuenum', chr(34) + 'ValueNum' + chr(34))})")
+                execute(
+                    f"CREATE TABLE {schema}_x.{table} ({COLUMNS.replace('valuenum', chr(34) + 'ValueNum' + chr(34))})"
+                )
                 execute(f"INSERT INTO {schema}_x.{table} VALUES (1, NULL, {value})")
-    assert "LABS lies in the schemas another_x, one_x: choose one in the URL" in refusal(tmp_path / "raw.db")
+    assert "LABS lies in the schemas another_x, one_x: choose one in the URL" in refusal(
+        tmp_path / "raw.db"
+    )
     assert "LABS lies in the schemas" in refusal(everywhere)
     with open_raw(url_file(tmp_path / "one.url", on_path(postgres, "one_x")), LABS) as database:
         assert database.frame("SELECT * FROM labs")["valuenum"].tolist() == [1.0]
@@ -184,12 +242,17 @@ def test_no_place_at_all(tmp_path: Path) -> None:
     assert "cannot be read: No such file" in refusal(tmp_path / "nowhere.url")
     (tmp_path / "text.duckdb").write_text("zebra")
     assert "it is not a DuckDB file" in refusal(tmp_path / "text.duckdb")
-    assert "Connection refused" in refusal(url_file(tmp_path / "closed.url", "postgresql://nobody@127.0.0.1:1/mimic"))
+    assert "Connection refused" in refusal(
+        url_file(tmp_path / "closed.url", "postgresql://nobody@127.0.0.1:1/mimic")
+    )
 
 
 def test_a_csv_file_without_a_header_shows_no_row(tmp_path: Path) -> None:
     (tmp_path / "labs.csv").write_text("1,2100-01-01 00:00:00,zebra\n")
-    assert refusal(tmp_path) == ": LABS lacks the columns subject_id, charttime, valuenum: found none of its columns"
+    assert (
+        refusal(tmp_path)
+        == ": LABS lacks the columns subject_id, charttime, valuenum: found none of its columns"
+    )
 
 
 def test_a_long_result_comes_in_batches_and_may_be_left(postgres: str, tmp_path: Path) -> None:
@@ -199,7 +262,9 @@ def test_a_long_result_comes_in_batches_and_may_be_left(postgres: str, tmp_path:
         cursor.execute(f"CREATE TABLE labs ({COLUMNS})")
         cursor.execute("INSERT INTO labs SELECT i, NULL, i FROM generate_series(1, 2000000) i")
     with open_raw(raw, LABS) as database:
-        batches = database.batches("WITH odd AS (SELECT * FROM labs WHERE subject_id % 2 = 1) SELECT * FROM odd ORDER BY subject_id DESC")
+        batches = database.batches(
+            "WITH odd AS (SELECT * FROM labs WHERE subject_id % 2 = 1) SELECT * FROM odd ORDER BY subject_id DESC"
+        )
         first = next(batches)
         assert first["subject_id"][0].as_py() == 1_999_999
         assert len(first) < 1_000_000
@@ -215,7 +280,9 @@ def test_a_server_needs_to_grant_reading_and_no_more(postgres: str, tmp_path: Pa
         cursor.execute("CREATE SCHEMA granted")
         cursor.execute(f"CREATE TABLE granted.labs ({COLUMNS})")
         cursor.execute("CREATE ROLE guest LOGIN")
-    uri = on_path(postgres, "granted%20-cdefault_transaction_read_only%3Don").replace("postgres:@", "guest@")
+    uri = on_path(postgres, "granted%20-cdefault_transaction_read_only%3Don").replace(
+        "postgres:@", "guest@"
+    )
     raw = url_file(tmp_path / "raw.url", uri)
     assert "no table LABS that may be read" in refusal(raw)
     with server(postgres) as cursor:
@@ -240,7 +307,9 @@ def guarded(postgres: str) -> Iterator[str]:
         rules.write_text(before)
 
 
-def test_a_password_from_outside_opens_and_is_never_shown(guarded: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_from_outside_opens_and_is_never_shown(
+    guarded: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     raw = url_file(tmp_path / "raw.url", guarded)
     monkeypatch.setenv("PGPASSFILE", str(tmp_path / "pgpass"))
     assert "no password supplied" in refusal(raw)

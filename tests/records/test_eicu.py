@@ -46,7 +46,9 @@ def database(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(postgres: str, tmp_path: Path) -> Iterator[Path]:
-    to_postgres(to_duckdb(DATA / "eicu", TYPES, tmp_path / "main.duckdb"), TYPES, postgres, "eicu_crd")
+    to_postgres(
+        to_duckdb(DATA / "eicu", TYPES, tmp_path / "main.duckdb"), TYPES, postgres, "eicu_crd"
+    )
     file = tmp_path / "eicu.url"
     file.write_text(postgres)
     yield file
@@ -97,24 +99,54 @@ def replace(file: str, old: str, new: str) -> Callable[[Path], object]:
     ("damage", "message"),
     [
         (lambda folder: (folder / "vitalAperiodic.csv").unlink(), "no VITALAPERIODIC"),
-        (replace("lab.csv", "labmeasurenameinterface", "unit"), "LAB lacks the columns labmeasurenameinterface"),
-        (replace("patient.csv", "Female,> 89", "Female,old"), r"PATIENT\.age: 1 values are neither a number nor > 89"),
-        (replace("patient.csv", "142,900", "141,900"), r"PATIENT\.patientunitstayid: 1 values occur more than once"),
+        (
+            replace("lab.csv", "labmeasurenameinterface", "unit"),
+            "LAB lacks the columns labmeasurenameinterface",
+        ),
+        (
+            replace("patient.csv", "Female,> 89", "Female,old"),
+            r"PATIENT\.age: 1 values are neither a number nor > 89",
+        ),
+        (
+            replace("patient.csv", "142,900", "141,900"),
+            r"PATIENT\.patientunitstayid: 1 values occur more than once",
+        ),
         (replace("patient.csv", "002-10391", ""), r"PATIENT\.uniquepid: 1 values are missing"),
-        (replace("patient.csv", "African American,73", "African American,"), r"PATIENT\.hospitalid: 1 values are missing"),
-        (replace("patient.csv", "\n145,", "\n,"), r"PATIENT\.patientunitstayid: 1 values are missing"),
-        (replace("patient.csv", ",-120,", ",before,"), r"PATIENT\.hospitaladmitoffset: 1 values are no BIGINT"),
-        (replace("vitalPeriodic.csv", "37.1,97", "37.1,high"), r"VITALPERIODIC\.sao2: 1 values are no DOUBLE PRECISION"),
-        (lambda folder: (folder / "patient.csv").write_text((folder / "patient.csv").read_text().splitlines()[0] + "\n"), "PATIENT has no rows"),
+        (
+            replace("patient.csv", "African American,73", "African American,"),
+            r"PATIENT\.hospitalid: 1 values are missing",
+        ),
+        (
+            replace("patient.csv", "\n145,", "\n,"),
+            r"PATIENT\.patientunitstayid: 1 values are missing",
+        ),
+        (
+            replace("patient.csv", ",-120,", ",before,"),
+            r"PATIENT\.hospitaladmitoffset: 1 values are no BIGINT",
+        ),
+        (
+            replace("vitalPeriodic.csv", "37.1,97", "37.1,high"),
+            r"VITALPERIODIC\.sao2: 1 values are no DOUBLE PRECISION",
+        ),
+        (
+            lambda folder: (folder / "patient.csv").write_text(
+                (folder / "patient.csv").read_text().splitlines()[0] + "\n"
+            ),
+            "PATIENT has no rows",
+        ),
     ],
 )
-def test_bad_tables_are_told_in_one_line_without_patients_values(folder: Path, damage: Callable[[Path], object], message: str) -> None:
+def test_bad_tables_are_told_in_one_line_without_patients_values(
+    folder: Path, damage: Callable[[Path], object], message: str
+) -> None:
     damage(folder)
     with pytest.raises(InputError, match=message) as error:
         read(folder)
     assert str(error.value).startswith(str(folder))
     assert "\n" not in str(error.value)
-    assert not {"old", "before", "high", "002-1039"} & set(str(error.value).replace(",", " ").split())
+    assert not {"old", "before", "high", "002-1039"} & set(
+        str(error.value).replace(",", " ").split()
+    )
 
 
 def test_blood_gas_potassium_cannot_be_told_here() -> None:
@@ -126,4 +158,7 @@ def test_limits_are_those_of_mimic() -> None:
     """But for ionized calcium, whose limits tell its units apart."""
     for m in MEASUREMENTS:
         allowed = {(i.above, i.below, i.below_counts, i.fahrenheit) for i in m.items}
-        assert m.name == "calcium" or {(i.above, i.below, i.below_counts, i.fahrenheit) for i in m.eicu} <= allowed
+        assert (
+            m.name == "calcium"
+            or {(i.above, i.below, i.below_counts, i.fahrenheit) for i in m.eicu} <= allowed
+        )

@@ -92,11 +92,17 @@ class Handler(BaseHTTPRequestHandler):
 def published(name: str, contents: dict[str, bytes]) -> dict[str, bytes]:
     """What a server holds: the files of a project and their sums."""
     folder = OPEN[name].folder
-    sums = "".join(f"{hashlib.sha256(content).hexdigest()}  {file}\n" for file, content in contents.items())
-    return {f"/{folder}/{file}": content for file, content in {**contents, SUMS: sums.encode()}.items()}
+    sums = "".join(
+        f"{hashlib.sha256(content).hexdigest()}  {file}\n" for file, content in contents.items()
+    )
+    return {
+        f"/{folder}/{file}": content for file, content in {**contents, SUMS: sums.encode()}.items()
+    }
 
 
-CONTENTS = {file: f"{file} ".encode() * 100 for file in OPEN[NAME].files} | {BIG: gzip.compress(np.random.default_rng(0).bytes(300_000), mtime=0)}
+CONTENTS = {file: f"{file} ".encode() * 100 for file in OPEN[NAME].files} | {
+    BIG: gzip.compress(np.random.default_rng(0).bytes(300_000), mtime=0)
+}
 
 
 @pytest.fixture
@@ -118,10 +124,16 @@ def files(folder: Path) -> dict[str, bytes]:
     """All that lies in the folder of the data set, but the sums and what is called .part."""
     raw = folder / NAME
     found = {str(f.relative_to(raw)): f.read_bytes() for f in raw.rglob("*") if f.is_file()}
-    return {name: content for name, content in found.items() if name != SUMS and not name.endswith(".part")}
+    return {
+        name: content
+        for name, content in found.items()
+        if name != SUMS and not name.endswith(".part")
+    }
 
 
-def test_all_files_arrive_and_a_second_call_asks_for_nothing(server: Server, tmp_path: Path) -> None:
+def test_all_files_arrive_and_a_second_call_asks_for_nothing(
+    server: Server, tmp_path: Path
+) -> None:
     text = get(server, tmp_path)
     assert text.endswith(f"dvc exp run -S extract.source=mimiciv -S extract.raw={tmp_path / NAME}")
     assert files(tmp_path) == CONTENTS
@@ -136,17 +148,28 @@ def test_all_files_arrive_and_a_second_call_asks_for_nothing(server: Server, tmp
     ("steps", "ranges"),
     [
         ([("break", 100_000)], [None, "bytes=100000-"]),
-        ([("break", 10_000), ("break", 90_000), ("break", 1)], [None, "bytes=10000-", "bytes=100000-", "bytes=100001-"]),
+        (
+            [("break", 10_000), ("break", 90_000), ("break", 1)],
+            [None, "bytes=10000-", "bytes=100000-", "bytes=100001-"],
+        ),
         ([("stall", 70_001)], [None, "bytes=70001-"]),
         ([("break", 100_000), "no range"], [None, "bytes=100000-"]),
-        ([("break", 100_000), ("break", 50_000), "drop", 503], [None, "bytes=100000-", "bytes=150000-", "bytes=150000-", "bytes=150000-"]),
+        (
+            [("break", 100_000), ("break", 50_000), "drop", 503],
+            [None, "bytes=100000-", "bytes=150000-", "bytes=150000-", "bytes=150000-"],
+        ),
         ([500, 429, "drop"], [None] * 4),
         ([("break", 100_000), "declared as gzip"], [None, "bytes=100000-"]),
-        ([("break", 1000 * n) for n in range(1, 2 * ATTEMPTS)], None),  # however often, as long as each connection brings something
+        (
+            [("break", 1000 * n) for n in range(1, 2 * ATTEMPTS)],
+            None,
+        ),  # however often, as long as each connection brings something
         (["wrong"], [None, None]),
     ],
 )
-def test_a_bad_connection_costs_only_what_is_missing(server: Server, tmp_path: Path, steps: list[object], ranges: list[str | None] | None) -> None:
+def test_a_bad_connection_costs_only_what_is_missing(
+    server: Server, tmp_path: Path, steps: list[object], ranges: list[str | None] | None
+) -> None:
     server.script["chartevents.csv.gz"] = steps
     get(server, tmp_path)
     assert files(tmp_path) == CONTENTS
@@ -165,9 +188,19 @@ def test_a_bad_connection_costs_only_what_is_missing(server: Server, tmp_path: P
         (CONTENTS[BIG][:-1] + b"!", [], [f"bytes={len(CONTENTS[BIG])}-", None]),
         (b"", [], [None]),
     ],
-    ids=["a beginning", "whole", "longer than the file", "longer, ranges ignored", "of another version", "as long, but wrong", "empty"],
+    ids=[
+        "a beginning",
+        "whole",
+        "longer than the file",
+        "longer, ranges ignored",
+        "of another version",
+        "as long, but wrong",
+        "empty",
+    ],
 )
-def test_what_an_earlier_call_left(server: Server, tmp_path: Path, part: bytes, steps: list[object], ranges: list[str | None]) -> None:
+def test_what_an_earlier_call_left(
+    server: Server, tmp_path: Path, part: bytes, steps: list[object], ranges: list[str | None]
+) -> None:
     server.script["chartevents.csv.gz"] = steps
     path = tmp_path / NAME / f"{BIG}.part"
     path.parent.mkdir(parents=True)
@@ -182,11 +215,27 @@ def test_what_an_earlier_call_left(server: Server, tmp_path: Path, part: bytes, 
     ("file", "steps", "message"),
     [
         (BIG, [404], "chartevents.csv.gz: the server answers 404 Not Found"),
-        (BIG, ["wrong", "wrong"], "twice not the bytes whose SHA-256 stands in SHA256SUMS.txt: deleted"),
-        (BIG, [("break", 1000)] + [500] * ATTEMPTS, f"{ATTEMPTS} attempts in a row brought nothing new"),
-        (BIG, [("break", 1000)] + [("break", 0)] * ATTEMPTS, f"{ATTEMPTS} attempts in a row brought nothing new"),
+        (
+            BIG,
+            ["wrong", "wrong"],
+            "twice not the bytes whose SHA-256 stands in SHA256SUMS.txt: deleted",
+        ),
+        (
+            BIG,
+            [("break", 1000)] + [500] * ATTEMPTS,
+            f"{ATTEMPTS} attempts in a row brought nothing new",
+        ),
+        (
+            BIG,
+            [("break", 1000)] + [("break", 0)] * ATTEMPTS,
+            f"{ATTEMPTS} attempts in a row brought nothing new",
+        ),
         (BIG, [("stall", 0)] * ATTEMPTS, "Read timed out"),
-        (BIG, [("break from the first byte", 1000)] * (ATTEMPTS + 1), f"{ATTEMPTS} attempts in a row brought nothing new"),
+        (
+            BIG,
+            [("break from the first byte", 1000)] * (ATTEMPTS + 1),
+            f"{ATTEMPTS} attempts in a row brought nothing new",
+        ),
         (SUMS, [404], "SHA256SUMS.txt: the server answers 404"),
     ],
 )
@@ -207,10 +256,15 @@ def test_what_cannot_be_had_is_told_in_one_line_and_a_later_call_mends_it(
     ("sums", "message"),
     [
         (b"<html>Sign in to the hospital's network</html>", "among its 0 files"),
-        (b"0" * 64 + b"  hosp/patients.csv.gz\n", r"no SHA-256 of hosp/admissions\.csv\.gz, .* among its 1 files"),
+        (
+            b"0" * 64 + b"  hosp/patients.csv.gz\n",
+            r"no SHA-256 of hosp/admissions\.csv\.gz, .* among its 1 files",
+        ),
     ],
 )
-def test_sums_that_lack_a_file_are_not_kept(server: Server, tmp_path: Path, sums: bytes, message: str) -> None:
+def test_sums_that_lack_a_file_are_not_kept(
+    server: Server, tmp_path: Path, sums: bytes, message: str
+) -> None:
     path = f"/{OPEN[NAME].folder}/{SUMS}"
     whole, server.files[path] = server.files[path], sums
     with pytest.raises(InputError, match=message):
@@ -222,7 +276,9 @@ def test_sums_that_lack_a_file_are_not_kept(server: Server, tmp_path: Path, sums
         get(server, tmp_path)
 
 
-def test_sums_with_one_blank_or_the_mark_of_binary_files_are_read(server: Server, tmp_path: Path) -> None:
+def test_sums_with_one_blank_or_the_mark_of_binary_files_are_read(
+    server: Server, tmp_path: Path
+) -> None:
     path = f"/{OPEN[NAME].folder}/{SUMS}"
     server.files[path] = server.files[path].replace(b"  hosp", b" hosp").replace(b"  icu", b" *icu")
     get(server, tmp_path)
@@ -235,11 +291,14 @@ def test_a_file_damaged_later_is_replaced_and_no_other(server: Server, tmp_path:
     requests = len(server.log)
     assert "1 of them downloaded now" in get(server, tmp_path)
     assert files(tmp_path) == CONTENTS
-    assert [path for path, _ in server.log[requests:]] == [f"/{OPEN[NAME].folder}/hosp/patients.csv.gz"]
+    assert [path for path, _ in server.log[requests:]] == [
+        f"/{OPEN[NAME].folder}/hosp/patients.csv.gz"
+    ]
 
 
 STEPS = st.lists(
-    st.sampled_from(["ok", "no range", "wrong", "declared as gzip", "drop", 500, 503, 404]) | st.tuples(st.just("break"), st.integers(0, 350_000)),
+    st.sampled_from(["ok", "no range", "wrong", "declared as gzip", "drop", 500, 503, 404])
+    | st.tuples(st.just("break"), st.integers(0, 350_000)),
     max_size=10,
 )
 
@@ -247,7 +306,10 @@ STEPS = st.lists(
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, sums_steps=st.lists(st.sampled_from(["drop", 500, ("break", 10)]), max_size=3))
 def test_whatever_a_server_does_no_wrong_byte_takes_a_final_name(
-    server: Server, tmp_path_factory: pytest.TempPathFactory, steps: list[object], sums_steps: list[object]
+    server: Server,
+    tmp_path_factory: pytest.TempPathFactory,
+    steps: list[object],
+    sums_steps: list[object],
 ) -> None:
     folder = tmp_path_factory.mktemp("raw")
     server.script = {"chartevents.csv.gz": list(steps), SUMS: list(sums_steps)}
@@ -261,11 +323,16 @@ def test_whatever_a_server_does_no_wrong_byte_takes_a_final_name(
     assert files(folder) == CONTENTS
 
 
-def test_a_killed_download_is_continued_and_two_at_once_are_refused(server: Server, tmp_path: Path) -> None:
+def test_a_killed_download_is_continued_and_two_at_once_are_refused(
+    server: Server, tmp_path: Path
+) -> None:
     server.script["chartevents.csv.gz"] = [("stall", 200_000)]
     code = f"import pathlib; from icu_adversarial.records.fetch import fetch; fetch({NAME!r}, pathlib.Path({str(tmp_path)!r}), {server.url!r})"
     child = subprocess.Popen(
-        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, stderr=subprocess.DEVNULL, cwd=tmp_path
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        stderr=subprocess.DEVNULL,
+        cwd=tmp_path,
     )
     part = tmp_path / NAME / f"{BIG}.part"
     while not part.exists() or part.stat().st_size < 100_000:
@@ -283,10 +350,15 @@ def test_a_killed_download_is_continued_and_two_at_once_are_refused(server: Serv
 
 
 @pytest.mark.parametrize("name", CREDENTIALED)
-def test_credentialed_data_are_explained_not_downloaded(server: Server, tmp_path: Path, name: str) -> None:
+def test_credentialed_data_are_explained_not_downloaded(
+    server: Server, tmp_path: Path, name: str
+) -> None:
     text = fetch(name, tmp_path, server.url)
     assert text.endswith(f"dvc exp run -S extract.source={name} -S extract.raw={tmp_path / name}")
-    assert all(f"https://physionet.org/files/{CREDENTIALED[name].folder}/{file}" in text for file in (SUMS, *CREDENTIALED[name].files))
+    assert all(
+        f"https://physionet.org/files/{CREDENTIALED[name].folder}/{file}" in text
+        for file in (SUMS, *CREDENTIALED[name].files)
+    )
     assert not server.log
     assert not list(tmp_path.iterdir())
 
@@ -307,18 +379,30 @@ def test_impossible_requests(tmp_path: Path, name: str, base_url: str, message: 
     assert "\n" not in str(error.value)
 
 
-def test_the_command_writes_below_data_raw_and_prints_the_next_one(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_writes_below_data_raw_and_prints_the_next_one(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(app, ["fetch", NAME], env={"PHYSIONET_BASE_URL": server.url + "/"})
     assert done.exit_code == 0, done.output
-    assert done.stdout.splitlines()[-1].strip() == f"dvc exp run -S extract.source=mimiciv -S extract.raw=data/raw/{NAME}"
+    assert (
+        done.stdout.splitlines()[-1].strip()
+        == f"dvc exp run -S extract.source=mimiciv -S extract.raw=data/raw/{NAME}"
+    )
     assert files(tmp_path / "data" / "raw") == CONTENTS
 
 
-def test_the_real_demo_with_its_published_sums(server: Server, tmp_path: Path, mimic_demo: Path) -> None:
+def test_the_real_demo_with_its_published_sums(
+    server: Server, tmp_path: Path, mimic_demo: Path
+) -> None:
     project = OPEN["mimiciii-demo"]
-    server.files = {f"/{project.folder}/{file}": gzip.decompress((mimic_demo / f"{file}.gz").read_bytes()) for file in project.files}
-    server.files[f"/{project.folder}/{SUMS}"] = (mimic_demo / "SHA256SUMS.original-csv.txt").read_bytes()
+    server.files = {
+        f"/{project.folder}/{file}": gzip.decompress((mimic_demo / f"{file}.gz").read_bytes())
+        for file in project.files
+    }
+    server.files[f"/{project.folder}/{SUMS}"] = (
+        mimic_demo / "SHA256SUMS.original-csv.txt"
+    ).read_bytes()
     server.script = {"CHARTEVENTS.csv": [("break", 10_000_000)]}
     fetch("mimiciii-demo", tmp_path, server.url, pause=0.001)
     stays, events = mimic3.read(tmp_path / "mimiciii-demo", 48, MEASUREMENTS)

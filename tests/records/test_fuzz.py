@@ -32,13 +32,23 @@ SUBJECTS, EVENTS_PER_TABLE = 5, 150
 Table = list[list[str]]  # the header, then the rows
 Tables = dict[str, Table]
 ITEMS = {
-    "CHARTEVENTS": {item for _, kind, items, *_ in slow_reference.RULES if kind == "chart" for item in items},
-    "LABEVENTS": {item for _, kind, items, *_ in slow_reference.RULES if kind == "lab" for item in items},
+    "CHARTEVENTS": {
+        item for _, kind, items, *_ in slow_reference.RULES if kind == "chart" for item in items
+    },
+    "LABEVENTS": {
+        item for _, kind, items, *_ in slow_reference.RULES if kind == "lab" for item in items
+    },
 }
 # What the tables must hold, and with which type.
 USED = {
     "PATIENTS": {"subject_id": int, "gender": str, "dob": "time"},
-    "ADMISSIONS": {"hadm_id": int, "admittime": "time", "dischtime": "time", "deathtime": "time", "hospital_expire_flag": int},
+    "ADMISSIONS": {
+        "hadm_id": int,
+        "admittime": "time",
+        "dischtime": "time",
+        "deathtime": "time",
+        "hospital_expire_flag": int,
+    },
     "ICUSTAYS": {
         "subject_id": int,
         "hadm_id": int,
@@ -57,7 +67,13 @@ USED = {
         "valuenum": float,
         "error": int,
     },
-    "LABEVENTS": {"subject_id": int, "hadm_id": int, "itemid": int, "charttime": "time", "valuenum": float},
+    "LABEVENTS": {
+        "subject_id": int,
+        "hadm_id": int,
+        "itemid": int,
+        "charttime": "time",
+        "valuenum": float,
+    },
 }
 
 
@@ -66,7 +82,9 @@ def demo(mimic_demo: Path) -> Tables:
     """A few subjects of the demo: all their stays, and some of their events that count, with some that do not."""
     tables: Tables = {}
     for name in USED:
-        with gzip.open(mimic_demo / f"{name}.csv.gz", "rt", encoding="utf-8", errors="replace", newline="") as file:
+        with gzip.open(
+            mimic_demo / f"{name}.csv.gz", "rt", encoding="utf-8", errors="replace", newline=""
+        ) as file:
             tables[name] = list(csv.reader(file))
     subject = tables["ICUSTAYS"][0].index("subject_id")
     chosen = sorted({row[subject] for row in tables["ICUSTAYS"][1:]})[:SUBJECTS]
@@ -76,7 +94,10 @@ def demo(mimic_demo: Path) -> Tables:
             rows = [row for row in rows if row[header.index("subject_id")] in chosen]
         if name in ITEMS:
             counts = np.array([int(row[header.index("itemid")]) in ITEMS[name] for row in rows])
-            some = [*generator.permutation(np.flatnonzero(counts))[:EVENTS_PER_TABLE], *generator.permutation(np.flatnonzero(~counts))[:20]]
+            some = [
+                *generator.permutation(np.flatnonzero(counts))[:EVENTS_PER_TABLE],
+                *generator.permutation(np.flatnonzero(~counts))[:20],
+            ]
             rows = [rows[i] for i in sorted(some)]
         tables[name] = [header, *rows]
     return tables
@@ -118,7 +139,10 @@ def parsed(tables: Tables) -> dict[str, list[dict[str, Any]]]:
         missing = [column for column in USED[name] if column not in lower]
         if missing:
             raise Refused(missing)
-        fields = [{column: typed(row[lower.index(column)], kind) for column, kind in USED[name].items()} for row in rows]
+        fields = [
+            {column: typed(row[lower.index(column)], kind) for column, kind in USED[name].items()}
+            for row in rows
+        ]
         result[name] = [row for row in fields if name not in ITEMS or row["itemid"] in ITEMS[name]]
     return result
 
@@ -144,8 +168,17 @@ def reference(tables: Tables) -> tuple[dict[int, tuple], list[tuple[int, float, 
             raise Refused("an id twice, or none")
         p, a = patients[0], admissions[0]
         years = hours(s["intime"], p["dob"]) / (365.2425 * 24)
-        times = [hours(t, s["intime"]) for t in (a["admittime"], a["dischtime"], s["outtime"], a["deathtime"])]
-        stays[s["icustay_id"]] = (s["subject_id"], s["hadm_id"], 90.0 if years > 89 else years, a["hospital_expire_flag"] == 1, *times)
+        times = [
+            hours(t, s["intime"])
+            for t in (a["admittime"], a["dischtime"], s["outtime"], a["deathtime"])
+        ]
+        stays[s["icustay_id"]] = (
+            s["subject_id"],
+            s["hadm_id"],
+            90.0 if years > 89 else years,
+            a["hospital_expire_flag"] == 1,
+            *times,
+        )
         intimes[s["icustay_id"]] = s["intime"]
     if not stays:
         raise Refused("no stay")
@@ -165,15 +198,30 @@ def reference(tables: Tables) -> tuple[dict[int, tuple], list[tuple[int, float, 
                 v = e["valuenum"]
                 for column, kind, items, above, below, counts, fahrenheit in slow_reference.RULES:
                     limit = min(below, 3.4e38)
-                    if name.lower().startswith(kind) and e["itemid"] in items and v > above and (v < limit or (counts and v == limit)):
-                        events.append((stay, hour, NAMES[column], float(np.float32((v - 32) / 1.8 if fahrenheit else v))))
+                    if (
+                        name.lower().startswith(kind)
+                        and e["itemid"] in items
+                        and v > above
+                        and (v < limit or (counts and v == limit))
+                    ):
+                        events.append(
+                            (
+                                stay,
+                                hour,
+                                NAMES[column],
+                                float(np.float32((v - 32) / 1.8 if fahrenheit else v)),
+                            )
+                        )
     return stays, sorted(events)
 
 
 def extract(folder: Path) -> tuple[int, str]:
     """`python src/run.py extract` in `folder`: its exit code and what it says."""
     (folder / "params.yaml").write_text(
-        (ROOT / "params.yaml").read_text().replace("source: synthetic", "source: mimiciii").replace("raw: data/raw/synthetic", "raw: raw")
+        (ROOT / "params.yaml")
+        .read_text()
+        .replace("source: synthetic", "source: mimiciii")
+        .replace("raw: data/raw/synthetic", "raw: raw")
     )
     said = io.StringIO()
     with (
@@ -189,7 +237,9 @@ def extract(folder: Path) -> tuple[int, str]:
     raise AssertionError("the command line always exits")
 
 
-def check(folder: Path, files: dict[str, bytes], tables: Tables | None, *, may_refuse: bool = False) -> None:
+def check(
+    folder: Path, files: dict[str, bytes], tables: Tables | None, *, may_refuse: bool = False
+) -> None:
     """Extract from `files`: what the reference finds in `tables` comes out, or one line. None: nothing but a refusal will do."""
     (folder / "raw").mkdir(exist_ok=True)
     for name, content in files.items():
@@ -213,13 +263,28 @@ def check(folder: Path, files: dict[str, bytes], tables: Tables | None, *, may_r
     stays, events = expected
     found = read_table(folder / paths.STAYS, STAYS).set_index("stay_id")
     assert list(found.index) == sorted(stays)
-    columns = ["subject_id", "hadm_id", "age", "died", "admit_hour", "discharge_hour", "out_hour", "death_hour"]
+    columns = [
+        "subject_id",
+        "hadm_id",
+        "age",
+        "died",
+        "admit_hour",
+        "discharge_hour",
+        "out_hour",
+        "death_hour",
+    ]
     wanted = np.array([stays[i] for i in sorted(stays)], float)
-    np.testing.assert_allclose(found[columns].astype(float).to_numpy(), wanted, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(
+        found[columns].astype(float).to_numpy(), wanted, rtol=1e-6, atol=1e-6
+    )
     table = read_table(folder / paths.EVENTS, EVENTS)
-    got = list(zip(table["stay_id"], table["hour"], table["measurement"], table["value"], strict=True))
+    got = list(
+        zip(table["stay_id"], table["hour"], table["measurement"], table["value"], strict=True)
+    )
     assert [event[:3] for event in got] == [event[:3] for event in events]
-    np.testing.assert_allclose([event[3] for event in got], [event[3] for event in events], rtol=1e-6)
+    np.testing.assert_allclose(
+        [event[3] for event in got], [event[3] for event in events], rtol=1e-6
+    )
 
 
 WORD = "zebra"  # never to be seen in a message: it stands for a patient's value
@@ -229,7 +294,13 @@ FIELDS = {
     "empty": [""],
     "negative": ["-1", "-40.5", "0"],
     "absurd": ["1e308", "-1e308", "1e39", "99999", "1e-300", "NaN", "Infinity"],
-    "far time": ["0000-01-01 00:00:00", "0001-01-01 00:00:00", "9999-12-31 23:59:59", "1677-01-01 00:00:00", "2300-02-29 00:00:00"],
+    "far time": [
+        "0000-01-01 00:00:00",
+        "0001-01-01 00:00:00",
+        "9999-12-31 23:59:59",
+        "1677-01-01 00:00:00",
+        "2300-02-29 00:00:00",
+    ],
     "nul": ["\0", "4\x002", "\x00" + WORD],
 }
 OF_KIND = {"negative": (float,), "absurd": (float,), "far time": ("time",)}
@@ -245,13 +316,24 @@ HARMLESS = [
     "gzip in two members",
 ]
 # Damage to a whole file that no reader may take for a whole one.
-FATAL = ["truncated gzip", "torn gzip", "missing column", "missing file", "no bytes", "wrong delimiter", "duplicate ids", "a folder"]
+FATAL = [
+    "truncated gzip",
+    "torn gzip",
+    "missing column",
+    "missing file",
+    "no bytes",
+    "wrong delimiter",
+    "duplicate ids",
+    "a folder",
+]
 
 
 def cases(test: Callable[..., None]) -> Callable[..., None]:
     """Many damages of one kind; the same ones on every run."""
     health = [HealthCheck.too_slow]
-    return settings(max_examples=CASES, derandomize=True, database=None, suppress_health_check=health)(given(data=st.data())(test))
+    return settings(
+        max_examples=CASES, derandomize=True, database=None, suppress_health_check=health
+    )(given(data=st.data())(test))
 
 
 def some(data: DataObject, table: Table) -> int:
@@ -260,20 +342,41 @@ def some(data: DataObject, table: Table) -> int:
 
 @pytest.mark.parametrize("damage", FIELDS)
 @cases
-def test_a_damaged_field(damage: str, demo: Tables, tmp_path_factory: pytest.TempPathFactory, data: DataObject) -> None:
-    name = data.draw(st.sampled_from([name for name in USED if damage not in OF_KIND or set(OF_KIND[damage]) & set(USED[name].values())]))
-    column = data.draw(st.sampled_from([c for c, kind in USED[name].items() if kind in OF_KIND.get(damage, (kind,))]))
+def test_a_damaged_field(
+    damage: str, demo: Tables, tmp_path_factory: pytest.TempPathFactory, data: DataObject
+) -> None:
+    name = data.draw(
+        st.sampled_from(
+            [
+                name
+                for name in USED
+                if damage not in OF_KIND or set(OF_KIND[damage]) & set(USED[name].values())
+            ]
+        )
+    )
+    column = data.draw(
+        st.sampled_from(
+            [c for c, kind in USED[name].items() if kind in OF_KIND.get(damage, (kind,))]
+        )
+    )
     tables = {key: [list(row) for row in table] for key, table in demo.items()}
     at = tables[name][0].index(column)
     for _ in range(data.draw(st.integers(1, 3), "fields")):
         tables[name][some(data, tables[name])][at] = data.draw(st.sampled_from(FIELDS[damage]))
     strict = damage in ("empty", "negative", "absurd")
-    check(tmp_path_factory.mktemp("field"), {f"{key}.csv": to_csv(table) for key, table in tables.items()}, tables, may_refuse=not strict)
+    check(
+        tmp_path_factory.mktemp("field"),
+        {f"{key}.csv": to_csv(table) for key, table in tables.items()},
+        tables,
+        may_refuse=not strict,
+    )
 
 
 @pytest.mark.parametrize("damage", HARMLESS)
 @cases
-def test_damage_that_changes_nothing(damage: str, demo: Tables, tmp_path_factory: pytest.TempPathFactory, data: DataObject) -> None:
+def test_damage_that_changes_nothing(
+    damage: str, demo: Tables, tmp_path_factory: pytest.TempPathFactory, data: DataObject
+) -> None:
     name = data.draw(st.sampled_from(list(USED)))
     header, *rows = demo[name]
     files = {f"{key}.csv": to_csv(table) for key, table in demo.items()}
@@ -285,7 +388,10 @@ def test_damage_that_changes_nothing(damage: str, demo: Tables, tmp_path_factory
 
     def with_a_note() -> Table:
         at = data.draw(st.integers(0, len(header)))
-        return [[*row[:at], note, *row[at:]] for row, note in zip(demo[name], ["note", *[WORD] * len(rows)], strict=True)]
+        return [
+            [*row[:at], note, *row[at:]]
+            for row, note in zip(demo[name], ["note", *[WORD] * len(rows)], strict=True)
+        ]
 
     def in_two_members() -> bytes:
         cut = data.draw(st.integers(0, len(plain)))
@@ -300,14 +406,20 @@ def test_damage_that_changes_nothing(damage: str, demo: Tables, tmp_path_factory
         "extra column": lambda: to_csv(with_a_note()),
         "gzip": lambda: gzip.compress(plain),
         "gzip in two members": in_two_members,
-    }[damage]()  # nothing else is drawn: where the table is all there is to choose, each of them is tried once
-    files[f"{name.lower() if damage == 'lower case' else name}.csv{'.gz' if 'gzip' in damage else ''}"] = content
+    }[
+        damage
+    ]()  # nothing else is drawn: where the table is all there is to choose, each of them is tried once
+    files[
+        f"{name.lower() if damage == 'lower case' else name}.csv{'.gz' if 'gzip' in damage else ''}"
+    ] = content
     check(tmp_path_factory.mktemp("harmless"), files, demo)
 
 
 @pytest.mark.parametrize("damage", FATAL)
 @cases
-def test_damage_that_must_be_told(damage: str, demo: Tables, tmp_path_factory: pytest.TempPathFactory, data: DataObject) -> None:
+def test_damage_that_must_be_told(
+    damage: str, demo: Tables, tmp_path_factory: pytest.TempPathFactory, data: DataObject
+) -> None:
     name = data.draw(st.sampled_from(list(USED)))
     files = {f"{key}.csv": to_csv(table) for key, table in demo.items()}
     plain, folder = files.pop(f"{name}.csv"), tmp_path_factory.mktemp("fatal")
@@ -316,7 +428,9 @@ def test_damage_that_must_be_told(damage: str, demo: Tables, tmp_path_factory: p
         files[f"{name}.csv.gz"] = packed[: data.draw(st.integers(0, len(packed) - 1))]
     elif damage == "torn gzip":  # one wrong byte of the compressed data or of its checksum
         at = data.draw(st.integers(10, len(packed) - 5))
-        files[f"{name}.csv.gz"] = packed[:at] + bytes([packed[at] ^ data.draw(st.integers(1, 255))]) + packed[at + 1 :]
+        files[f"{name}.csv.gz"] = (
+            packed[:at] + bytes([packed[at] ^ data.draw(st.integers(1, 255))]) + packed[at + 1 :]
+        )
     elif damage == "missing column":
         at = demo[name][0].index(data.draw(st.sampled_from(list(USED[name]))))
         files[f"{name}.csv"] = to_csv([[*row[:at], *row[at + 1 :]] for row in demo[name]])
@@ -326,27 +440,48 @@ def test_damage_that_must_be_told(damage: str, demo: Tables, tmp_path_factory: p
         files[f"{name}.csv"] = to_csv(demo[name], delimiter=data.draw(st.sampled_from(";\t|")))
     elif damage == "duplicate ids":
         name = data.draw(st.sampled_from(["PATIENTS", "ADMISSIONS", "ICUSTAYS"]))
-        stays, key = demo["ICUSTAYS"], {"PATIENTS": "subject_id", "ADMISSIONS": "hadm_id", "ICUSTAYS": "icustay_id"}[name]
+        stays, key = (
+            demo["ICUSTAYS"],
+            {"PATIENTS": "subject_id", "ADMISSIONS": "hadm_id", "ICUSTAYS": "icustay_id"}[name],
+        )
         used = {row[stays[0].index(key)] for row in stays[1:]}
-        again = data.draw(st.sampled_from([row for row in demo[name][1:] if row[demo[name][0].index(key)] in used]))
-        files |= {f"{key}.csv": to_csv(table) for key, table in demo.items()} | {f"{name}.csv": to_csv([*demo[name], again])}
+        again = data.draw(
+            st.sampled_from(
+                [row for row in demo[name][1:] if row[demo[name][0].index(key)] in used]
+            )
+        )
+        files |= {f"{key}.csv": to_csv(table) for key, table in demo.items()} | {
+            f"{name}.csv": to_csv([*demo[name], again])
+        }
     elif damage == "a folder":
         (folder / "raw" / f"{name}.csv").mkdir(parents=True)
     check(folder, files, None)
 
 
 @cases
-def test_a_stay_that_ends_before_it_begins(demo: Tables, tmp_path_factory: pytest.TempPathFactory, data: DataObject) -> None:
+def test_a_stay_that_ends_before_it_begins(
+    demo: Tables, tmp_path_factory: pytest.TempPathFactory, data: DataObject
+) -> None:
     tables = demo | {"ICUSTAYS": [list(row) for row in demo["ICUSTAYS"]]}
     header, row = tables["ICUSTAYS"][0], tables["ICUSTAYS"][some(data, tables["ICUSTAYS"])]
     start, end = header.index("intime"), header.index("outtime")
     row[start], row[end] = row[end], row[start]
-    check(tmp_path_factory.mktemp("reversed"), {f"{key}.csv": to_csv(table) for key, table in tables.items()}, tables)
+    check(
+        tmp_path_factory.mktemp("reversed"),
+        {f"{key}.csv": to_csv(table) for key, table in tables.items()},
+        tables,
+    )
 
 
 @cases
-def test_empty_tables(demo: Tables, tmp_path_factory: pytest.TempPathFactory, data: DataObject) -> None:
+def test_empty_tables(
+    demo: Tables, tmp_path_factory: pytest.TempPathFactory, data: DataObject
+) -> None:
     """A header and no rows: without events nothing comes out but stays, without stays nothing at all."""
     emptied = data.draw(st.sets(st.sampled_from(list(USED)), min_size=1))
     tables = {key: table[:1] if key in emptied else table for key, table in demo.items()}
-    check(tmp_path_factory.mktemp("empty"), {f"{key}.csv": to_csv(table) for key, table in tables.items()}, tables)
+    check(
+        tmp_path_factory.mktemp("empty"),
+        {f"{key}.csv": to_csv(table) for key, table in tables.items()},
+        tables,
+    )

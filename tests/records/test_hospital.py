@@ -66,7 +66,9 @@ def test_same_seed_same_bytes_other_seed_other_bytes(tmp_path: Path) -> None:
     for name, seed in (("a", 5), ("b", 5), ("c", 6)):
         generate(tmp_path / name, 60, seed)
     for table in TABLES:
-        first, again, other = ((tmp_path / name / f"{table}.parquet").read_bytes() for name in "abc")
+        first, again, other = (
+            (tmp_path / name / f"{table}.parquet").read_bytes() for name in "abc"
+        )
         assert first == again
         assert (first != other) or table.startswith("D_")
 
@@ -74,12 +76,16 @@ def test_same_seed_same_bytes_other_seed_other_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("stays", [1, 2, 7])
 def test_any_number_of_stays(tmp_path: Path, stays: int) -> None:
     generate(tmp_path, stays, 0)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"{table}.parquet" for table in TABLES)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        f"{table}.parquet" for table in TABLES
+    )
     assert pq.read_metadata(tmp_path / "ICUSTAYS.parquet").num_rows == stays
     assert pq.read_metadata(tmp_path / "CHARTEVENTS.parquet").num_rows >= stays
 
 
-def test_events_are_written_in_chunks_and_numbered_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_are_written_in_chunks_and_numbered_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(hospital, "CHUNK", 8)
     generate(tmp_path, 20, 3)
     for table in ("CHARTEVENTS", "LABEVENTS"):
@@ -93,8 +99,12 @@ def test_events_are_written_in_chunks_and_numbered_through(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_columns_are_those_of_the_real_tables(table: str, db: duckdb.DuckDBPyConnection, mimic_demo: Path) -> None:
-    real = db.execute(f"DESCRIBE SELECT * FROM read_csv('{mimic_demo}/{table}.csv.gz', sample_size = -1)").fetchall()
+def test_columns_are_those_of_the_real_tables(
+    table: str, db: duckdb.DuckDBPyConnection, mimic_demo: Path
+) -> None:
+    real = db.execute(
+        f"DESCRIBE SELECT * FROM read_csv('{mimic_demo}/{table}.csv.gz', sample_size = -1)"
+    ).fetchall()
     found = db.execute(f"DESCRIBE {table}").fetchall()
     assert [column[0] for column in found] == [column[0] for column in real]
     for ours, theirs in zip(found, real, strict=True):
@@ -105,8 +115,15 @@ def test_columns_are_those_of_the_real_tables(table: str, db: duckdb.DuckDBPyCon
 def test_every_file_and_every_admission_says_synthetic(tmp_path: Path, one: Scalar) -> None:
     generate(tmp_path, 3, 1)
     for table in TABLES:
-        assert (pq.read_schema(tmp_path / f"{table}.parquet").metadata or {})[b"origin"] == b"synthetic"
-    assert one("SELECT count(*) FROM admissions WHERE diagnosis NOT LIKE 'SYNTHETIC %' OR diagnosis IS NULL") == 0
+        assert (pq.read_schema(tmp_path / f"{table}.parquet").metadata or {})[
+            b"origin"
+        ] == b"synthetic"
+    assert (
+        one(
+            "SELECT count(*) FROM admissions WHERE diagnosis NOT LIKE 'SYNTHETIC %' OR diagnosis IS NULL"
+        )
+        == 0
+    )
 
 
 # --- integrity ---
@@ -134,7 +151,11 @@ def test_keys_are_unique(table: str, key: str, one: Scalar) -> None:
         ("icustays", "subject_id, hadm_id", "admissions"),
         ("chartevents", "subject_id, hadm_id, icustay_id", "icustays"),
         ("labevents", "subject_id", "patients"),
-        ("(SELECT * FROM labevents WHERE hadm_id IS NOT NULL)", "subject_id, hadm_id", "admissions"),
+        (
+            "(SELECT * FROM labevents WHERE hadm_id IS NOT NULL)",
+            "subject_id, hadm_id",
+            "admissions",
+        ),
         ("chartevents", "itemid", "d_items"),
         ("labevents", "itemid", "d_labitems"),
         ("patients", "subject_id", "icustays"),
@@ -186,32 +207,104 @@ def test_times_deaths_and_charts_agree(promise: str, one: Scalar) -> None:
 # --- deliberate oddities: (query, lowest count, highest count) ---
 
 SOME = {
-    "subjects with several stays": ("FROM (SELECT subject_id FROM icustays GROUP BY 1 HAVING count(*) > 1)", 200, 900),
-    "subjects with several admissions": ("FROM (SELECT subject_id FROM admissions GROUP BY 1 HAVING count(*) > 1)", 150, 800),
-    "admissions with several stays": ("FROM (SELECT hadm_id FROM icustays GROUP BY 1 HAVING count(*) > 1)", 100, 400),
+    "subjects with several stays": (
+        "FROM (SELECT subject_id FROM icustays GROUP BY 1 HAVING count(*) > 1)",
+        200,
+        900,
+    ),
+    "subjects with several admissions": (
+        "FROM (SELECT subject_id FROM admissions GROUP BY 1 HAVING count(*) > 1)",
+        150,
+        800,
+    ),
+    "admissions with several stays": (
+        "FROM (SELECT hadm_id FROM icustays GROUP BY 1 HAVING count(*) > 1)",
+        100,
+        400,
+    ),
     "ages hidden at 300 years": (f"FROM stays WHERE {AGE} BETWEEN 299 AND 305", 20, 300),
-    "no age between 89 and 299 at first admission": (f"FROM stays WHERE {AGE} BETWEEN 93 AND 299", 0, 0),
+    "no age between 89 and 299 at first admission": (
+        f"FROM stays WHERE {AGE} BETWEEN 93 AND 299",
+        0,
+        0,
+    ),
     "minors": (f"FROM stays WHERE {AGE} < 18", 15, 150),
     "CareVue stays": ("FROM icustays WHERE dbsource = 'carevue'", 1000, 1800),
     "stays shorter than a day": ("FROM icustays WHERE los < 1", 60, 300),
     "stays between one and two days": ("FROM icustays WHERE los BETWEEN 1 AND 2", 200, 700),
     "deaths within 48 hours": ("FROM stays WHERE deathtime - intime < INTERVAL 48 HOUR", 25, 250),
-    "deaths in the ICU after 48 hours": ("FROM stays WHERE deathtime - intime > INTERVAL 48 HOUR AND outtime = deathtime", 100, 500),
+    "deaths in the ICU after 48 hours": (
+        "FROM stays WHERE deathtime - intime > INTERVAL 48 HOUR AND outtime = deathtime",
+        100,
+        500,
+    ),
     "deaths on the ward after the ICU": ("FROM stays WHERE deathtime > outtime", 20, 200),
-    "deaths after discharge": ("FROM patients WHERE dod IS NOT NULL AND dod_hosp IS NULL", 200, 900),
-    "intime on the full hour": ("FROM icustays WHERE date_trunc('hour', intime) = intime", 200, 450),
-    "chart rows before intime": ("FROM chartevents JOIN icustays USING (icustay_id) WHERE charttime < intime", 100, 20_000),
-    "chart rows exactly at intime": ("FROM chartevents JOIN icustays USING (icustay_id) WHERE charttime = intime", 100, 5000),
-    "chart rows exactly at hour 48": ("FROM chartevents JOIN icustays USING (icustay_id) WHERE charttime = intime + INTERVAL 48 HOUR", 100, 5000),
-    "chart rows after hour 48": ("FROM chartevents JOIN icustays USING (icustay_id) WHERE charttime > intime + INTERVAL 48 HOUR", 50_000, 500_000),
+    "deaths after discharge": (
+        "FROM patients WHERE dod IS NOT NULL AND dod_hosp IS NULL",
+        200,
+        900,
+    ),
+    "intime on the full hour": (
+        "FROM icustays WHERE date_trunc('hour', intime) = intime",
+        200,
+        450,
+    ),
+    "chart rows before intime": (
+        "FROM chartevents JOIN icustays USING (icustay_id) WHERE charttime < intime",
+        100,
+        20_000,
+    ),
+    "chart rows exactly at intime": (
+        "FROM chartevents JOIN icustays USING (icustay_id) WHERE charttime = intime",
+        100,
+        5000,
+    ),
+    "chart rows exactly at hour 48": (
+        "FROM chartevents JOIN icustays USING (icustay_id) WHERE charttime = intime + INTERVAL 48 HOUR",
+        100,
+        5000,
+    ),
+    "chart rows after hour 48": (
+        "FROM chartevents JOIN icustays USING (icustay_id) WHERE charttime > intime + INTERVAL 48 HOUR",
+        50_000,
+        500_000,
+    ),
     "rows marked as errors": ("FROM chartevents WHERE error = 1", 1000, 10_000),
-    "chart values that no body has": ("FROM chartevents WHERE valuenum IN (-1, 0, 999999, 2222221.7)", 500, 10_000),
-    "Celsius under a Fahrenheit item": ("FROM chartevents WHERE itemid IN (678, 223761) AND valuenum BETWEEN 30 AND 45", 20, 1000),
-    "Fahrenheit under a Celsius item": ("FROM chartevents WHERE itemid IN (676, 223762) AND valuenum BETWEEN 90 AND 110", 5, 1000),
-    "chart rows with a word for a number": ("FROM chartevents WHERE valuenum IS NULL AND value IS NOT NULL", 500, 10_000),
-    "chart rows with nothing": ("FROM chartevents WHERE valuenum IS NULL AND value IS NULL", 500, 10_000),
-    "chart rows that no measurement wants": ("FROM chartevents WHERE itemid IN (807, 811, 225664, 220621)", 10_000, 100_000),
-    "lab rows that no measurement wants": ("FROM labevents WHERE itemid IN (50809, 51221)", 5000, 50_000),
+    "chart values that no body has": (
+        "FROM chartevents WHERE valuenum IN (-1, 0, 999999, 2222221.7)",
+        500,
+        10_000,
+    ),
+    "Celsius under a Fahrenheit item": (
+        "FROM chartevents WHERE itemid IN (678, 223761) AND valuenum BETWEEN 30 AND 45",
+        20,
+        1000,
+    ),
+    "Fahrenheit under a Celsius item": (
+        "FROM chartevents WHERE itemid IN (676, 223762) AND valuenum BETWEEN 90 AND 110",
+        5,
+        1000,
+    ),
+    "chart rows with a word for a number": (
+        "FROM chartevents WHERE valuenum IS NULL AND value IS NOT NULL",
+        500,
+        10_000,
+    ),
+    "chart rows with nothing": (
+        "FROM chartevents WHERE valuenum IS NULL AND value IS NULL",
+        500,
+        10_000,
+    ),
+    "chart rows that no measurement wants": (
+        "FROM chartevents WHERE itemid IN (807, 811, 225664, 220621)",
+        10_000,
+        100_000,
+    ),
+    "lab rows that no measurement wants": (
+        "FROM labevents WHERE itemid IN (50809, 51221)",
+        5000,
+        50_000,
+    ),
     "lab rows without hadm_id": ("FROM labevents WHERE hadm_id IS NULL", 5000, 80_000),
     "lab rows without hadm_id in the ICU": (
         "FROM labevents e JOIN icustays i ON i.subject_id = e.subject_id AND charttime BETWEEN intime AND outtime WHERE e.hadm_id IS NULL",
@@ -241,9 +334,17 @@ def test_deliberate_oddities_are_there(oddity: str, one: Scalar) -> None:
     assert lowest <= one(f"SELECT count(*) {query}") <= highest
 
 
-def test_both_systems_chart_every_vital_sign_under_their_own_items(db: duckdb.DuckDBPyConnection) -> None:
+def test_both_systems_chart_every_vital_sign_under_their_own_items(
+    db: duckdb.DuckDBPyConnection,
+) -> None:
     charted = {row[0] for row in db.execute("SELECT DISTINCT itemid FROM chartevents").fetchall()}
-    wanted = {itemid for m in MEASUREMENTS for items in m.items if items.table == "chartevents" for itemid in items.itemids}
+    wanted = {
+        itemid
+        for m in MEASUREMENTS
+        for items in m.items
+        if items.table == "chartevents"
+        for itemid in items.itemids
+    }
     assert wanted <= charted
 
 
@@ -253,13 +354,19 @@ def test_both_systems_chart_every_vital_sign_under_their_own_items(db: duckdb.Du
 @pytest.fixture(scope="module")
 def values(db: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     """What counts of the first 48 hours of the cohort: icustay_id, name, hour, value; the cohort itself as the table `cohort`."""
-    db.execute(f"CREATE TABLE cohort AS SELECT icustay_id, subject_id, hospital_expire_flag AS died FROM stays WHERE {ADULTS_FOR_48_HOURS}")
+    db.execute(
+        f"CREATE TABLE cohort AS SELECT icustay_id, subject_id, hospital_expire_flag AS died FROM stays WHERE {ADULTS_FOR_48_HOURS}"
+    )
     parts = []
     for m in MEASUREMENTS:
         for items in m.items:
             value = "(valuenum - 32) / 1.8" if items.fahrenheit else "valuenum"
             upper = "<=" if items.below_counts else "<"
-            own = "e.icustay_id = i.icustay_id AND e.error IS DISTINCT FROM 1" if items.table == "chartevents" else "e.subject_id = i.subject_id"
+            own = (
+                "e.icustay_id = i.icustay_id AND e.error IS DISTINCT FROM 1"
+                if items.table == "chartevents"
+                else "e.subject_id = i.subject_id"
+            )
             parts.append(f"""SELECT i.icustay_id, '{m.name}' AS name, epoch(charttime - intime) / 3600 AS hour, {value} AS value
                 FROM {items.table} e JOIN icustays i ON {own} JOIN cohort c ON c.icustay_id = i.icustay_id
                 WHERE itemid IN ({",".join(map(str, items.itemids))}) AND charttime >= intime AND charttime < intime + INTERVAL 48 HOUR
@@ -285,21 +392,36 @@ def died(db: duckdb.DuckDBPyConnection, summary: pd.DataFrame) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def auroc(db: duckdb.DuckDBPyConnection, summary: pd.DataFrame, died: np.ndarray) -> Callable[..., float]:
+def auroc(
+    db: duckdb.DuckDBPyConnection, summary: pd.DataFrame, died: np.ndarray
+) -> Callable[..., float]:
     """AUROC of a model's out-of-fold probabilities, 5 folds by subject."""
-    subjects = db.execute("SELECT subject_id FROM cohort ORDER BY icustay_id").df().subject_id.to_numpy()
+    subjects = (
+        db.execute("SELECT subject_id FROM cohort ORDER BY icustay_id").df().subject_id.to_numpy()
+    )
 
     def score(model: Any, features: list[str], labels: np.ndarray = died) -> float:
         folds = StratifiedGroupKFold(5, shuffle=True, random_state=0)
-        found = cross_val_predict(model, summary[features].to_numpy(), labels, groups=subjects, cv=folds, method="predict_proba")
+        found = cross_val_predict(
+            model,
+            summary[features].to_numpy(),
+            labels,
+            groups=subjects,
+            cv=folds,
+            method="predict_proba",
+        )
         return float(roc_auc_score(labels, found[:, 1]))
 
     return score
 
 
 SUMMARIES = ["mean", "min", "max", "std", "last", "count"]
-LINEAR = make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), LogisticRegression(C=0.03, max_iter=500))
-BOOSTING = HistGradientBoostingClassifier(max_iter=120, learning_rate=0.05, max_leaf_nodes=8, random_state=0)
+LINEAR = make_pipeline(
+    SimpleImputer(strategy="median"), StandardScaler(), LogisticRegression(C=0.03, max_iter=500)
+)
+BOOSTING = HistGradientBoostingClassifier(
+    max_iter=120, learning_rate=0.05, max_leaf_nodes=8, random_state=0
+)
 
 
 def test_four_of_five_stays_are_in_the_cohort_and_one_of_nine_dies(died: np.ndarray) -> None:
@@ -317,7 +439,11 @@ def test_medians_are_those_of_an_intensive_care_unit(values: pd.DataFrame) -> No
     }  # fmt: skip
     medians = values.groupby("name").value.median()
     assert set(medians.index) == set(NAMES)
-    assert {name: medians[name] for name, (low, high) in expected.items() if not low <= medians[name] <= high} == {}
+    assert {
+        name: medians[name]
+        for name, (low, high) in expected.items()
+        if not low <= medians[name] <= high
+    } == {}
 
 
 @pytest.mark.parametrize(
@@ -334,14 +460,18 @@ def test_medians_are_those_of_an_intensive_care_unit(values: pd.DataFrame) -> No
         ("resprate", "spo2", -0.8, -0.2),
     ],
 )
-def test_what_moves_together_in_bodies_moves_together(first: str, second: str, low: float, high: float, summary: pd.DataFrame) -> None:
+def test_what_moves_together_in_bodies_moves_together(
+    first: str, second: str, low: float, high: float, summary: pd.DataFrame
+) -> None:
     means = summary["mean"][[first, second]].dropna().rank()
     assert low < means[first].corr(means[second]) < high
 
 
 def test_a_patient_resembles_himself_more_the_shorter_the_time(values: pd.DataFrame) -> None:
     hourly = (
-        values[values.name == "heartrate"].assign(hour=lambda v: v.hour.astype(int)).pivot_table(index="icustay_id", columns="hour", values="value")
+        values[values.name == "heartrate"]
+        .assign(hour=lambda v: v.hour.astype(int))
+        .pivot_table(index="icustay_id", columns="hour", values="value")
     )
     one, twelve = hourly[20].corr(hourly[21]), hourly[20].corr(hourly[32])
     assert one > 0.8
@@ -354,14 +484,18 @@ def test_sampling_is_irregular(values: pd.DataFrame) -> None:
     assert gaps.median() == pytest.approx(1, abs=0.1)
     assert (gaps < 0.75).mean() > 0.15
     assert gaps[gaps > 3].count() > 200
-    assert (pulse.assign(bin=pulse.hour.astype(int)).groupby(["icustay_id", "bin"]).size() > 1).mean() > 0.05
+    assert (
+        pulse.assign(bin=pulse.hour.astype(int)).groupby(["icustay_id", "bin"]).size() > 1
+    ).mean() > 0.05
     creatinine = values[values.name == "creatinine"].groupby("icustay_id").size()
     assert 2 <= creatinine.median() <= 6
 
 
 def test_labs_of_a_panel_are_drawn_together(one: Scalar) -> None:
     drawn = "(SELECT DISTINCT subject_id, charttime FROM labevents WHERE itemid = {})"
-    together = one(f"SELECT count(*) FROM {drawn.format(50912)} JOIN {drawn.format(51006)} USING (subject_id, charttime)")
+    together = one(
+        f"SELECT count(*) FROM {drawn.format(50912)} JOIN {drawn.format(51006)} USING (subject_id, charttime)"
+    )
     assert together > 0.9 * one(f"SELECT count(*) FROM {drawn.format(50912)}")
 
 
@@ -395,10 +529,16 @@ def test_no_single_summary_gives_the_label_away(summary: pd.DataFrame, died: np.
     assert roc_auc_score(died, summary["count"].sum(axis=1)) < 0.70
 
 
-def test_no_single_cell_gives_the_label_away(values: pd.DataFrame, summary: pd.DataFrame, died: np.ndarray) -> None:
+def test_no_single_cell_gives_the_label_away(
+    values: pd.DataFrame, summary: pd.DataFrame, died: np.ndarray
+) -> None:
     label = pd.Series(died, index=summary.index)
     for name in ("heartrate", "sysbp", "resprate", "spo2", "bun", "creatinine"):
-        cells = values[values.name == name].assign(hour=lambda v: v.hour.astype(int)).pivot_table(index="icustay_id", columns="hour", values="value")
+        cells = (
+            values[values.name == name]
+            .assign(hour=lambda v: v.hour.astype(int))
+            .pivot_table(index="icustay_id", columns="hour", values="value")
+        )
         for hour in cells:
             cell = cells[hour].dropna()
             if label[cell.index].sum() >= 40:
@@ -415,7 +555,9 @@ def test_permuted_labels_teach_nothing(auroc: Callable[..., float], died: np.nda
 
 def options(stays: int) -> Params:
     usual = load_params(Path(__file__).parents[2] / "params.yaml")
-    return usual.model_copy(update={"synthesize": usual.synthesize.model_copy(update={"stays": stays})})
+    return usual.model_copy(
+        update={"synthesize": usual.synthesize.model_copy(update={"stays": stays})}
+    )
 
 
 def test_stage_replaces_the_hospital(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

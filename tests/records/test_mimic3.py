@@ -83,7 +83,9 @@ def test_golden_stays(tmp_path: Path) -> None:
     assert stays["subject_id"].tolist() == [1, 1, 2]
     assert stays["hadm_id"].tolist() == [10, 11, 20]
     assert stays["source_group"].tolist() == ["carevue", "metavision", "metavision"]
-    np.testing.assert_allclose(stays["age"], [50.0, 50.08, 90.0], atol=0.01)  # 300 years stand for 90+
+    np.testing.assert_allclose(
+        stays["age"], [50.0, 50.08, 90.0], atol=0.01
+    )  # 300 years stand for 90+
     assert stays["sex"].tolist() == ["F", "F", "M"]
     assert stays["icu_type"].tolist() == ["MICU", "SICU", "CCU"]
     assert stays["admit_hour"].tolist() == [-2.0, -1.5, 0.0]
@@ -97,7 +99,9 @@ def test_golden_stays(tmp_path: Path) -> None:
 def test_golden_events_with_a_stay_on_the_full_hour(tmp_path: Path) -> None:
     """Fault ruled out: a stay with intime on the full hour dropped."""
     _, events = read(write_golden(tmp_path / "raw"))
-    assert [(s, m) for s, _, m, _ in EXPECTED] == list(zip(events["stay_id"], events["measurement"], strict=True))
+    assert [(s, m) for s, _, m, _ in EXPECTED] == list(
+        zip(events["stay_id"], events["measurement"], strict=True)
+    )
     np.testing.assert_allclose(events["hour"], [h for _, h, _, _ in EXPECTED], atol=1e-5)
     np.testing.assert_allclose(events["value"], [v for *_, v in EXPECTED], rtol=1e-6)
 
@@ -112,10 +116,15 @@ def test_values_from_after_the_window_changing_the_input_is_ruled_out(tmp_path: 
     later = (
         GOLDEN["CHARTEVENTS"]
         .replace("10:00:00,82,82", "10:00:00,199,199")
-        .replace("4,1,10,100,211,2100-01-01 09:59:59,83,83", "4,1,10,100,211,2100-01-03 11:00:00,1,1")
+        .replace(
+            "4,1,10,100,211,2100-01-01 09:59:59,83,83", "4,1,10,100,211,2100-01-03 11:00:00,1,1"
+        )
     )
     assert later != GOLDEN["CHARTEVENTS"]
-    before, after = read(write_golden(tmp_path / "a")), read(write_golden(tmp_path / "b", changes={"CHARTEVENTS": later}))
+    before, after = (
+        read(write_golden(tmp_path / "a")),
+        read(write_golden(tmp_path / "b", changes={"CHARTEVENTS": later})),
+    )
     pd.testing.assert_frame_equal(before[1], after[1])
 
 
@@ -130,7 +139,9 @@ def test_every_form_of_the_tables_gives_the_same(tmp_path: Path, form: str) -> N
             file.unlink()
         elif form == "parquet":
             with duckdb.connect() as connection:
-                connection.execute(f"COPY (SELECT * FROM read_csv('{file}', delim=',', quote='\"')) TO '{file.with_suffix('.parquet')}'")
+                connection.execute(
+                    f"COPY (SELECT * FROM read_csv('{file}', delim=',', quote='\"')) TO '{file.with_suffix('.parquet')}'"
+                )
             file.unlink()
     for ours, theirs in zip(read(folder), expected, strict=True):
         pd.testing.assert_frame_equal(ours, theirs)
@@ -139,14 +150,25 @@ def test_every_form_of_the_tables_gives_the_same(tmp_path: Path, form: str) -> N
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"LABEVENTS": "row_id,subject_id,itemid,charttime,valuenum\n"}, "LABEVENTS lacks the columns hadm_id"),
-        ({"ICUSTAYS": GOLDEN["ICUSTAYS"].replace("2100-02-01 01:30:00", "yesterday")}, r"ICUSTAYS\.intime: 1 values are no TIMESTAMP"),
-        ({"CHARTEVENTS": GOLDEN["CHARTEVENTS"].replace(",81,81,", ",81,many,")}, r"CHARTEVENTS\.valuenum: 1 values are no DOUBLE"),
+        (
+            {"LABEVENTS": "row_id,subject_id,itemid,charttime,valuenum\n"},
+            "LABEVENTS lacks the columns hadm_id",
+        ),
+        (
+            {"ICUSTAYS": GOLDEN["ICUSTAYS"].replace("2100-02-01 01:30:00", "yesterday")},
+            r"ICUSTAYS\.intime: 1 values are no TIMESTAMP",
+        ),
+        (
+            {"CHARTEVENTS": GOLDEN["CHARTEVENTS"].replace(",81,81,", ",81,many,")},
+            r"CHARTEVENTS\.valuenum: 1 values are no DOUBLE",
+        ),
         ({"PATIENTS": "row_id,subject_id,gender,dob\n"}, "no ICU stay has its patient"),
         ({"PATIENTS": GOLDEN["PATIENTS"] + "3,1,F,2050-01-01 00:00:00\n"}, "occur more than once"),
     ],
 )
-def test_bad_tables_are_told_in_one_line_without_patients_values(tmp_path: Path, changes: dict[str, str], message: str) -> None:
+def test_bad_tables_are_told_in_one_line_without_patients_values(
+    tmp_path: Path, changes: dict[str, str], message: str
+) -> None:
     with pytest.raises(InputError, match=message) as error:
         read(write_golden(tmp_path / "raw", changes=changes))
     assert "\n" not in str(error.value)
@@ -176,7 +198,12 @@ def test_demo_agrees_with_the_slow_reference(mimic_demo: Path) -> None:
     table = pa.Table.from_batches(events, EVENTS).to_pandas()
     row = np.searchsorted(stays["stay_id"], table["stay_id"])
     grid = grid_from_events(
-        row, table["hour"].to_numpy(), table["measurement"].cat.codes.to_numpy(), table["value"].to_numpy(), len(stays), range(48)
+        row,
+        table["hour"].to_numpy(),
+        table["measurement"].cat.codes.to_numpy(),
+        table["value"].to_numpy(),
+        len(stays),
+        range(48),
     )
     slow = slow_reference.grids(mimic_demo)
     expected = np.full(grid.shape, np.nan)
@@ -193,6 +220,24 @@ def test_demo_coverage_is_the_published_one(mimic_demo: Path) -> None:
     stays, events = mimic3.read(mimic_demo, 48, MEASUREMENTS)
     table = pa.Table.from_batches(events, EVENTS).to_pandas()
     long = set(stays.loc[stays["out_hour"] >= 48, "stay_id"])
-    counts = table[table["stay_id"].isin(long)].groupby("measurement", observed=False)["stay_id"].nunique()
-    assert counts[list(NAMES)].tolist()[:13] == [73, counts["calcium"], 51, 50, 44, 28, 73, 73, 73, 73, 73, 73, 73]
+    counts = (
+        table[table["stay_id"].isin(long)]
+        .groupby("measurement", observed=False)["stay_id"]
+        .nunique()
+    )
+    assert counts[list(NAMES)].tolist()[:13] == [
+        73,
+        counts["calcium"],
+        51,
+        50,
+        44,
+        28,
+        73,
+        73,
+        73,
+        73,
+        73,
+        73,
+        73,
+    ]
     assert (counts[list(NAMES[13:])] == 72).all()

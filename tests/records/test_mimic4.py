@@ -29,7 +29,9 @@ ICU = {
 }
 
 
-def read(raw: Path, window_hours: int = 48, potassium: str = "both") -> tuple[pd.DataFrame, pd.DataFrame]:
+def read(
+    raw: Path, window_hours: int = 48, potassium: str = "both"
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     return collect(mimic4.read(raw, window_hours, choose(potassium)))
 
 
@@ -65,8 +67,12 @@ def test_golden() -> None:
     assert_golden("mimic4", read(DATA / "mimic4"))
 
 
-def test_a_duckdb_file_and_a_server_give_the_same(database: Path, server: Path, tmp_path: Path) -> None:
-    in_schemas = to_duckdb(DATA / "mimic4" / "hosp", HOSP, tmp_path / "schemas.duckdb", "mimiciv_hosp")
+def test_a_duckdb_file_and_a_server_give_the_same(
+    database: Path, server: Path, tmp_path: Path
+) -> None:
+    in_schemas = to_duckdb(
+        DATA / "mimic4" / "hosp", HOSP, tmp_path / "schemas.duckdb", "mimiciv_hosp"
+    )
     to_duckdb(DATA / "mimic4" / "icu", ICU, in_schemas, "mimiciv_icu")
     expected = read(DATA / "mimic4")
     for place in (database, in_schemas, server):
@@ -75,7 +81,11 @@ def test_a_duckdb_file_and_a_server_give_the_same(database: Path, server: Path, 
 
 
 def test_the_columns_that_version_3_adds_change_nothing(folder: Path) -> None:
-    for table, added in (("hosp/admissions", "admit_provider_id"), ("hosp/labevents", "order_provider_id"), ("icu/chartevents", "caregiver_id")):
+    for table, added in (
+        ("hosp/admissions", "admit_provider_id"),
+        ("hosp/labevents", "order_provider_id"),
+        ("icu/chartevents", "caregiver_id"),
+    ):
         frame = pd.read_csv(folder / f"{table}.csv", dtype=str)
         frame.insert(3, added, "P1")
         frame.to_csv(folder / f"{table}.csv", index=False)
@@ -84,7 +94,9 @@ def test_the_columns_that_version_3_adds_change_nothing(folder: Path) -> None:
 
 def test_potassium_from_blood_gases_alone() -> None:
     _, events = read(DATA / "mimic4", potassium="blood_gas")
-    assert events.loc[events["measurement"] == "potassium", "value"].round(1).tolist() == [pytest.approx(4.3)]
+    assert events.loc[events["measurement"] == "potassium", "value"].round(1).tolist() == [
+        pytest.approx(4.3)
+    ]
 
 
 def test_a_shorter_window_is_the_beginning_of_a_longer_one() -> None:
@@ -93,7 +105,9 @@ def test_a_shorter_window_is_the_beginning_of_a_longer_one() -> None:
     assert len(stays) == 4
 
 
-def test_the_demo_of_mimic3_in_the_tables_of_mimic4_gives_the_same(mimic_demo: Path, tmp_path: Path) -> None:
+def test_the_demo_of_mimic3_in_the_tables_of_mimic4_gives_the_same(
+    mimic_demo: Path, tmp_path: Path
+) -> None:
     """Real records: MIMIC-IV names the stay stay_id, dates subjects by an anchor year, and has no rows marked as errors."""
     changes = {
         "patients": "SELECT subject_id, gender, 50 AS anchor_age, year(dob::TIMESTAMP) + 50 AS anchor_year, 'demo' AS anchor_year_group FROM raw",
@@ -104,9 +118,16 @@ def test_the_demo_of_mimic3_in_the_tables_of_mimic4_gives_the_same(mimic_demo: P
     }
     with duckdb.connect() as connection:
         for table, select in changes.items():
-            raw = f"read_csv('{mimic_demo / table.upper()}.csv.gz', quote = '\"', all_varchar = true)"
-            connection.execute(f"COPY (WITH raw AS (FROM {raw}) {select}) TO '{tmp_path / table}.parquet'")
-    (stays, events), (expected_stays, expected_events) = read(tmp_path), collect(mimic3.read(mimic_demo, 48, MEASUREMENTS))
+            raw = (
+                f"read_csv('{mimic_demo / table.upper()}.csv.gz', quote = '\"', all_varchar = true)"
+            )
+            connection.execute(
+                f"COPY (WITH raw AS (FROM {raw}) {select}) TO '{tmp_path / table}.parquet'"
+            )
+    (stays, events), (expected_stays, expected_events) = (
+        read(tmp_path),
+        collect(mimic3.read(mimic_demo, 48, MEASUREMENTS)),
+    )
     assert len(events) > 30_000
     pd.testing.assert_frame_equal(events, expected_events)
     same = [column for column in expected_stays if column not in ("source_group", "age")]
@@ -131,20 +152,42 @@ def header_of_admissions(folder: Path) -> str:
     ("damage", "message"),
     [
         (lambda folder: (folder / "icu" / "icustays.csv").unlink(), "no ICUSTAYS"),
-        (replace("hosp/patients.csv", "anchor_year_group", "group"), "PATIENTS lacks the columns anchor_year_group"),
-        (replace("icu/chartevents.csv", ",stay_id,", ",icustay_id,"), "CHARTEVENTS lacks the columns stay_id"),
-        (replace("icu/icustays.csv", "2139-12-29 00:00:00", "yesterday"), r"ICUSTAYS\.intime: 1 values are no TIMESTAMP"),
-        (replace("hosp/labevents.csv", ",4.1,4.1,", ",4.1,many,"), r"LABEVENTS\.valuenum: 1 values are no DOUBLE PRECISION"),
-        (replace("hosp/patients.csv", "10002,M,91,2140,2014 - 2016", "10002,M,91,2140,"), r"PATIENTS\.anchor_year_group: 1 values are missing"),
-        (replace("hosp/admissions.csv", "EW EMER.,WHITE,0", "EW EMER.,WHITE,"), r"ADMISSIONS\.hospital_expire_flag: 2 values are missing"),
+        (
+            replace("hosp/patients.csv", "anchor_year_group", "group"),
+            "PATIENTS lacks the columns anchor_year_group",
+        ),
+        (
+            replace("icu/chartevents.csv", ",stay_id,", ",icustay_id,"),
+            "CHARTEVENTS lacks the columns stay_id",
+        ),
+        (
+            replace("icu/icustays.csv", "2139-12-29 00:00:00", "yesterday"),
+            r"ICUSTAYS\.intime: 1 values are no TIMESTAMP",
+        ),
+        (
+            replace("hosp/labevents.csv", ",4.1,4.1,", ",4.1,many,"),
+            r"LABEVENTS\.valuenum: 1 values are no DOUBLE PRECISION",
+        ),
+        (
+            replace("hosp/patients.csv", "10002,M,91,2140,2014 - 2016", "10002,M,91,2140,"),
+            r"PATIENTS\.anchor_year_group: 1 values are missing",
+        ),
+        (
+            replace("hosp/admissions.csv", "EW EMER.,WHITE,0", "EW EMER.,WHITE,"),
+            r"ADMISSIONS\.hospital_expire_flag: 2 values are missing",
+        ),
         (replace("icu/icustays.csv", "30000002", "30000001"), "1 ICU stays occur more than once"),
         (
-            lambda folder: (folder / "hosp" / "admissions.csv").write_text(f"{header_of_admissions(folder)}\n"),
+            lambda folder: (folder / "hosp" / "admissions.csv").write_text(
+                f"{header_of_admissions(folder)}\n"
+            ),
             "no ICU stay has its patient and its admission",
         ),
     ],
 )
-def test_bad_tables_are_told_in_one_line_without_patients_values(folder: Path, damage: Callable[[Path], object], message: str) -> None:
+def test_bad_tables_are_told_in_one_line_without_patients_values(
+    folder: Path, damage: Callable[[Path], object], message: str
+) -> None:
     damage(folder)
     with pytest.raises(InputError, match=message) as error:
         read(folder)

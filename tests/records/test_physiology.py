@@ -24,7 +24,13 @@ from icu_adversarial.records.physiology import (
 
 
 def one_course(level: float, change: float, onset: float = 10.0, duration: float = 20.0) -> Course:
-    return Course(np.zeros(1, int), np.full((1, 4), level), np.full((1, 4), change), np.array([onset]), np.array([duration]))
+    return Course(
+        np.zeros(1, int),
+        np.full((1, 4), level),
+        np.full((1, 4), change),
+        np.array([onset]),
+        np.array([duration]),
+    )
 
 
 def test_the_first_19_variables_are_the_measurements() -> None:
@@ -40,7 +46,10 @@ def test_illness_moves_from_the_level_to_level_plus_change() -> None:
         assert strength[hour - HOURS[0]] == pytest.approx(np.log1p(np.exp(expected)))
 
 
-@given(level=arrays(float, (3, 4), elements=st.floats(-5, 5)), change=arrays(float, (3, 4), elements=st.floats(-4, 4)))
+@given(
+    level=arrays(float, (3, 4), elements=st.floats(-5, 5)),
+    change=arrays(float, (3, 4), elements=st.floats(-4, 4)),
+)
 def test_illness_is_positive_and_monotone(level: np.ndarray, change: np.ndarray) -> None:
     strength = illness(Course(np.zeros(3, int), level, change, np.full(3, 5.0), np.full(3, 10.0)))
     assert (strength > 0).all()
@@ -54,7 +63,9 @@ def test_correlated_draws_are_standard_and_correlated_as_told() -> None:
     assert np.abs(draws.std(axis=0) - 1).max() < 0.02
     found = np.corrcoef(draws.T)
     for name, other, r in FOLLOWS:
-        expected = -0.6 * np.sqrt(1 - 0.45**2) if (name, other) == ("ph", "pco2") else r  # weakened by the row after it
+        expected = (
+            -0.6 * np.sqrt(1 - 0.45**2) if (name, other) == ("ph", "pco2") else r
+        )  # weakened by the row after it
         assert found[COLUMN[name], COLUMN[other]] == pytest.approx(expected, abs=0.02)
     assert found[COLUMN["sodium"], COLUMN["heartrate"]] == pytest.approx(0, abs=0.02)
 
@@ -69,14 +80,22 @@ def test_trajectories_have_the_table_s_centre_spread_persistence_and_effects() -
     for column, v in enumerate(VARIABLES):
         assert state[:, :, column].mean() == pytest.approx(v.centre, abs=0.15 * v.within)
         assert state[:, 50, column].std() == pytest.approx(v.within, rel=0.06)
-        assert np.corrcoef(state[:, 40, column], state[:, 41, column])[0, 1] == pytest.approx(v.persistence, abs=0.03)
-        assert shifted[0, 0, column] - state[0, 0, column] == pytest.approx(v.between + v.effects[FACTORS.index("renal")])
+        assert np.corrcoef(state[:, 40, column], state[:, 41, column])[0, 1] == pytest.approx(
+            v.persistence, abs=0.03
+        )
+        assert shifted[0, 0, column] - state[0, 0, column] == pytest.approx(
+            v.between + v.effects[FACTORS.index("renal")]
+        )
 
 
 def test_readings_interpolate_the_state_and_undo_its_scale() -> None:
     """Half-way between hours 0 and 1 a state rises from z to z + 2: readings centre on the scale's inverse of z + 1."""
     size = 4000
-    for name, z, expected in (("sodium", 130.0, 131.0), ("bun", 2.0, np.exp(3.0)), ("spo2", 0.0, 100 - np.exp(1.0))):
+    for name, z, expected in (
+        ("sodium", 130.0, 131.0),
+        ("bun", 2.0, np.exp(3.0)),
+        ("spo2", 0.0, 100 - np.exp(1.0)),
+    ):
         state = np.zeros((1, len(HOURS), len(VARIABLES)))
         state[0, HOURS == 0, COLUMN[name]], state[0, HOURS == 1, COLUMN[name]] = z, z + 2
         place = (np.zeros(size, int), np.full(size, 0.5), np.full(size, COLUMN[name]))
@@ -89,14 +108,25 @@ def test_readings_stay_within_what_a_body_can_have() -> None:
     state = np.full((1, len(HOURS), len(VARIABLES)), 400.0)
     for sign, end in ((1, "high"), (-1, "low")):
         column = np.arange(len(VARIABLES))
-        values = readings(sign * state, np.zeros_like(column), np.full(len(column), 80.0), column, np.random.default_rng(0))
-        limits = [getattr(v, ("low" if end == "high" else "high") if v.scale == "from_100" else end) for v in VARIABLES]
+        values = readings(
+            sign * state,
+            np.zeros_like(column),
+            np.full(len(column), 80.0),
+            column,
+            np.random.default_rng(0),
+        )
+        limits = [
+            getattr(v, ("low" if end == "high" else "high") if v.scale == "from_100" else end)
+            for v in VARIABLES
+        ]
         assert values.tolist() == limits
 
 
 def test_death_grows_likelier_with_level_change_and_age() -> None:
     def logit(level: float, change: float, age: float) -> float:
-        return float(death_logit(one_course(level, change), np.array([age]), np.random.default_rng(0))[0])
+        return float(
+            death_logit(one_course(level, change), np.array([age]), np.random.default_rng(0))[0]
+        )
 
     usual = logit(0, 0, 65)
     assert logit(0.5, 0, 65) > usual
@@ -106,7 +136,9 @@ def test_death_grows_likelier_with_level_change_and_age() -> None:
 
 def test_two_organs_failing_together_are_worse_than_the_sum() -> None:
     def logit(*level: float) -> float:
-        course = Course(np.zeros(1, int), np.array([level]), np.zeros((1, 4)), np.zeros(1), np.ones(1))
+        course = Course(
+            np.zeros(1, int), np.array([level]), np.zeros((1, 4)), np.zeros(1), np.ones(1)
+        )
         return float(death_logit(course, np.array([65.0]), np.random.default_rng(0))[0])
 
     alone = (logit(2, 0, 0, 0) - logit(0, 0, 0, 0)) + (logit(0, 2, 0, 0) - logit(0, 0, 0, 0))

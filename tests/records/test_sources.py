@@ -13,10 +13,21 @@ from icu_adversarial.tables import EVENTS, STAYS, read_table
 
 
 @pytest.mark.parametrize(
-    ("source", "name", "label", "deaths"), [("mimiciv", "mimic4", "MIMIC-IV", 1), ("eicu", "eicu", "eICU-CRD", 1), ("meds", "meds", "MEDS", 1)]
+    ("source", "name", "label", "deaths"),
+    [
+        ("mimiciv", "mimic4", "MIMIC-IV", 1),
+        ("eicu", "eicu", "eICU-CRD", 1),
+        ("meds", "meds", "MEDS", 1),
+    ],
 )
 def test_extract_writes_the_golden_tables(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, params: Params, source: str, name: str, label: str, deaths: int
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    params: Params,
+    source: str,
+    name: str,
+    label: str,
+    deaths: int,
 ) -> None:
     raw = write_meds(tmp_path / "raw") if source == "meds" else DATA / name
     monkeypatch.chdir(tmp_path)

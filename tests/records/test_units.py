@@ -31,7 +31,10 @@ Values = dict[str, np.ndarray]
 
 def values(records: Records) -> Values:
     events = pa.Table.from_batches(records.events, EVENTS).to_pandas()
-    return {name: group["value"].to_numpy() for name, group in events.groupby("measurement", observed=True)}
+    return {
+        name: group["value"].to_numpy()
+        for name, group in events.groupby("measurement", observed=True)
+    }
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +52,9 @@ def of_challenge(challenge: Path, tmp_path_factory: pytest.TempPathFactory) -> V
 
 def same_unit(a: np.ndarray, b: np.ndarray) -> bool:
     """The median of each lies between the quartiles of the other."""
-    return all(np.percentile(x, 25) <= np.median(y) <= np.percentile(x, 75) for x, y in ((a, b), (b, a)))
+    return all(
+        np.percentile(x, 25) <= np.median(y) <= np.percentile(x, 75) for x, y in ((a, b), (b, a))
+    )
 
 
 @pytest.mark.parametrize("name", IN_BOTH)
@@ -58,7 +63,9 @@ def test_distributions_overlap(of_mimic: Values, of_challenge: Values, name: str
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_another_unit_in_one_source_would_show(of_mimic: Values, of_challenge: Values, name: str) -> None:
+def test_another_unit_in_one_source_would_show(
+    of_mimic: Values, of_challenge: Values, name: str
+) -> None:
     assert not same_unit(MISTAKES[name](of_mimic[name]), of_challenge[name])
     assert not same_unit(of_mimic[name], MISTAKES[name](of_challenge[name]))
 

@@ -33,10 +33,16 @@ def stays_with(report: list[str]) -> dict[str, int]:
 
 
 def rows_said(report: list[str], table: str) -> int:
-    return next(int(match[1].replace(",", "")) for line in report if (match := re.fullmatch(rf"  {table} +(?:about )?([\d,]+) rows", line)))
+    return next(
+        int(match[1].replace(",", ""))
+        for line in report
+        if (match := re.fullmatch(rf"  {table} +(?:about )?([\d,]+) rows", line))
+    )
 
 
-def by_hand(mimic_demo: Path, table: str, items: list[int], below: float, rows: int | None = None) -> int:
+def by_hand(
+    mimic_demo: Path, table: str, items: list[int], below: float, rows: int | None = None
+) -> int:
     """Stays with a value of these items in their first 48 hours, in the first `rows` rows."""
     events = pd.read_csv(
         mimic_demo / f"{table}.csv.gz",
@@ -45,8 +51,12 @@ def by_hand(mimic_demo: Path, table: str, items: list[int], below: float, rows: 
         usecols=lambda c: c not in ("value", "valueuom", "resultstatus", "stopped"),
     )
     stays = pd.read_csv(mimic_demo / "ICUSTAYS.csv.gz", parse_dates=["intime"])
-    events = events[events["itemid"].isin(items) & events["valuenum"].between(0, below, inclusive="neither")].merge(stays, on="subject_id")
-    within = (events["charttime"] - events["intime"]).between(pd.Timedelta(0), pd.Timedelta(hours=48), inclusive="left")
+    events = events[
+        events["itemid"].isin(items) & events["valuenum"].between(0, below, inclusive="neither")
+    ].merge(stays, on="subject_id")
+    within = (events["charttime"] - events["intime"]).between(
+        pd.Timedelta(0), pd.Timedelta(hours=48), inclusive="left"
+    )
     same = events["hadm_id_x"].isna() | (events["hadm_id_x"] == events["hadm_id_y"])
     return events[within & same]["icustay_id" if table == "LABEVENTS" else "icustay_id_y"].nunique()
 
@@ -60,17 +70,26 @@ def test_the_whole_demo(mimic_demo: Path) -> None:
     assert "136 ICU stays of 100 subjects, 46 with death in the hospital" in report
     assert "2 source groups (for split.test_groups): carevue 59, metavision 77" in report
     assert "sample" not in "".join(report)
-    assert report[-1].endswith(f"dvc exp run -S extract.source=mimiciii -S extract.raw={mimic_demo}")
+    assert report[-1].endswith(
+        f"dvc exp run -S extract.source=mimiciii -S extract.raw={mimic_demo}"
+    )
 
 
-def test_of_a_long_table_its_first_rows_are_counted_and_said_to_be_a_sample(mimic_demo: Path) -> None:
+def test_of_a_long_table_its_first_rows_are_counted_and_said_to_be_a_sample(
+    mimic_demo: Path,
+) -> None:
     report = lines(mimic_demo, rows=100_000)
     assert rows_said(report, "CHARTEVENTS") == pytest.approx(758_355, rel=0.1)
     assert any(re.fullmatch(r"  CHARTEVENTS +about [\d,]+ rows", line) for line in report)
     assert any(re.fullmatch(r"  LABEVENTS +76,074 rows", line) for line in report)  # short: counted
     assert "136 ICU stays of 100 subjects, 46 with death in the hospital" in report
-    assert any(line.startswith("in a sample (the first 100,000 rows of CHARTEVENTS): stays with a value") for line in report)
-    assert stays_with(report)["heartrate"] == by_hand(mimic_demo, "CHARTEVENTS", [211, 220045], 300, rows=100_000)
+    assert any(
+        line.startswith("in a sample (the first 100,000 rows of CHARTEVENTS): stays with a value")
+        for line in report
+    )
+    assert stays_with(report)["heartrate"] == by_hand(
+        mimic_demo, "CHARTEVENTS", [211, 220045], 300, rows=100_000
+    )
     assert stays_with(report)["sodium"] == by_hand(mimic_demo, "LABEVENTS", [50983], 200)
 
 
@@ -79,11 +98,15 @@ def test_challenge(challenge: Path) -> None:
     assert "8,000 ICU stays of 8,000 subjects, 1,122 with death in the hospital" in report
     assert "2 source groups (for split.test_groups): set-a 4,000, set-b 4,000" in report
     assert stays_with(report)["calcium"] == 0
-    assert any(re.fullmatch(r"  lactate +4,\d{3} +55%", line) for line in report)  # of all stays, not of those with any value
+    assert any(
+        re.fullmatch(r"  lactate +4,\d{3} +55%", line) for line in report
+    )  # of all stays, not of those with any value
     assert "extract.source=challenge2012" in report[-1]
 
 
-@pytest.mark.parametrize(("name", "source", "stays"), [("mimic4", "mimiciv", 4), ("eicu", "eicu", 5)])
+@pytest.mark.parametrize(
+    ("name", "source", "stays"), [("mimic4", "mimiciv", 4), ("eicu", "eicu", 5)]
+)
 def test_other_sources_are_told_by_their_tables(name: str, source: str, stays: int) -> None:
     report = lines(DATA / name)
     assert report[0].endswith(f"extract.source {source}")
@@ -95,8 +118,13 @@ def test_meds(tmp_path: Path) -> None:
     report = lines(write_meds(tmp_path / "raw with blanks"))
     expected = pd.read_csv(DATA / "meds" / "expected_stays.csv")
     events = pd.read_csv(DATA / "meds" / "expected_events.csv")
-    assert any(line.startswith(f"{len(expected)} ICU stays of {expected['subject_id'].nunique()} subjects") for line in report)
-    assert {name: n for name, n in stays_with(report).items() if n} == events.groupby("measurement")["stay_id"].nunique().to_dict()
+    assert any(
+        line.startswith(f"{len(expected)} ICU stays of {expected['subject_id'].nunique()} subjects")
+        for line in report
+    )
+    assert {name: n for name, n in stays_with(report).items() if n} == events.groupby(
+        "measurement"
+    )["stay_id"].nunique().to_dict()
     assert report[-1].endswith(f"-S 'extract.raw={tmp_path}/raw with blanks'")
 
 
@@ -105,7 +133,15 @@ def test_a_sample_of_meds_has_fewer_stays_and_says_so(mimic_demo: Path, tmp_path
     file = tmp_path / "data" / "0.parquet"
     pd.read_parquet(file).sort_values(["subject_id", "time"]).to_parquet(file)
     report = lines(tmp_path, rows=20_000)
-    stays = next(match for line in report if (match := re.match(r"in a sample \(the first 20,000 rows of DATA\): (\d+) ICU stays", line)))
+    stays = next(
+        match
+        for line in report
+        if (
+            match := re.match(
+                r"in a sample \(the first 20,000 rows of DATA\): (\d+) ICU stays", line
+            )
+        )
+    )
     assert 0 < int(stays[1]) < 136
 
 
@@ -126,7 +162,10 @@ def test_databases_say_the_same_as_files(mimic_demo: Path, tmp_path: Path, postg
     database = to_duckdb(csv, MIMIC3, tmp_path / "demo.duckdb")
     to_postgres(database, MIMIC3, postgres, "validated")
     server = tmp_path / "demo.url"
-    server.write_text(postgres.replace("postgresql://", "postgresql+psycopg://") + "&options=-csearch_path%3Dvalidated")
+    server.write_text(
+        postgres.replace("postgresql://", "postgresql+psycopg://")
+        + "&options=-csearch_path%3Dvalidated"
+    )
 
     def execute(*statements: str) -> None:
         with dbapi.connect(postgres) as connection, connection.cursor() as cursor:
@@ -144,10 +183,17 @@ def test_databases_say_the_same_as_files(mimic_demo: Path, tmp_path: Path, postg
         assert rows_said(report, "ADMISSIONS") == 129
     assert stays_with(lines(database, rows=20_000)) == stays_with(lines(csv, rows=20_000))
     pages = lines(server, rows=50_000)
-    assert any(line.startswith("in a sample (random pages of CHARTEVENTS, LABEVENTS): ") for line in pages)
-    execute("ALTER TABLE validated.chartevents RENAME TO charted", "CREATE VIEW validated.chartevents AS SELECT * FROM validated.charted")
+    assert any(
+        line.startswith("in a sample (random pages of CHARTEVENTS, LABEVENTS): ") for line in pages
+    )
+    execute(
+        "ALTER TABLE validated.chartevents RENAME TO charted",
+        "CREATE VIEW validated.chartevents AS SELECT * FROM validated.charted",
+    )
     first = lines(server, rows=5_000)  # a view has no pages
-    assert stays_with(pages)["heartrate"] > stays_with(first)["heartrate"] > 0  # as many rows, but from all over
+    assert (
+        stays_with(pages)["heartrate"] > stays_with(first)["heartrate"] > 0
+    )  # as many rows, but from all over
 
 
 def damaged(folder: Path, change: Callable[[Path], object]) -> Path:
@@ -161,26 +207,45 @@ def replace(file: str, old: str, new: str) -> Callable[[Path], object]:
 
 
 def header_only(file: str) -> Callable[[Path], object]:
-    return lambda folder: (folder / file).write_text((folder / file).read_text().partition("\n")[0] + "\n")
+    return lambda folder: (folder / file).write_text(
+        (folder / file).read_text().partition("\n")[0] + "\n"
+    )
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (
-            lambda f: ((f / "hosp" / "labevents.csv").unlink(), replace("icu/icustays.csv", "outtime", "until")(f)),
+            lambda f: (
+                (f / "hosp" / "labevents.csv").unlink(),
+                replace("icu/icustays.csv", "outtime", "until")(f),
+            ),
             r"is not usable as mimiciv: ICUSTAYS lacks the columns outtime: .*; no LABEVENTS",
         ),
-        (lambda f: (f / "icu" / "chartevents.csv").rename(f / "icu" / "chartevents.csv.gz"), "CHARTEVENTS cannot be read: it is damaged"),
-        (replace("icu/chartevents.csv", "valuenum", "value"), "CHARTEVENTS lacks the columns valuenum"),
+        (
+            lambda f: (f / "icu" / "chartevents.csv").rename(f / "icu" / "chartevents.csv.gz"),
+            "CHARTEVENTS cannot be read: it is damaged",
+        ),
+        (
+            replace("icu/chartevents.csv", "valuenum", "value"),
+            "CHARTEVENTS lacks the columns valuenum",
+        ),
         (header_only("icu/icustays.csv"), "no ICU stay has its patient"),
-        (lambda f: (header_only("icu/chartevents.csv")(f), header_only("hosp/labevents.csv")(f)), "no value of any measurement lies in the first 48"),
+        (
+            lambda f: (header_only("icu/chartevents.csv")(f), header_only("hosp/labevents.csv")(f)),
+            "no value of any measurement lies in the first 48",
+        ),
         (shutil.rmtree, "is missing: give a folder"),
         (lambda f: (shutil.rmtree(f), f.mkdir()), "holds no table of MIMIC-III, MIMIC-IV or eICU"),
-        (lambda f: (shutil.rmtree(f), f.write_text("no database")), "is not a folder with the raw tables"),
+        (
+            lambda f: (shutil.rmtree(f), f.write_text("no database")),
+            "is not a folder with the raw tables",
+        ),
     ],
 )
-def test_what_cannot_be_extracted_is_told_in_one_line_with_all_reasons(tmp_path: Path, change: Callable[[Path], object], message: str) -> None:
+def test_what_cannot_be_extracted_is_told_in_one_line_with_all_reasons(
+    tmp_path: Path, change: Callable[[Path], object], message: str
+) -> None:
     with pytest.raises(InputError, match=message) as error:
         lines(damaged(tmp_path / "raw", change))
     assert "\n" not in str(error.value)
@@ -190,15 +255,25 @@ def test_what_cannot_be_extracted_is_told_in_one_line_with_all_reasons(tmp_path:
 @pytest.mark.parametrize(
     ("pattern", "replacement", "message"),
     [
-        (r",(220045|211),[^,]+,", r",\1,yesterday,", r"CHARTEVENTS\.charttime: [1-5] values are no TIMESTAMP"),
-        (r",(220045|211),", r",\1,yesterday,too,many,", "CHARTEVENTS cannot be read: it is damaged"),
+        (
+            r",(220045|211),[^,]+,",
+            r",\1,yesterday,",
+            r"CHARTEVENTS\.charttime: [1-5] values are no TIMESTAMP",
+        ),
+        (
+            r",(220045|211),",
+            r",\1,yesterday,too,many,",
+            "CHARTEVENTS cannot be read: it is damaged",
+        ),
     ],
 )
 def test_damage_in_the_sample_is_told_of_the_raw_file_and_without_its_values(
     mimic_demo: Path, tmp_path: Path, pattern: str, replacement: str, message: str
 ) -> None:
     raw = to_csv(mimic_demo, MIMIC3, tmp_path / "raw")
-    (raw / "chartevents.csv").write_text(re.sub(pattern, replacement, (raw / "chartevents.csv").read_text(), count=5))
+    (raw / "chartevents.csv").write_text(
+        re.sub(pattern, replacement, (raw / "chartevents.csv").read_text(), count=5)
+    )
     with pytest.raises(InputError, match=message) as error:
         lines(raw, rows=100_000)
     assert str(error.value).startswith(str(raw))
@@ -222,7 +297,9 @@ def test_one_outcome_alone_teaches_nothing(tmp_path: Path) -> None:
 
 
 def test_a_source_that_does_not_fit_and_one_that_is_none() -> None:
-    with pytest.raises(InputError, match="is not usable as mimiciii: PATIENTS lacks the columns dob"):
+    with pytest.raises(
+        InputError, match="is not usable as mimiciii: PATIENTS lacks the columns dob"
+    ):
         lines(DATA / "mimic4", "mimiciii")
     with pytest.raises(InputError, match="--source: mimic is none of mimiciii, mimiciv"):
         lines(DATA / "mimic4", "mimic")
@@ -243,12 +320,20 @@ def test_exit_codes_of_the_command(tmp_path: Path) -> None:
     """0 and a report, or 1 and one line after it."""
 
     def run(raw: Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "src/run.py", "validate", str(raw)], cwd=ROOT, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [sys.executable, "src/run.py", "validate", str(raw)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     done = run(DATA / "mimic4")
     assert (done.returncode, done.stderr) == (0, "")
     assert "usable. Next:" in done.stdout
-    failed = run(damaged(tmp_path / "raw", lambda folder: (folder / "hosp" / "labevents.csv").unlink()))
+    failed = run(
+        damaged(tmp_path / "raw", lambda folder: (folder / "hosp" / "labevents.csv").unlink())
+    )
     assert failed.returncode == 1
     assert failed.stderr.startswith("error: ")
     assert len(failed.stderr.splitlines()) == 1
@@ -256,9 +341,16 @@ def test_exit_codes_of_the_command(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "reader"), [(("mimiciii-demo", "mimiciii"), mimic3), (("mimic-iv-demo", "mimiciv"), mimic4), (("eicu-demo", "eicu"), eicu)]
+    ("names", "reader"),
+    [
+        (("mimiciii-demo", "mimiciii"), mimic3),
+        (("mimic-iv-demo", "mimiciv"), mimic4),
+        (("eicu-demo", "eicu"), eicu),
+    ],
 )
-def test_fetch_brings_the_tables_that_the_reader_reads_and_no_other(names: tuple[str, ...], reader: object) -> None:
+def test_fetch_brings_the_tables_that_the_reader_reads_and_no_other(
+    names: tuple[str, ...], reader: object
+) -> None:
     for name in names:
         files = (OPEN | CREDENTIALED)[name].files
         assert {Path(file).name.lower().partition(".")[0] for file in files} == set(reader.TABLES)  # type: ignore[attr-defined]

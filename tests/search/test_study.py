@@ -36,7 +36,14 @@ SPACE = Space(
 )
 PRUNER = optuna.pruners.MedianPruner(n_startup_trials=2)
 TRIALS = 7
-FIRST = {"kappa": 1.25, "penalty": 0.5, "learning_rate": 0.1, "batch_size": 64, "optimizer": "adam", "elsewhere": 9}
+FIRST = {
+    "kappa": 1.25,
+    "penalty": 0.5,
+    "learning_rate": 0.1,
+    "batch_size": 64,
+    "optimizer": "adam",
+    "elsewhere": 9,
+}
 
 
 def evaluate(trial: optuna.Trial, h: dict[str, Any]) -> float:
@@ -49,8 +56,19 @@ def evaluate(trial: optuna.Trial, h: dict[str, Any]) -> float:
     return value
 
 
-def run(state: Path, trials: int = TRIALS, function: Any = evaluate, first: dict[str, Any] | None = None) -> list[Any]:
-    return run_study(function, SPACE, trials=trials, seed=11, direction="minimize", pruner=PRUNER, state=state, first=first)
+def run(
+    state: Path, trials: int = TRIALS, function: Any = evaluate, first: dict[str, Any] | None = None
+) -> list[Any]:
+    return run_study(
+        function,
+        SPACE,
+        trials=trials,
+        seed=11,
+        direction="minimize",
+        pruner=PRUNER,
+        state=state,
+        first=first,
+    )
 
 
 def drawn(trials: list[Any]) -> list[Any]:
@@ -64,7 +82,9 @@ def test_every_kind_of_range_is_drawn_within_its_bounds_and_decoded(params: Para
     assert {s["batch_size"] for s in seen} == {32, 64, 128, 256}
     assert {s["optimizer"] for s in seen} == {"adam", "rmsprop", "sgd"}
     assert all(0 <= s["dropout"] <= 0.5 for s in seen)
-    assert sum(s["learning_rate"] < 1e-3 for s in seen) > 15  # a logarithmic range: half of it lies below 1e-3
+    assert (
+        sum(s["learning_rate"] < 1e-3 for s in seen) > 15
+    )  # a logarithmic range: half of it lies below 1e-3
     assert decode({"log2_n_fc": 4, "dropout": 0.1}) == {"n_fc": 16, "dropout": 0.1}
 
 
@@ -87,7 +107,15 @@ def test_what_a_space_holds_is_encoded_as_it_would_be_drawn(drawn: dict[str, Any
 
 
 @pytest.mark.parametrize(
-    "change", [{"batch_size": 16}, {"batch_size": 48}, {"batch_size": 0}, {"kappa": 2.1}, {"penalty": 0.0}, {"optimizer": "rmsprop"}]
+    "change",
+    [
+        {"batch_size": 16},
+        {"batch_size": 48},
+        {"batch_size": 0},
+        {"kappa": 2.1},
+        {"penalty": 0.0},
+        {"optimizer": "rmsprop"},
+    ],
 )
 def test_what_a_space_does_not_hold_is_not_encoded(change: dict[str, Any]) -> None:
     assert encode(FIRST, SPACE) is not None
@@ -96,14 +124,20 @@ def test_what_a_space_does_not_hold_is_not_encoded(change: dict[str, Any]) -> No
 
 def test_a_search_starts_from_what_is_known_and_never_ends_behind_it(tmp_path: Path) -> None:
     trials = run(tmp_path / "a", first=FIRST)
-    assert decode(trials[0].params) == {name: value for name, value in FIRST.items() if name != "elsewhere"}
+    assert decode(trials[0].params) == {
+        name: value for name, value in FIRST.items() if name != "elsewhere"
+    }
     assert best_trial(trials, "minimize").value <= trials[0].value == pytest.approx(0.0025)
     assert sum(t.params == trials[0].params for t in trials) == 1
-    assert drawn(run(tmp_path / "b", first=FIRST | {"kappa": 3.0})) == drawn(run(tmp_path / "c"))  # outside the ranges: as without it
+    assert drawn(run(tmp_path / "b", first=FIRST | {"kappa": 3.0})) == drawn(
+        run(tmp_path / "c")
+    )  # outside the ranges: as without it
 
 
 @pytest.mark.parametrize("moment", [1, 2, 5])
-def test_a_search_from_what_is_known_is_the_undisturbed_one_after_a_break(tmp_path: Path, moment: int) -> None:
+def test_a_search_from_what_is_known_is_the_undisturbed_one_after_a_break(
+    tmp_path: Path, moment: int
+) -> None:
     """Also when it breaks in the very first trial."""
     count = 0
 
@@ -122,7 +156,9 @@ def test_a_search_from_what_is_known_is_the_undisturbed_one_after_a_break(tmp_pa
     assert best_trial(resumed, "minimize").params == best_trial(undisturbed, "minimize").params
 
 
-def test_a_search_killed_before_its_first_trial_asks_for_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_killed_before_its_first_trial_asks_for_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def killed(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
@@ -168,10 +204,17 @@ test_study.run(Path(sys.argv[1]), trials=10_000, function=slow)
 def test_study_killed_ten_times_with_sigkill_resumes_to_the_undisturbed_one(tmp_path: Path) -> None:
     """Killed at random moments: within a trial, between two, while the journal is written. No trial that had ended is lost or run again."""
     here = Path(__file__).parent
-    command = [sys.executable, "-c", SLOW.format(src=str(here.parents[1] / "src"), here=str(here)), str(tmp_path / "killed")]
+    command = [
+        sys.executable,
+        "-c",
+        SLOW.format(src=str(here.parents[1] / "src"), here=str(here)),
+        str(tmp_path / "killed"),
+    ]
     moments = np.random.default_rng(0).uniform(0, 0.25, 10)
     for moment in moments:
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as process:
             assert process.stdout is not None
             assert process.stdout.readline()  # the first trial of this life has begun
             time.sleep(moment)
@@ -211,7 +254,11 @@ def test_tables_of_a_study(tmp_path: Path) -> None:
 def test_importance_names_the_parameter_that_rules_the_value() -> None:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     study.optimize(
-        lambda t: t.suggest_float("rules", 1e-4, 1, log=True) + 0.001 * t.suggest_int("log2_idle", 0, 9) + t.suggest_categorical("fixed", [3]),
+        lambda t: (
+            t.suggest_float("rules", 1e-4, 1, log=True)
+            + 0.001 * t.suggest_int("log2_idle", 0, 9)
+            + t.suggest_categorical("fixed", [3])
+        ),
         n_trials=40,
     )
     tables = figure_tables(study.trials, "minimize")
@@ -221,7 +268,10 @@ def test_importance_names_the_parameter_that_rules_the_value() -> None:
     by_setting = tables["slice"].set_index(["parameter", "trial"])["setting"]
     assert by_setting["log10 rules", 7] == pytest.approx(np.log10(study.trials[7].params["rules"]))
     assert by_setting["log2 idle", 7] == study.trials[7].params["log2_idle"]
-    assert set(tables["slice"]["parameter"]) == {"log10 rules", "log2 idle"}  # one setting alone tells nothing
+    assert set(tables["slice"]["parameter"]) == {
+        "log10 rules",
+        "log2 idle",
+    }  # one setting alone tells nothing
     assert set(tables["importance"]["parameter"]) == {"rules", "log2_idle"}
     assert tables["slice_choice"].empty
 
@@ -241,10 +291,16 @@ def test_no_complete_trial_is_told_in_one_line(tmp_path: Path) -> None:
 
 
 def test_no_trials_leave_what_is_fixed(tmp_path: Path) -> None:
-    best = write_study(tmp_path, run(tmp_path / "state", trials=0, first=FIRST), "minimize", {"conv": 3})
+    best = write_study(
+        tmp_path, run(tmp_path / "state", trials=0, first=FIRST), "minimize", {"conv": 3}
+    )
     assert best == {"trial": None, "value": None, "hyperparameters": {"conv": 3}}
-    assert {name: len(table) for name, table in figure_tables([], "minimize").items()} == dict.fromkeys(figure_tables([], "minimize"), 0)
-    kept = write_study(tmp_path, run(tmp_path / "state", first=FIRST), "minimize", {"conv": 3, "kappa": 9})["hyperparameters"]
+    assert {
+        name: len(table) for name, table in figure_tables([], "minimize").items()
+    } == dict.fromkeys(figure_tables([], "minimize"), 0)
+    kept = write_study(
+        tmp_path, run(tmp_path / "state", first=FIRST), "minimize", {"conv": 3, "kappa": 9}
+    )["hyperparameters"]
     assert kept["conv"] == 3
     assert kept["kappa"] < 2
 

@@ -8,7 +8,11 @@ from icu_adversarial.params import Published
 
 SCORES = ("auroc", "auprc", "f1", "precision", "recall")
 SHOWN = ("auroc", "auprc")  # on the test set, and in the figure
-HELD_OUT, PUBLISHED, LEAK = "held-out test set, 95 % interval", "published", "LEAK: balanced training stays, ± sd over folds"
+HELD_OUT, PUBLISHED, LEAK = (
+    "held-out test set, 95 % interval",
+    "published",
+    "LEAK: balanced training stays, ± sd over folds",
+)
 
 
 class Entry(NamedTuple):
@@ -31,7 +35,11 @@ def as_markdown(entries: list[Entry], source: str) -> str:
         cells += ["none" if test is None else _interval(test[s]) for s in SHOWN]
         reported = [getattr(published, s, None) or (None, None) for s in SCORES if s != "auprc"]
         cells += [_pair(mean, sd, "{:.3f} ({:.3f})") for mean, sd in reported]
-        elsewhere = f"data: {source}, theirs {published.data}; " if published and published.data != source else ""
+        elsewhere = (
+            f"data: {source}, theirs {published.data}; "
+            if published and published.data != source
+            else ""
+        )
         lines.append(f"| {' | '.join([label, *cells, elsewhere + differs])} |")
     head = f"# Models beside each other: {source}\n\nFolds: out of fold, mean ± standard deviation; decisions by the threshold of the best F1 on the"
     head += " fold itself, which makes F1 a little too good. Test: the held-out test set, with 95 % bootstrap"
@@ -48,11 +56,20 @@ def as_figure(entries: list[Entry], source: str) -> pd.DataFrame:
                 mean, sd = entry.folds[score]["mean"], entry.folds[score]["sd"]
                 rows.append((entry.label, _name(score), LEAK, mean, mean - sd, mean + sd))
             else:
-                rows.append((entry.label, _name(score), HELD_OUT, *(entry.test[score][name] for name in ("value", "low", "high"))))
+                rows.append(
+                    (
+                        entry.label,
+                        _name(score),
+                        HELD_OUT,
+                        *(entry.test[score][name] for name in ("value", "low", "high")),
+                    )
+                )
         if entry.published and entry.published.auroc:
             mean, sd = entry.published.auroc
             rows.append((entry.label, "AUROC", PUBLISHED, mean, mean - sd, mean + sd))
-    return pd.DataFrame(rows, columns=["model", "score", "kind", "value", "low", "high"]).assign(source=source)
+    return pd.DataFrame(rows, columns=["model", "score", "kind", "value", "low", "high"]).assign(
+        source=source
+    )
 
 
 def _name(score: str) -> str:

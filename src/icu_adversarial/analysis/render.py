@@ -39,7 +39,9 @@ body { font-family: "Liberation Sans", Arial, Helvetica, sans-serif; margin: 24p
 def offline_page(path: Path = OFFLINE_PAGE) -> None:
     """Write the HTML template for `dvc plots show` and `dvc plots diff` with Vega, Vega-Lite and Vega-Embed inside."""
     with atomic(path) as temporary:
-        temporary.write_text(PAGE % vl_convert.javascript_bundle(EXPORTS, VEGA_LITE), encoding="utf-8")
+        temporary.write_text(
+            PAGE % vl_convert.javascript_bundle(EXPORTS, VEGA_LITE), encoding="utf-8"
+        )
 
 
 def specifications(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -50,7 +52,11 @@ def specifications(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """
     found = {}
     for plot, renderings in content.get("data", {}).items():
-        name = "_".join(part for part in Path(plot).with_suffix("").parts if part not in {"metrics", "data", "plots"})
+        name = "_".join(
+            part
+            for part in Path(plot).with_suffix("").parts
+            if part not in {"metrics", "data", "plots"}
+        )
         for rendering in renderings:
             spec = rendering["content"]
             for row in spec["data"]["values"]:
@@ -70,9 +76,16 @@ def png(spec: dict[str, Any]) -> bytes:
 
 def figures(folder: Path) -> list[Path]:
     """Render every DVC plot of the workspace into `folder`. Raises InputError if DVC fails or there is no plot."""
-    shown = subprocess.run([sys.executable, "-m", "dvc", "plots", "show", "--json"], capture_output=True, text=True, check=False)
+    shown = subprocess.run(
+        [sys.executable, "-m", "dvc", "plots", "show", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if shown.returncode:
-        raise InputError(f"`dvc plots show` failed: {shown.stderr.strip().splitlines()[-1] if shown.stderr.strip() else shown.returncode}")
+        raise InputError(
+            f"`dvc plots show` failed: {shown.stderr.strip().splitlines()[-1] if shown.stderr.strip() else shown.returncode}"
+        )
     specs = specifications(json.loads(shown.stdout))
     if not specs:
         raise InputError("`dvc plots show` found no plot: run `dvc repro`")

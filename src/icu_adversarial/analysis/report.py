@@ -7,8 +7,19 @@ import pandas as pd
 from icu_adversarial.analysis.susceptibility import DIRECTIONS, KINDS, select
 
 FEWEST_STAYS, LARGEST_PREVALENCE = 500, 0.3
-MODELS = {"network": "network", "logistic_regression": "logistic regression", "gradient_boosting": "gradient boosting"}
-METRICS = {"auroc": "AUROC", "auprc": "AUPRC", "f1": "F1", "precision": "precision", "recall": "recall", "brier": "Brier score"}
+MODELS = {
+    "network": "network",
+    "logistic_regression": "logistic regression",
+    "gradient_boosting": "gradient boosting",
+}
+METRICS = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "f1": "F1",
+    "precision": "precision",
+    "recall": "recall",
+    "brier": "Brier score",
+}
 
 
 def warning(cohort: pd.DataFrame) -> str | None:
@@ -22,7 +33,9 @@ def warning(cohort: pd.DataFrame) -> str | None:
     )
 
 
-def summary(examples: pd.DataFrame, by_measurement: pd.DataFrame, min_l0: int, max_l0: int) -> dict[str, Any]:
+def summary(
+    examples: pd.DataFrame, by_measurement: pd.DataFrame, min_l0: int, max_l0: int
+) -> dict[str, Any]:
     """What metrics.json keeps of each direction ("0_to_1" | "1_to_0") and kind: numbers, or None where there is no example."""
     result: dict[str, Any] = {}
     for direction in DIRECTIONS:
@@ -31,11 +44,16 @@ def summary(examples: pd.DataFrame, by_measurement: pd.DataFrame, min_l0: int, m
         for kind in KINDS:
             rows = attacked[attacked.kind == kind]
             chosen = select(examples, direction, kind, min_l0, max_l0)
-            ranked = by_measurement[(by_measurement.direction == direction) & (by_measurement.kind == kind)].sort_values("rank")
+            ranked = by_measurement[
+                (by_measurement.direction == direction) & (by_measurement.kind == kind)
+            ].sort_values("rank")
             block[kind] = {
                 "success_rate": round(float(rows.success.mean()), 6) if len(rows) else None,
                 "examples": len(chosen),
-                **{f"median_{norm}": float(f"{chosen[norm].median():.6g}") if len(chosen) else None for norm in ("l0", "l1", "linf")},
+                **{
+                    f"median_{norm}": float(f"{chosen[norm].median():.6g}") if len(chosen) else None
+                    for norm in ("l0", "l1", "linf")
+                },
                 "sum_s": float(f"{ranked.s.sum():.9g}"),
                 "top_measurement": ranked.measurement.iloc[0] if len(chosen) else None,
             }
@@ -61,11 +79,26 @@ def report(
         f"**Warning:** {told}." if told else "",
         "## Model on the held-out test set",
         "Value (95 % bootstrap interval over subjects). The threshold was chosen on validation data.",
-        _table(["model", *METRICS.values()], [[name, *(_metric(model["test"][key][m]) for m in METRICS)] for key, name in MODELS.items()]),
+        _table(
+            ["model", *METRICS.values()],
+            [
+                [name, *(_metric(model["test"][key][m]) for m in METRICS)]
+                for key, name in MODELS.items()
+            ],
+        ),
         "## Attack",
         "Successes over all attacked stays; medians over the successful examples that pass the L0 filter, in model input units.",
         _table(
-            ["direction", "example", "attacked", "success rate", "examples", "median L0", "median L1", "median L∞"],
+            [
+                "direction",
+                "example",
+                "attacked",
+                "success rate",
+                "examples",
+                "median L0",
+                "median L1",
+                "median L∞",
+            ],
             [
                 [
                     d,
@@ -95,11 +128,16 @@ def _susceptible(by_cell: pd.DataFrame, by_measurement: pd.DataFrame, direction:
     if cells.empty:
         return ["No successful example."]
     top = cells.sort_values(["s", "hour"], ascending=[False, True], kind="stable").head(10)
-    ranked = by_measurement[(by_measurement.direction == direction) & (by_measurement.kind == "best")].sort_values("rank")
+    ranked = by_measurement[
+        (by_measurement.direction == direction) & (by_measurement.kind == "best")
+    ].sort_values("rank")
     head = ["rank", "measurement", "hour", "S", "GPP", "GANZP"]
     return [
         _table(head, [_cell(i, row) for i, row in enumerate(top.itertuples(), start=1)]),
-        _table(["rank (interval)", "measurement", "S", "sum of sensitivity"], [_measurement(row) for row in ranked.itertuples()]),
+        _table(
+            ["rank (interval)", "measurement", "S", "sum of sensitivity"],
+            [_measurement(row) for row in ranked.itertuples()],
+        ),
     ]
 
 
@@ -110,11 +148,18 @@ def _cell(rank: int, row: Any) -> list[Any]:
 
 def _measurement(row: Any) -> list[Any]:
     rank = f"{row.rank} ({row.rank_low:.0f}–{row.rank_high:.0f})"
-    return [rank, row.measurement, _interval(row.s, row.s_low, row.s_high), f"{row.sensitivity:.3g}"]
+    return [
+        rank,
+        row.measurement,
+        _interval(row.s, row.s_low, row.s_high),
+        f"{row.sensitivity:.3g}",
+    ]
 
 
 def _table(head: list[str], rows: list[list[Any]]) -> str:
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in [head, ["---"] * len(head), *rows])
+    return "\n".join(
+        "| " + " | ".join(map(str, line)) + " |" for line in [head, ["---"] * len(head), *rows]
+    )
 
 
 def _metric(found: dict[str, float | None]) -> str:

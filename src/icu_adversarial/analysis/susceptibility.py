@@ -40,19 +40,35 @@ class Group:
         return int(self.subject_examples.sum())
 
 
-def select(examples: pd.DataFrame, direction: str, kind: str, min_l0: int, max_l0: int) -> pd.DataFrame:
+def select(
+    examples: pd.DataFrame, direction: str, kind: str, min_l0: int, max_l0: int
+) -> pd.DataFrame:
     """The successful rows of tables.EXAMPLES of one direction and kind with min_l0 <= L0 <= max_l0."""
-    return examples[(examples.direction == direction) & (examples.kind == kind) & examples.success & examples.l0.between(min_l0, max_l0)]
+    return examples[
+        (examples.direction == direction)
+        & (examples.kind == kind)
+        & examples.success
+        & examples.l0.between(min_l0, max_l0)
+    ]
 
 
 def group(
-    examples: pd.DataFrame, perturbations: pd.DataFrame, cohort: pd.DataFrame, direction: str, kind: str, hours: range, min_l0: int, max_l0: int
+    examples: pd.DataFrame,
+    perturbations: pd.DataFrame,
+    cohort: pd.DataFrame,
+    direction: str,
+    kind: str,
+    hours: range,
+    min_l0: int,
+    max_l0: int,
 ) -> Group:
     """Tables of tables.EXAMPLES, PERTURBATIONS and COHORT → the sums of one direction and kind. hours: the first hour of each bin."""
     chosen = select(examples, direction, kind, min_l0, max_l0)
     attacked = int(((examples.direction == direction) & (examples.kind == kind)).sum())
     subject_of = cohort.set_index("stay_id").subject_id
-    names, subject = np.unique(chosen.stay_id.map(subject_of).to_numpy(np.int64), return_inverse=True)
+    names, subject = np.unique(
+        chosen.stay_id.map(subject_of).to_numpy(np.int64), return_inverse=True
+    )
     number = pd.Series(subject, index=chosen.stay_id.to_numpy())
     cells = perturbations[(perturbations.kind == kind) & perturbations.stay_id.isin(chosen.stay_id)]
     columns = pd.Index(NAMES).get_indexer(pd.Index(cells.measurement))
@@ -68,7 +84,11 @@ def group(
         .agg(["count", "sum", "max"])
         .sort_values(["max", "cell", "subject"])
     )
-    return Group(attacked, np.bincount(subject, minlength=len(names)), *(entries[c].to_numpy() for c in ("subject", "cell", "count", "sum", "max")))
+    return Group(
+        attacked,
+        np.bincount(subject, minlength=len(names)),
+        *(entries[c].to_numpy() for c in ("subject", "cell", "count", "sum", "max")),
+    )
 
 
 def measure(g: Group, weights: np.ndarray, cells: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -77,7 +97,11 @@ def measure(g: Group, weights: np.ndarray, cells: int) -> tuple[np.ndarray, np.n
     drawn = times > 0
     gmp = np.zeros(cells)
     gmp[g.cell[drawn]] = g.largest[drawn]  # of repeated cells the last, and so the largest, stays
-    return gmp, np.bincount(g.cell, times * g.count, cells), np.bincount(g.cell, times * g.total, cells)
+    return (
+        gmp,
+        np.bincount(g.cell, times * g.count, cells),
+        np.bincount(g.cell, times * g.total, cells),
+    )
 
 
 def resample(g: Group, cells: int, resamples: int) -> tuple[np.ndarray, np.ndarray]:
@@ -115,9 +139,22 @@ def tables(g: Group, hours: range, resamples: int) -> tuple[pd.DataFrame, pd.Dat
             "hour": np.repeat(hours, M),
             "end_hour": np.repeat(hours, M) + hours.step,
             "measurement": np.tile(NAMES, t),
-            **{"gmp": gmp, "gap": total / max(k, 1), "gpp": gpp, "gpp_low": gpp_low, "gpp_high": gpp_high, "ganzp": ganzp},
+            **{
+                "gmp": gmp,
+                "gap": total / max(k, 1),
+                "gpp": gpp,
+                "gpp_low": gpp_low,
+                "gpp_high": gpp_high,
+                "ganzp": ganzp,
+            },
             **{"s": s, "s_low": s_low, "s_high": s_high, "sensitivity": sensitivity},
-            **{"gap_all": total / max(g.attacked, 1), "gpp_all": gpp_all, "s_all": gmp * gpp_all, "examples": k, "attacked": g.attacked},
+            **{
+                "gap_all": total / max(g.attacked, 1),
+                "gpp_all": gpp_all,
+                "s_all": gmp * gpp_all,
+                "examples": k,
+                "attacked": g.attacked,
+            },
         }
     )
     s_j = s.reshape(t, M).sum(0)
@@ -126,21 +163,40 @@ def tables(g: Group, hours: range, resamples: int) -> tuple[pd.DataFrame, pd.Dat
     by_measurement = pd.DataFrame(
         {
             **{"measurement": NAMES, "s": s_j, "s_low": s_low, "s_high": s_high},
-            **{"rank": _ranks(s_j[None])[0], "rank_low": rank_low if k else np.nan, "rank_high": rank_high if k else np.nan},
-            **{"sensitivity": sensitivity.reshape(t, M).sum(0), "examples": k, "attacked": g.attacked},
+            **{
+                "rank": _ranks(s_j[None])[0],
+                "rank_low": rank_low if k else np.nan,
+                "rank_high": rank_high if k else np.nan,
+            },
+            **{
+                "sensitivity": sensitivity.reshape(t, M).sum(0),
+                "examples": k,
+                "attacked": g.attacked,
+            },
         }
     )
     return by_cell, by_measurement
 
 
 def susceptibility(
-    examples: pd.DataFrame, perturbations: pd.DataFrame, cohort: pd.DataFrame, *, hours: range, min_l0: int, max_l0: int, resamples: int
+    examples: pd.DataFrame,
+    perturbations: pd.DataFrame,
+    cohort: pd.DataFrame,
+    *,
+    hours: range,
+    min_l0: int,
+    max_l0: int,
+    resamples: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The tables of both directions and kinds, with these as first columns: 4 * T * 19 rows and 4 * 19 rows. hours: the first hour of each bin."""
     found = []
     for direction in DIRECTIONS:
         for kind in KINDS:
-            pair = tables(group(examples, perturbations, cohort, direction, kind, hours, min_l0, max_l0), hours, resamples)
+            pair = tables(
+                group(examples, perturbations, cohort, direction, kind, hours, min_l0, max_l0),
+                hours,
+                resamples,
+            )
             for table in pair:
                 table.insert(0, "direction", direction)
                 table.insert(1, "kind", kind)

@@ -38,23 +38,58 @@ class Memory(NamedTuple):
 
 
 def curved_step(
-    P: Tensor, margin: Tensor, gradient: Tensor, memory: Memory, rows: Tensor, low: Tensor, high: Tensor, kappa: Tensor, radius: Tensor
+    P: Tensor,
+    margin: Tensor,
+    gradient: Tensor,
+    memory: Memory,
+    rows: Tensor,
+    low: Tensor,
+    high: Tensor,
+    kappa: Tensor,
+    radius: Tensor,
 ) -> Step:
     """As `knapsack.step`, with the margin that the quadratic model gives for the samples `rows` of the memory; `predicted` is that margin."""
     rate, headroom, perturbed = gradient.abs(), torch.where(gradient < 0, high - P, P - low), P != 0
-    cell = torch.where(perturbed, torch.inf, rate * (headroom > 0)).topk(min(CELLS, P.shape[1]), 1).indices
-    of_each = P, margin, gradient, torch.maximum(low, P - radius[:, None]), torch.minimum(high, P + radius[:, None]), kappa, radius
+    cell = (
+        torch.where(perturbed, torch.inf, rate * (headroom > 0))
+        .topk(min(CELLS, P.shape[1]), 1)
+        .indices
+    )
+    of_each = (
+        P,
+        margin,
+        gradient,
+        torch.maximum(low, P - radius[:, None]),
+        torch.minimum(high, P + radius[:, None]),
+        kappa,
+        radius,
+    )
     result = _programmes(cell, memory, rows, *of_each)
-    too_few = (perturbed.sum(1) >= CELLS) | ((rate * headroom).gather(1, cell).sum(1) < margin + kappa)
+    too_few = (perturbed.sum(1) >= CELLS) | (
+        (rate * headroom).gather(1, cell).sum(1) < margin + kappa
+    )
     if len(more := (too_few & (P.shape[1] > CELLS)).nonzero()[:, 0]):
         every = torch.arange(P.shape[1], device=P.device).expand(len(more), -1)
-        for whole, part in zip(result, _programmes(every, memory, rows[more], *(tensor[more] for tensor in of_each)), strict=True):
+        for whole, part in zip(
+            result,
+            _programmes(every, memory, rows[more], *(tensor[more] for tensor in of_each)),
+            strict=True,
+        ):
             whole[more] = part
     return result
 
 
 def _programmes(
-    cell: Tensor, memory: Memory, rows: Tensor, P: Tensor, margin: Tensor, gradient: Tensor, low: Tensor, high: Tensor, kappa: Tensor, radius: Tensor
+    cell: Tensor,
+    memory: Memory,
+    rows: Tensor,
+    P: Tensor,
+    margin: Tensor,
+    gradient: Tensor,
+    low: Tensor,
+    high: Tensor,
+    kappa: Tensor,
+    radius: Tensor,
 ) -> Step:
     """`curved_step` where the cells `cell`, int64 (n, k), may move and no other."""
     Q, first, down_to, up_to = (tensor.gather(1, cell) for tensor in (P, gradient, low, high))
@@ -63,13 +98,17 @@ def _programmes(
     for _ in range(PROGRAMMES):
         Q, _, price = step(Q, expected, slope, down_to, up_to, kappa, radius)
         move = Q - start
-        change = sum((move * direction).sum(1, keepdim=True) * change for direction, change in curvature)
+        change = sum(
+            (move * direction).sum(1, keepdim=True) * change for direction, change in curvature
+        )
         expected, slope = margin + ((first + change / 2) * move).sum(1), first + change
         radius = SHRINK * radius
     return Step(P.scatter(1, cell, Q), expected, price)
 
 
-def _curvature(P: Tensor, gradient: Tensor, memory: Memory, rows: Tensor, cell: Tensor) -> list[tuple[Tensor, Tensor]]:
+def _curvature(
+    P: Tensor, gradient: Tensor, memory: Memory, rows: Tensor, cell: Tensor
+) -> list[tuple[Tensor, Tensor]]:
     """Pairs (direction, change), (n, k) each: a move d from P on the cells `cell`, (n, k), changes the gradient by the sum of (d . direction) change.
 
     The directions are the moves from P to the remembered points, made orthogonal (Gram and Schmidt) and of length 1, the latest first.

@@ -10,7 +10,10 @@ from torch import Tensor, nn
 from icu_adversarial.features.scaling import Scaler, widest
 from icu_adversarial.measurements import M
 
-ENSEMBLE, FILE = -1, -2  # what stands for a fold where all folds' models, or a model from elsewhere, are attacked
+ENSEMBLE, FILE = (
+    -1,
+    -2,
+)  # what stands for a fold where all folds' models, or a model from elsewhere, are attacked
 
 
 class EnsembleScaling:
@@ -33,7 +36,9 @@ class EnsembleScaling:
     def apply(self, grid: np.ndarray, stays: pd.DataFrame | None = None) -> np.ndarray:
         """grid: (N, T, 19) clinical units, NaN = not observed. stays: as for Scaler.apply. Returns float32 (N, T, 38 + all members' channels)."""
         values = self.reference.values(grid)
-        return np.concatenate([values, values, *(scaler.apply(grid, stays) for scaler in self.scalers)], axis=2)
+        return np.concatenate(
+            [values, values, *(scaler.apply(grid, stays) for scaler in self.scalers)], axis=2
+        )
 
 
 class Ensemble(nn.Module):
@@ -45,15 +50,24 @@ class Ensemble(nn.Module):
     def __init__(self, members: Sequence[nn.Module], scaling: EnsembleScaling) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
-        self.channels = [scaler.channels for scaler in scaling.scalers]  # they differ where one fold's training stays lack an ICU type
+        self.channels = [
+            scaler.channels for scaler in scaling.scalers
+        ]  # they differ where one fold's training stays lack an ICU type
         spans = np.stack([scaler.clinical_span for scaler in scaling.scalers])
         ratio = np.divide(scaling.clinical_span, spans, out=np.zeros_like(spans), where=spans > 0)
-        self.register_buffer("ratio", torch.from_numpy(ratio))  # (members, 19): a reference unit in units of each member
+        self.register_buffer(
+            "ratio", torch.from_numpy(ratio)
+        )  # (members, 19): a reference unit in units of each member
 
     def forward(self, x: Tensor) -> Tensor:
         moved = x[..., :M] - x[..., M : 2 * M]
         logits = []
-        for member, ratio, own in zip(self.members, self.get_buffer("ratio"), torch.split(x[..., 2 * M :], self.channels, 2), strict=True):
+        for member, ratio, own in zip(
+            self.members,
+            self.get_buffer("ratio"),
+            torch.split(x[..., 2 * M :], self.channels, 2),
+            strict=True,
+        ):
             values = (own[..., :M] + moved * ratio).clamp(0, 1)
             logits.append(member(torch.cat([values, own[..., M:]], 2)))
         return torch.stack(logits).mean(0)

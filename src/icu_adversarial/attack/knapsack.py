@@ -17,7 +17,15 @@ class Step(NamedTuple):
     price: Tensor
 
 
-def step(P: Tensor, margin: Tensor, gradient: Tensor, low: Tensor, high: Tensor, kappa: Tensor, radius: Tensor) -> Step:
+def step(
+    P: Tensor,
+    margin: Tensor,
+    gradient: Tensor,
+    low: Tensor,
+    high: Tensor,
+    kappa: Tensor,
+    radius: Tensor,
+) -> Step:
     """Minimise sum|Q| subject to margin + gradient . (Q - P) <= -kappa, low <= Q <= high and the trust region around P; returns Q.
 
     P, gradient, low, high: (n, cells) with low <= 0 <= high and low <= P <= high. margin, kappa, radius: (n,).
@@ -34,11 +42,15 @@ def step(P: Tensor, margin: Tensor, gradient: Tensor, low: Tensor, high: Tensor,
 
     Q, price, left = _filled(start, end, gain, gradient, need, min(TOP, P.shape[1]))
     if len(rows := left.nonzero()[:, 0]):
-        Q[rows], price[rows], _ = _filled(start[rows], end[rows], gain[rows], gradient[rows], need[rows], P.shape[1])
+        Q[rows], price[rows], _ = _filled(
+            start[rows], end[rows], gain[rows], gradient[rows], need[rows], P.shape[1]
+        )
     return Step(Q, margin + (gradient * (Q - P)).sum(1), price)
 
 
-def _filled(start: Tensor, end: Tensor, gain: Tensor, gradient: Tensor, need: Tensor, cells: int) -> tuple[Tensor, Tensor, Tensor]:
+def _filled(
+    start: Tensor, end: Tensor, gain: Tensor, gradient: Tensor, need: Tensor, cells: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """`step` with the best `cells` cells, which gain `gain` at their ends: Q, price, and in which rows these are too few."""
     rate, order = torch.where(gain > 0, gradient.abs(), 0).topk(cells, 1)
     gain = gain.gather(1, order)

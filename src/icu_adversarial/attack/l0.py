@@ -38,11 +38,30 @@ def l0(
     T, M = lower.shape[1:]
     low, high = ((bound - x[..., :M]).flatten(1).clamp(-cap, cap) for bound in (lower, upper))
     B = len(y)
-    every = Samples(logits_fn, x.repeat(starts, 1, 1), y.repeat(starts), low.repeat(starts, 1), high.repeat(starts, 1), (T, M))  # start by start
-    grown = grow(every, iterations, torch.linspace(share, 1, starts, device=x.device).repeat_interleave(B))
+    every = Samples(
+        logits_fn,
+        x.repeat(starts, 1, 1),
+        y.repeat(starts),
+        low.repeat(starts, 1),
+        high.repeat(starts, 1),
+        (T, M),
+    )  # start by start
+    grown = grow(
+        every, iterations, torch.linspace(share, 1, starts, device=x.device).repeat_interleave(B)
+    )
     first = _rows(grown, slice(0, B))
     failed = (first.iteration < 0).nonzero()[:, 0]
-    dense = l1(logits_fn, x[failed], y[failed], lower=lower[failed], upper=upper[failed], iterations=iterations, cap=cap, supports=0, growth=False)
+    dense = l1(
+        logits_fn,
+        x[failed],
+        y[failed],
+        lower=lower[failed],
+        upper=upper[failed],
+        iterations=iterations,
+        cap=cap,
+        supports=0,
+        growth=False,
+    )
     for example, new in ((first, dense.first), (grown, dense.best)):
         keep(example, new.perturbation, new.iteration, failed, new.iteration >= 0)
     everyone = torch.arange(B, device=y.device)
@@ -55,13 +74,23 @@ def l0(
     best = _rows(grown, slice(0, B))
     for number in range(1, starts):
         other = _rows(grown, slice(number * B, (number + 1) * B))
-        keep_sparser(best, other.perturbation.flatten(1), everyone, other.iteration >= 0, other.iteration)
+        keep_sparser(
+            best, other.perturbation.flatten(1), everyone, other.iteration >= 0, other.iteration
+        )
 
     found = (best.iteration >= 0).nonzero()[:, 0]
     P, values = best.perturbation[found], x[found][..., :M]
     down_to, up_to = (torch.where(P != 0, bound[found], values) for bound in (lower, upper))
     refit = partial(l1, logits_fn, x[found], y[found], lower=down_to, upper=up_to)
-    smaller = refit(iterations=iterations, cap=cap, patience=patience, restarts=0, supports=0, start=P, growth=False).best
+    smaller = refit(
+        iterations=iterations,
+        cap=cap,
+        patience=patience,
+        restarts=0,
+        supports=0,
+        start=P,
+        growth=False,
+    ).best
     steps = best.iteration[found] + smaller.iteration
     keep(best, smaller.perturbation, steps, found, smaller.iteration >= 0)
     return Result(first, best)

@@ -33,12 +33,27 @@ PENALTY = 2.5  # a margin above zero counts this many times its price, in the me
 IMPROVEMENT = 1e-3  # smallest relative decrease worth another pass
 UNFLIPPED = 3  # a sample that has no example yet is given this many times the patience
 # Where a sample begins anew: shares of its best P, of every other cell and of the rest; and the radius of the first trust region there.
-STARTS = ((0.0, 0.0, 0.1), (0.5, 0.5, 0.1), (1.0, 0.0, 0.1), (0.0, 1.0, 0.1), (0.0, 0.0, 0.3), (1.0, 1.0, 0.1), (0.0, 0.0, 0.03))
+STARTS = (
+    (0.0, 0.0, 0.1),
+    (0.5, 0.5, 0.1),
+    (1.0, 0.0, 0.1),
+    (0.0, 1.0, 0.1),
+    (0.0, 0.0, 0.3),
+    (1.0, 1.0, 0.1),
+    (0.0, 0.0, 0.03),
+)
 LONGEST_START = 1 / 3  # of several: share of the passes that one may take
-BEYOND = (10, 0.3, 0.03)  # the start beyond the boundary: steps, how far the steepest cell goes in each, radius of the first trust region
+BEYOND = (
+    10,
+    0.3,
+    0.03,
+)  # the start beyond the boundary: steps, how far the steepest cell goes in each, radius of the first trust region
 # The starts at supports: how far a cell may move there, the share that is added at once, radius of the first trust region.
 SUPPORTS = ((0.25, 0.34, 0.1), (1.0, 0.34, 0.3), (0.25, 1.0, 0.3), (0.5, 0.34, 0.3))
-CANDIDATES, EXCHANGES = 32, 2  # tried there per exchange of cells; exchanges without progress before it ends
+CANDIDATES, EXCHANGES = (
+    32,
+    2,
+)  # tried there per exchange of cells; exchanges without progress before it ends
 SHARE = 0.34  # of `supports.grow`, for a sample that is not flipped otherwise
 VISIBLE = 1e-3  # a smaller change of a cell is dropped where the prediction stays flipped,
 STRETCH = 1.005  # if need be with the other cells moved so much further
@@ -87,22 +102,40 @@ def l1(
     start: (B, T, M), where to begin instead of at P = 0. growth: whether a sample that is not flipped begins once more, at an example of
     `supports.grow`. `best` has the smallest L1 norm, or one larger by less than STRETCH - 1 without cells below VISIBLE.
     """
-    low, high = ((bound - x[..., : lower.shape[2]]).flatten(1).clamp(-cap, cap) for bound in (lower, upper))
+    low, high = (
+        (bound - x[..., : lower.shape[2]]).flatten(1).clamp(-cap, cap) for bound in (lower, upper)
+    )
     samples = Samples(logits_fn, x, y, low, high, (lower.shape[1], lower.shape[2]))
     descend = partial(_descend, iterations=iterations, patience=patience)
-    result, steps = descend(samples, torch.zeros_like(low) if start is None else start.flatten(1), radius, restarts)
+    result, steps = descend(
+        samples, torch.zeros_like(low) if start is None else start.flatten(1), radius, restarts
+    )
 
     def once_more(rows: Tensor, at: Example, radius: float) -> None:
         there = at.iteration >= 0
         rows, steps_there = rows[there], steps[rows[there]] + at.iteration[there]
-        found, more = descend(samples.of(rows), at.perturbation[there].flatten(1), radius, restarts=0)
+        found, more = descend(
+            samples.of(rows), at.perturbation[there].flatten(1), radius, restarts=0
+        )
         steps[rows] = steps_there + more
-        smaller = found.best.perturbation.abs().sum((1, 2)) < result.best.perturbation[rows].abs().sum((1, 2))
-        for example, new, better in zip(result, found, (torch.zeros_like(smaller), smaller), strict=True):
-            keep(example, new.perturbation, steps_there + new.iteration, rows, (new.iteration >= 0) & (better | (example.iteration[rows] < 0)))
+        smaller = found.best.perturbation.abs().sum((1, 2)) < result.best.perturbation[
+            rows
+        ].abs().sum((1, 2))
+        for example, new, better in zip(
+            result, found, (torch.zeros_like(smaller), smaller), strict=True
+        ):
+            keep(
+                example,
+                new.perturbation,
+                steps_there + new.iteration,
+                rows,
+                (new.iteration >= 0) & (better | (example.iteration[rows] < 0)),
+            )
 
     if growth and len(rows := (result.best.iteration < 0).nonzero()[:, 0]):
-        once_more(rows, grow(samples.of(rows), iterations, torch.full_like(low[rows, 0], SHARE)), radius)
+        once_more(
+            rows, grow(samples.of(rows), iterations, torch.full_like(low[rows, 0], SHARE)), radius
+        )
     rows = (result.best.iteration >= 0).nonzero()[:, 0]
     if restarts and len(rows):
         once_more(rows, _beyond(samples.of(rows)), BEYOND[2])
@@ -115,13 +148,20 @@ def l1(
     return result
 
 
-def _descend(samples: Samples, start: Tensor, radius: float, restarts: int, *, iterations: int, patience: int) -> tuple[Result, Tensor]:
+def _descend(
+    samples: Samples, start: Tensor, radius: float, restarts: int, *, iterations: int, patience: int
+) -> tuple[Result, Tensor]:
     """The sequence of linear programmes from `start`, (B, cells), then `restarts` times anew. Arguments as of `l1`. Returns the steps too, (B,)."""
     logits_fn, x, y, low, high, shape = samples
     first, best = no_example(low.view(-1, *shape)), no_example(low.view(-1, *shape))
     state = _begin(start, radius)
-    memory, starts = Memory.empty(low), low.new_tensor([*STARTS, (0.0, 0.0, 0.0)])  # the last row: of samples that are through
-    longest = max(iterations * LONGEST_START, 2) if restarts else iterations + 1  # where it begins, and one step
+    memory, starts = (
+        Memory.empty(low),
+        low.new_tensor([*STARTS, (0.0, 0.0, 0.0)]),
+    )  # the last row: of samples that are through
+    longest = (
+        max(iterations * LONGEST_START, 2) if restarts else iterations + 1
+    )  # where it begins, and one step
     alive = torch.ones_like(y, dtype=torch.bool)
     while len(rows := alive.nonzero()[: rows_at_once(x), 0]):
         s = State(*(tensor[rows] for tensor in state))
@@ -135,13 +175,27 @@ def _descend(samples: Samples, start: Tensor, radius: float, restarts: int, *, i
         keep(best, s.P, s.iteration, rows, better)
 
         s, progress = _judge(s, margin, norm, flips)
-        s = s._replace(best_l1=torch.where(better, norm, s.best_l1), stalled=torch.where(progress, 0, s.stalled + 1))
-        Q, predicted, price = curved_step(s.P, margin, gradient, memory, rows, low[rows], high[rows], s.kappa, s.radius)
+        s = s._replace(
+            best_l1=torch.where(better, norm, s.best_l1),
+            stalled=torch.where(progress, 0, s.stalled + 1),
+        )
+        Q, predicted, price = curved_step(
+            s.P, margin, gradient, memory, rows, low[rows], high[rows], s.kappa, s.radius
+        )
         memory.remember(rows, s.P, gradient)
-        s = s._replace(P=without_dust(Q), predicted=predicted, before=margin, price=price, since=s.since + 1, iteration=s.iteration + 1)
+        s = s._replace(
+            P=without_dust(Q),
+            predicted=predicted,
+            before=margin,
+            price=price,
+            since=s.since + 1,
+            iteration=s.iteration + 1,
+        )
 
         converged = better & (s.P.abs().sum(1) > norm * (1 - IMPROVEMENT))
-        ended = converged | (s.stalled >= torch.where(s.best_l1.isfinite(), patience, UNFLIPPED * patience))
+        ended = converged | (
+            s.stalled >= torch.where(s.best_l1.isfinite(), patience, UNFLIPPED * patience)
+        )
         ended |= s.since >= longest
         again = ended & (s.restarts < restarts) & s.best_l1.isfinite()
         if restarts:
@@ -179,15 +233,24 @@ def _begin(P: Tensor, radius: float) -> State:
 def _judge(s: State, margin: Tensor, norm: Tensor, flips: Tensor) -> tuple[State, Tensor]:
     """Adapt radius, kappa and lowest merit to what the last step brought; which samples made progress, bool (n,)."""
     started = s.iteration > 0
-    error = (margin - s.predicted).abs() / (s.before - s.predicted).abs().clamp(min=1e-6)  # NaN at a start: no comparison holds
+    error = (margin - s.predicted).abs() / (s.before - s.predicted).abs().clamp(
+        min=1e-6
+    )  # NaN at a start: no comparison holds
     factor = torch.where(error > 0.5, 0.6, torch.where(error < 0.2, 1.5, 1.0))
     radius = (s.radius * factor).clamp(SMALLEST_RADIUS, 1)
     first_margin = torch.where(started, s.first_margin, margin)
     missing = torch.where(margin < NEAR * first_margin, margin / 2, 0)
-    kappa = torch.where(margin < FLIP_MARGIN, s.kappa / 2, torch.where(started, torch.maximum(s.kappa * 2, missing), s.kappa)).clamp(KAPPA, 1)
+    kappa = torch.where(
+        margin < FLIP_MARGIN,
+        s.kappa / 2,
+        torch.where(started, torch.maximum(s.kappa * 2, missing), s.kappa),
+    ).clamp(KAPPA, 1)
 
     penalty = PENALTY * s.price
-    merit, lowest = norm + penalty * margin.clamp(min=0), s.lowest_l1 + penalty * s.lowest_margin.clamp(min=0)
+    merit, lowest = (
+        norm + penalty * margin.clamp(min=0),
+        s.lowest_l1 + penalty * s.lowest_margin.clamp(min=0),
+    )
     lower = merit < lowest * (1 - IMPROVEMENT)
     s = s._replace(
         radius=radius,
@@ -235,9 +298,19 @@ def _drop_invisible(samples: Samples, best: Example) -> None:
     VISIBLE, where that adds little to the norm."""
     logits_fn, x, y, low, high, _ = samples
     for instead, stretch in ((0.0, 1.0), (0.0, STRETCH), (2 * VISIBLE, 1.0)):
-        P = torch.where(best.perturbation.abs() < VISIBLE, instead * best.perturbation.sign(), best.perturbation)
+        P = torch.where(
+            best.perturbation.abs() < VISIBLE, instead * best.perturbation.sign(), best.perturbation
+        )
         rows = (best.perturbation != P).flatten(1).any(1).nonzero()[:, 0]
         Q = (stretch * P[rows].flatten(1)).clamp(low[rows], high[rows]).view_as(P[rows])
         values = x[rows][..., : P.shape[2]] + Q
-        little = Q.flatten(1).abs().sum(1) <= STRETCH * best.perturbation[rows].flatten(1).abs().sum(1)
-        keep(best, Q, best.iteration[rows], rows, little & flipping(margins(logits_fn, x[rows], y[rows], values), Q))
+        little = Q.flatten(1).abs().sum(1) <= STRETCH * best.perturbation[rows].flatten(
+            1
+        ).abs().sum(1)
+        keep(
+            best,
+            Q,
+            best.iteration[rows],
+            rows,
+            little & flipping(margins(logits_fn, x[rows], y[rows], values), Q),
+        )

@@ -21,7 +21,9 @@ DIRECTIONS = ("0→1", "1→0")  # by the class that the attack leaves
 KINDS = Result._fields
 TASK, GPU_TASK = 256, 4096  # stays of one fold, at most: what a killed run loses, per process
 
-Attack = Callable[..., Result]  # (logits_fn, x, y, lower=, upper=): one of methods.METHODS with its hyperparameters filled in
+Attack = Callable[
+    ..., Result
+]  # (logits_fn, x, y, lower=, upper=): one of methods.METHODS with its hyperparameters filled in
 
 
 @runtime_checkable
@@ -67,7 +69,12 @@ class Found(NamedTuple):
 
 
 def choose_stays(
-    predictions: pd.DataFrame, *, max_stays: int | None, attack_misclassified: bool, seed: int, split: Literal["oof", "test"] = "oof"
+    predictions: pd.DataFrame,
+    *,
+    max_stays: int | None,
+    attack_misclassified: bool,
+    seed: int,
+    split: Literal["oof", "test"] = "oof",
 ) -> pd.DataFrame:
     """The stays of `split` to attack, correctly classified unless `attack_misclassified`; sorted by stay_id.
 
@@ -76,18 +83,29 @@ def choose_stays(
     neither the order of the rows nor the other direction matters. A larger max_stays keeps the stays of a smaller one, unless one direction runs out.
     predictions: tables.PREDICTIONS. Returns columns stay_id, fold, y; no row if no stay is eligible.
     """
-    eligible = (predictions["split"] == split) & (attack_misclassified | (predictions["predicted"] == predictions["died"]))
+    eligible = (predictions["split"] == split) & (
+        attack_misclassified | (predictions["predicted"] == predictions["died"])
+    )
     stays = predictions[eligible].sort_values("stay_id", ignore_index=True)
     stays = stays.assign(y=stays["predicted"].astype(np.int64))[["stay_id", "fold", "y"]]
     if max_stays is None or len(stays) <= max_stays:
         return stays
-    rows = [np.random.default_rng([seed, y]).permutation(np.flatnonzero(stays["y"] == y)) for y in (0, 1)]
+    rows = [
+        np.random.default_rng([seed, y]).permutation(np.flatnonzero(stays["y"] == y))
+        for y in (0, 1)
+    ]
     ones = min(len(rows[1]), max(max_stays // 2, max_stays - len(rows[0])))
-    return stays.iloc[np.sort(np.concatenate([rows[0][: max_stays - ones], rows[1][:ones]]))].reset_index(drop=True)
+    return stays.iloc[
+        np.sort(np.concatenate([rows[0][: max_stays - ones], rows[1][:ones]]))
+    ].reset_index(drop=True)
 
 
 def make_tasks(
-    chosen: pd.DataFrame, cohort: pd.DataFrame, grid: np.ndarray, victims: Mapping[int, Victim], size: int | None = None
+    chosen: pd.DataFrame,
+    cohort: pd.DataFrame,
+    grid: np.ndarray,
+    victims: Mapping[int, Victim],
+    size: int | None = None,
 ) -> Iterator[Task]:
     """`chosen` (of `choose_stays`) as the tasks of `split_by_fold`.
 
@@ -96,15 +114,21 @@ def make_tasks(
     """
     absent = int((~chosen["stay_id"].isin(cohort["stay_id"])).sum())
     if absent:
-        raise InputError(f"{absent} of {len(chosen)} predicted stays are not in the cohort: run `dvc repro`")
+        raise InputError(
+            f"{absent} of {len(chosen)} predicted stays are not in the cohort: run `dvc repro`"
+        )
     for fold, members in split_by_fold(chosen, size):
         if fold not in victims:
             raise InputError(f"fold {fold} has predictions but no model: run `dvc repro`")
         rows = pd.Index(cohort["stay_id"]).get_indexer(members["stay_id"])
-        yield Task(fold, victims[fold], cohort.iloc[rows], np.array(grid[rows]), np.array(members["y"]))
+        yield Task(
+            fold, victims[fold], cohort.iloc[rows], np.array(grid[rows]), np.array(members["y"])
+        )
 
 
-def split_by_fold(chosen: pd.DataFrame, size: int | None = None) -> Iterator[tuple[int, pd.DataFrame]]:
+def split_by_fold(
+    chosen: pd.DataFrame, size: int | None = None
+) -> Iterator[tuple[int, pd.DataFrame]]:
     """Each fold with its rows of `chosen`, in as few parts of at most `size` as possible, of equal length give or take one. size: by default TASK,
     or GPU_TASK where there is a GPU."""
     size = size or (GPU_TASK if torch.cuda.is_available() else TASK)
@@ -118,7 +142,9 @@ def run_tasks(tasks: Iterable[Task], attack: Attack) -> Iterator[Found]:
     return in_processes(partial(run_task, attack=attack), ((task,) for task in tasks))
 
 
-def in_processes(function: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+def in_processes(
+    function: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]
+) -> Iterator[Any]:
     """function(*a) for each a of `arguments`, in this order; few of them are drawn ahead."""
     if torch.cuda.is_available():  # one process keeps it busy
         yield from (function(*a) for a in arguments)
@@ -141,7 +167,13 @@ def run_task(task: Task, attack: Attack) -> Found:
         with torch.autocast(x.device.type, enabled=False):  # whatever precision the attack ran in
             margin = margins(model, x, y, torch.clamp(x[..., :M] + delta, 0, 1))
         success = (iteration >= 0) & (margin < 0)
-        found.append(_describe(task, kind, *(tensor.cpu().numpy() for tensor in (delta, iteration, margin, success))))
+        found.append(
+            _describe(
+                task,
+                kind,
+                *(tensor.cpu().numpy() for tensor in (delta, iteration, margin, success)),
+            )
+        )
     return Found(*map(_concat, zip(*found, strict=True)))
 
 
@@ -156,7 +188,12 @@ def model_input(task: Task) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     movable = torch.from_numpy(scaler.perturbable).to(device) & x[..., :M].isfinite()
     x = x.nan_to_num()
     values = x[..., :M]
-    return x, torch.from_numpy(task.y).to(device), torch.where(movable, 0, values), torch.where(movable, 1, values)
+    return (
+        x,
+        torch.from_numpy(task.y).to(device),
+        torch.where(movable, 0, values),
+        torch.where(movable, 1, values),
+    )
 
 
 def decide(task: Task) -> np.ndarray:
@@ -165,7 +202,14 @@ def decide(task: Task) -> np.ndarray:
     return (margins(task.victim.model, x, torch.zeros_like(y), x[..., :M]) < 0).cpu().numpy()
 
 
-def _describe(task: Task, kind: str, delta: np.ndarray, iteration: np.ndarray, margin: np.ndarray, success: np.ndarray) -> Found:
+def _describe(
+    task: Task,
+    kind: str,
+    delta: np.ndarray,
+    iteration: np.ndarray,
+    margin: np.ndarray,
+    success: np.ndarray,
+) -> Found:
     """Norms and non-zero cells of a task's examples of one kind. delta: (n, T, 19); the other arrays: (n,)."""
     n = len(success)
     size = np.abs(delta).reshape(n, -1)
@@ -207,9 +251,13 @@ def to_tables(found: Iterable[Found], bin_hours: int) -> tuple[pa.Table, pa.Tabl
         return EXAMPLES.empty_table(), PERTURBATIONS.empty_table()
     examples, cells = map(_concat, zip(*parts, strict=True))
     examples = examples.sort_values(["stay_id", "kind"], key=_rank, ignore_index=True)
-    cells = cells.sort_values(["stay_id", "kind", "bin", "measurement"], key=_rank, ignore_index=True)
+    cells = cells.sort_values(
+        ["stay_id", "kind", "bin", "measurement"], key=_rank, ignore_index=True
+    )
     cells["hour"] = (cells["bin"] * bin_hours).astype(np.int8)
-    columns = {name: cells[name] for name in PERTURBATIONS.names} | {"measurement": measurement_column(cells["measurement"].to_numpy())}
+    columns = {name: cells[name] for name in PERTURBATIONS.names} | {
+        "measurement": measurement_column(cells["measurement"].to_numpy())
+    }
     return to_table(examples, EXAMPLES), pa.table(columns, schema=PERTURBATIONS)
 
 

@@ -22,7 +22,11 @@ def for_attack(network: nn.Module) -> nn.Module:
         for name, layer in list(owner.named_children()):
             if isinstance(layer, nn.LSTM):
                 layer.dropout = 0.0
-                setattr(owner, name, InputGradientLSTM(layer) if InputGradientLSTM.can_stand_for(layer) else layer)
+                setattr(
+                    owner,
+                    name,
+                    InputGradientLSTM(layer) if InputGradientLSTM.can_stand_for(layer) else layer,
+                )
             elif isinstance(layer, nn.Linear) and layer.in_features % LANES:
                 setattr(owner, name, AlignedLinear(layer))
     return network
@@ -35,7 +39,9 @@ class AlignedLinear(nn.Module):
         super().__init__()
         self.missing = -linear.in_features % LANES
         self.linear = nn.Linear(linear.in_features + self.missing, linear.out_features)
-        self.linear.weight = nn.Parameter(nn.functional.pad(linear.weight, (0, self.missing)), requires_grad=False)
+        self.linear.weight = nn.Parameter(
+            nn.functional.pad(linear.weight, (0, self.missing)), requires_grad=False
+        )
         self.linear.bias = linear.bias
 
     def forward(self, x: Tensor) -> Tensor:
@@ -59,7 +65,13 @@ class InputGradientLSTM(nn.Module):
 
     @staticmethod
     def can_stand_for(lstm: nn.LSTM) -> bool:
-        return lstm.num_layers == 1 and lstm.bidirectional and lstm.bias and lstm.batch_first and not lstm.proj_size
+        return (
+            lstm.num_layers == 1
+            and lstm.bidirectional
+            and lstm.bias
+            and lstm.batch_first
+            and not lstm.proj_size
+        )
 
     def forward(self, x: Tensor) -> tuple[Tensor, State]:
         if x.is_cuda:
@@ -73,10 +85,15 @@ class InputGradientLSTM(nn.Module):
 def _weights(lstm: nn.LSTM) -> State:
     """Of both directions: (2, 4 H, H + C + 1), which makes the gates 2 g, i, f, o of [state, input, 1], and (2, H + C, 4 H), the way back."""
     H = lstm.hidden_size
-    gates = torch.cat([torch.arange(2 * H, 3 * H), torch.arange(2 * H), torch.arange(3 * H, 4 * H)])  # torch has them as i, f, g, o
+    gates = torch.cat(
+        [torch.arange(2 * H, 3 * H), torch.arange(2 * H), torch.arange(3 * H, 4 * H)]
+    )  # torch has them as i, f, g, o
     weights = []
     for direction in ("", "_reverse"):
-        of_state, of_input, *biases = (getattr(lstm, f"{name}_l0{direction}")[gates] for name in ("weight_hh", "weight_ih", "bias_hh", "bias_ih"))
+        of_state, of_input, *biases = (
+            getattr(lstm, f"{name}_l0{direction}")[gates]
+            for name in ("weight_hh", "weight_ih", "bias_hh", "bias_ih")
+        )
         weights.append(torch.cat([of_state, of_input, sum(biases)[:, None]], 1))
     forth = torch.stack(weights).detach()
     back = forth[..., :-1].transpose(1, 2).contiguous()
@@ -105,11 +122,29 @@ class _LSTM(torch.autograd.Function):
             inputs[T - 1 - t, 1, H:-1] = inputs[t, 0, H:-1]
         states = inputs[:, :, :H]
 
-        slope, forget, opened = x.new_empty(T, 2, 4 * H, B), x.new_empty(T, 2, H, B), x.new_empty(T, 2, H, B)
+        slope, forget, opened = (
+            x.new_empty(T, 2, 4 * H, B),
+            x.new_empty(T, 2, H, B),
+            x.new_empty(T, 2, H, B),
+        )
         gates, c, tanh_c = x.new_empty(2, 4 * H, B), x.new_zeros(2, H, B), x.new_empty(2, H, B)
-        (g, i, f, o), i_and_f, minus_one = torch.split(gates, H, 1), gates[:, H : 3 * H], x.new_tensor(-1.0)
-        of_each = inputs[:, 0], inputs[:, 1], states[1:], *torch.split(slope, H, 2), slope[:, :, H : 3 * H], forget, opened
-        for ahead, behind, h, to_g, to_i, to_f, to_o, to_if, kept_f, open_ in zip(*map(torch.unbind, of_each), strict=False):
+        (g, i, f, o), i_and_f, minus_one = (
+            torch.split(gates, H, 1),
+            gates[:, H : 3 * H],
+            x.new_tensor(-1.0),
+        )
+        of_each = (
+            inputs[:, 0],
+            inputs[:, 1],
+            states[1:],
+            *torch.split(slope, H, 2),
+            slope[:, :, H : 3 * H],
+            forget,
+            opened,
+        )
+        for ahead, behind, h, to_g, to_i, to_f, to_o, to_if, kept_f, open_ in zip(
+            *map(torch.unbind, of_each), strict=False
+        ):
             torch.mm(forth[0], ahead, out=gates[0])
             torch.mm(forth[1], behind, out=gates[1])
             gates.sigmoid_()
@@ -132,7 +167,10 @@ class _LSTM(torch.autograd.Function):
         ctx.mark_non_differentiable(cell)
         hours = x.new_empty(stays, T, 2 * H)
         for t in range(T):
-            hours[:, t, :H], hours[:, t, H:] = states[t + 1, 0].t()[:stays], states[T - t, 1].t()[:stays]
+            hours[:, t, :H], hours[:, t, H:] = (
+                states[t + 1, 0].t()[:stays],
+                states[T - t, 1].t()[:stays],
+            )
         return hours, states[T].transpose(1, 2)[:, :stays].contiguous(), cell
 
     @staticmethod
@@ -144,7 +182,15 @@ class _LSTM(torch.autograd.Function):
         of_states, of_x = of_inputs[:, :, :H], of_inputs[:, :, H:]
         of_gates, of_c = slope.new_empty(2, 4 * H, B), slope.new_zeros(2, H, B)
         of_gif, of_o = of_gates[:, : 3 * H].view(2, 3, H, B), of_gates[:, 3 * H :]
-        of_each = slope[:, :, : 3 * H].view(T, 2, 3, H, B), slope[:, :, 3 * H :], forget, opened, of_inputs[:, 0], of_inputs[:, 1], of_states
+        of_each = (
+            slope[:, :, : 3 * H].view(T, 2, 3, H, B),
+            slope[:, :, 3 * H :],
+            forget,
+            opened,
+            of_inputs[:, 0],
+            of_inputs[:, 1],
+            of_states,
+        )
         of_h = slope.new_zeros(2, H, B)
         if of_last is not None:
             stays = of_last.shape[1]

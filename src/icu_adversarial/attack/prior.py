@@ -10,9 +10,22 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from icu_adversarial.attack.problem import Logits, Result, flipping, keep, margin_and_gradient, no_example, rows_at_once, without_dust
+from icu_adversarial.attack.problem import (
+    Logits,
+    Result,
+    flipping,
+    keep,
+    margin_and_gradient,
+    no_example,
+    rows_at_once,
+    without_dust,
+)
 
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop, "sgd": torch.optim.SGD}
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "rmsprop": torch.optim.RMSprop,
+    "sgd": torch.optim.SGD,
+}
 
 
 def prior(
@@ -52,8 +65,13 @@ def prior(
             best_objective = torch.where(better, objective, best_objective)
 
             if iteration < iterations:
-                largest = torch.zeros_like(column_sums).scatter(1, column_sums.argmax(1, keepdim=True), 1)[:, None]
-                P.grad = torch.where(margin < -kappa, 0, 1)[:, None, None] * gradient + penalty * largest * Q.sign()
+                largest = torch.zeros_like(column_sums).scatter(
+                    1, column_sums.argmax(1, keepdim=True), 1
+                )[:, None]
+                P.grad = (
+                    torch.where(margin < -kappa, 0, 1)[:, None, None] * gradient
+                    + penalty * largest * Q.sign()
+                )
                 descent.step()
                 P.copy_((P.sign() * (P.abs() - penalty).clamp(min=0)).clamp(low, high))
     return Result(first, best)

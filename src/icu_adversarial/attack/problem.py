@@ -50,7 +50,9 @@ def no_example(box: Tensor) -> Example:
 def keep(example: Example, P: Tensor, iteration: Tensor | int, rows: Tensor, which: Tensor) -> None:
     """Overwrite those of the samples `rows` (int64 (n,)) for which `which` (bool (n,)) holds. P: (n, T, M) or (n, T * M)."""
     example.perturbation[rows[which]] = P[which].view(-1, *example.perturbation.shape[1:])
-    example.iteration[rows[which]] = iteration[which].int() if isinstance(iteration, Tensor) else iteration
+    example.iteration[rows[which]] = (
+        iteration[which].int() if isinstance(iteration, Tensor) else iteration
+    )
 
 
 def flipping(margin: Tensor, P: Tensor) -> Tensor:
@@ -63,7 +65,9 @@ def without_dust(P: Tensor) -> Tensor:
     return torch.where(P.abs() > NONZERO, P, 0)
 
 
-def margin_and_gradient(logits_fn: Logits, x: Tensor, y: Tensor, P: Tensor) -> tuple[Tensor, Tensor]:
+def margin_and_gradient(
+    logits_fn: Logits, x: Tensor, y: Tensor, P: Tensor
+) -> tuple[Tensor, Tensor]:
     """Z_y - Z_t at x + P, (B,), and its gradient by P, (B, T, M). P: (B, T, M), added to the first M channels."""
     n, M = len(y), P.shape[2]
     x, y, P = _at_least_smallest_batch(x, y, P)
@@ -80,7 +84,9 @@ def margins(logits_fn: Logits, x: Tensor, y: Tensor, values: Tensor) -> Tensor:
     if not len(y):
         return x.new_zeros(0)
     parts = zip(*(torch.split(tensor, rows_at_once(x)) for tensor in (x, y, values)), strict=True)
-    return torch.cat([_margin(logits_fn, *_at_least_smallest_batch(*part))[: len(part[1])] for part in parts])
+    return torch.cat(
+        [_margin(logits_fn, *_at_least_smallest_batch(*part))[: len(part[1])] for part in parts]
+    )
 
 
 def _margin(logits_fn: Logits, x: Tensor, y: Tensor, values: Tensor) -> Tensor:

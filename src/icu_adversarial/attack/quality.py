@@ -7,7 +7,9 @@ NONZERO = 1e-6  # a cell is perturbed when |P| lies above (model input units)
 FLIP_MARGIN = -1e-5  # an attack trusts a flip whose margin Z_y - Z_t lies below: it survives the rounding of other hardware
 
 
-def score(objective: str, examples: pd.DataFrame, *, cells: int, max_perts: int, stays: int | None = None) -> float:
+def score(
+    objective: str, examples: pd.DataFrame, *, cells: int, max_perts: int, stays: int | None = None
+) -> float:
     """How good an attack's best examples are, larger is better; so far, where fewer than `stays` have been attacked.
 
     `robust_l0`, `robust_l1`: the success rate; of equal ones, the smaller median L0 or L1 of the flipped stays (1 - median / cells, of the weight of
@@ -25,13 +27,19 @@ def score(objective: str, examples: pd.DataFrame, *, cells: int, max_perts: int,
     match objective:
         case "robust_l0" | "robust_l1":
             norm = l0 if objective == "robust_l0" else l1
-            return float((len(norm) + 1 - np.median(norm) / cells) / (stays or len(examples))) if len(norm) else 0.0
+            return (
+                float((len(norm) + 1 - np.median(norm) / cells) / (stays or len(examples)))
+                if len(norm)
+                else 0.0
+            )
         case "sparsity":
             return float(untouched.sum())
         case "max_num_nonzero_perts":
             return float((l0 <= max_perts).sum())
         case "sparse_small":
-            return float((untouched / np.maximum(l1, NONZERO)).sum())  # every example has a cell above NONZERO: the bound only keeps 1/0 away
+            return float(
+                (untouched / np.maximum(l1, NONZERO)).sum()
+            )  # every example has a cell above NONZERO: the bound only keeps 1/0 away
         case "sparse_small_max":
             return float((untouched / np.maximum(linf, NONZERO)).sum())
     raise ValueError(f"unknown objective {objective!r}")
@@ -44,5 +52,12 @@ def summarise(examples: pd.DataFrame) -> dict[str, float | int | None]:
     the flipped ones. None (JSON's null) where nothing is left to count.
     """
     flipped = examples[examples["success"]]
-    medians = {f"median_{name}": float(flipped[name].median()) if len(flipped) else None for name in ("l0", "l1", "linf", "iteration")}
-    return {"attacked": len(examples), "success_rate": len(flipped) / len(examples) if len(examples) else None, **medians}
+    medians = {
+        f"median_{name}": float(flipped[name].median()) if len(flipped) else None
+        for name in ("l0", "l1", "linf", "iteration")
+    }
+    return {
+        "attacked": len(examples),
+        "success_rate": len(flipped) / len(examples) if len(examples) else None,
+        **medians,
+    }

@@ -22,14 +22,24 @@ def check(tasks: Iterable[Task], attack: Attack, seed: int) -> list[str]:
         model = task.victim.model
         best = attack(model, x, y, lower=lower, upper=upper).best
         for name, share in {
-            "the outputs look like probabilities, not logits: their gradient vanishes where a model is sure": float(are_probabilities(model, x)),
-            "the model answers the same question differently: an example may not flip the next time": float(answers_vary(model, x)),
-            "the gradient is zero: an attack that follows it says nothing about such stays": zero_gradients(model, x, y, lower),
+            "the outputs look like probabilities, not logits: their gradient vanishes where a model is sure": float(
+                are_probabilities(model, x)
+            ),
+            "the model answers the same question differently: an example may not flip the next time": float(
+                answers_vary(model, x)
+            ),
+            "the gradient is zero: an attack that follows it says nothing about such stays": zero_gradients(
+                model, x, y, lower
+            ),
             "random sparse changes beat the attack": beaten(model, x, y, lower, upper, best, seed),
         }.items():
             found[name] = found.get(name, 0) + share * len(y)
         tried += len(y)
-    return [f"{name} ({stays / tried:.0%} of the stays tried)" for name, stays in found.items() if stays / tried >= FEW]
+    return [
+        f"{name} ({stays / tried:.0%} of the stays tried)"
+        for name, stays in found.items()
+        if stays / tried >= FEW
+    ]
 
 
 @torch.no_grad()
@@ -51,7 +61,9 @@ def zero_gradients(logits_fn: Logits, x: Tensor, y: Tensor, box: Tensor) -> floa
     return float((gradient == 0).flatten(1).all(1).float().mean())
 
 
-def beaten(logits_fn: Logits, x: Tensor, y: Tensor, lower: Tensor, upper: Tensor, best: Example, seed: int) -> float:
+def beaten(
+    logits_fn: Logits, x: Tensor, y: Tensor, lower: Tensor, upper: Tensor, best: Example, seed: int
+) -> float:
     """Share of the samples that TRIES random perturbations flip where the attack failed, or with no more cells and a smaller L1 norm.
 
     Each moves a random number of random cells to random ends of the box, and is shrunk where its L1 norm is not smaller.
@@ -62,10 +74,17 @@ def beaten(logits_fn: Logits, x: Tensor, y: Tensor, lower: Tensor, upper: Tensor
     cells = torch.where(failed, P[0].numel(), (P != 0).flatten(1).sum(1))
     size = torch.where(failed, torch.inf, P.abs().flatten(1).sum(1))
     for _ in range(TRIES):
-        rank = torch.rand(len(y), P[0].numel(), generator=generator).argsort(1).argsort(1).to(y.device)
-        number = (cells ** torch.rand(len(y), generator=generator).to(y.device)).ceil()  # from 1 to `cells`, as often few as many
+        rank = (
+            torch.rand(len(y), P[0].numel(), generator=generator).argsort(1).argsort(1).to(y.device)
+        )
+        number = (
+            cells ** torch.rand(len(y), generator=generator).to(y.device)
+        ).ceil()  # from 1 to `cells`, as often few as many
         high = torch.rand(P.shape, generator=generator).to(y.device) < 0.5
         Q = (torch.where(high, upper, lower) - values) * (rank < number[:, None]).view_as(P)
-        Q = Q * (0.99 * size / Q.abs().flatten(1).sum(1).clamp(min=1e-9)).clamp(max=1)[:, None, None]
+        Q = (
+            Q
+            * (0.99 * size / Q.abs().flatten(1).sum(1).clamp(min=1e-9)).clamp(max=1)[:, None, None]
+        )
         won |= margins(logits_fn, x, y, values + Q) < 0
     return float(won.float().mean())

@@ -3,13 +3,26 @@
 import torch
 from torch import Tensor
 
-from icu_adversarial.attack.problem import Logits, Result, flipping, keep, margin_and_gradient, no_example, rows_at_once, without_dust
+from icu_adversarial.attack.problem import (
+    Logits,
+    Result,
+    flipping,
+    keep,
+    margin_and_gradient,
+    no_example,
+    rows_at_once,
+    without_dust,
+)
 
 STEP = 0.02
-PENALTIES = torch.logspace(torch.log10(torch.tensor(5e-4)).item(), torch.log10(torch.tensor(1.5e-2)).item(), 25).tolist()
+PENALTIES = torch.logspace(
+    torch.log10(torch.tensor(5e-4)).item(), torch.log10(torch.tensor(1.5e-2)).item(), 25
+).tolist()
 
 
-def sun(logits_fn: Logits, x: Tensor, y: Tensor, *, lower: Tensor, upper: Tensor, iterations: int) -> Result:
+def sun(
+    logits_fn: Logits, x: Tensor, y: Tensor, *, lower: Tensor, upper: Tensor, iterations: int
+) -> Result:
     """Plain gradient descent on max(Z_y - Z_t, 0) by STEP, then sign(P) * max(|P| - penalty, 0), then the box.
 
     See attack/problem.py for the arguments that all attacks share; `iterations` holds for each penalty, 100 in the paper. A run ends at its first
@@ -32,7 +45,9 @@ def sun(logits_fn: Logits, x: Tensor, y: Tensor, *, lower: Tensor, upper: Tensor
             best_l1[rows] = torch.where(better, norm, best_l1[rows])
 
             moved = state[rows] - STEP * gradient
-            state[rows] = (moved.sign() * (moved.abs() - penalty).clamp(min=0)).clamp(low[rows], high[rows])
+            state[rows] = (moved.sign() * (moved.abs() - penalty).clamp(min=0)).clamp(
+                low[rows], high[rows]
+            )
             alive[rows] = ~flips & (steps[rows] < iterations)
             steps[rows] += 1
     return Result(first, best)

@@ -9,7 +9,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from icu_adversarial.attack.problem import Example, Logits, flipping, keep, margin_and_gradient, margins, no_example, rows_at_once
+from icu_adversarial.attack.problem import (
+    Example,
+    Logits,
+    flipping,
+    keep,
+    margin_and_gradient,
+    margins,
+    no_example,
+    rows_at_once,
+)
 from icu_adversarial.attack.quality import FLIP_MARGIN
 
 LONGEST = 64  # cells added or dropped at once
@@ -51,9 +60,15 @@ def grow(samples: Samples, iterations: int, share: Tensor) -> Example:
         end, gain = gain_of(gradient.flatten(1), low[rows], high[rows], P == 0)
         largest, cell = gain.topk(min(LONGEST, gain.shape[1]), 1)
         needed = (largest.cumsum(1) < margin[:, None]).sum(1) + 1
-        entering = torch.arange(cell.shape[1], device=y.device) < (share[rows] * needed).ceil()[:, None]
-        support[rows] = P.scatter(1, cell, torch.where(entering & (largest > 0), end.gather(1, cell), P.gather(1, cell)))
-        alive[rows] = ~flips & (largest[:, 0] > 0) & (margin >= FLIP_MARGIN) & (iteration[rows] < iterations)
+        entering = (
+            torch.arange(cell.shape[1], device=y.device) < (share[rows] * needed).ceil()[:, None]
+        )
+        support[rows] = P.scatter(
+            1, cell, torch.where(entering & (largest > 0), end.gather(1, cell), P.gather(1, cell))
+        )
+        alive[rows] = (
+            ~flips & (largest[:, 0] > 0) & (margin >= FLIP_MARGIN) & (iteration[rows] < iterations)
+        )
         iteration[rows] += 1
     return example
 
@@ -64,7 +79,9 @@ def gain_of(gradient: Tensor, low: Tensor, high: Tensor, free: Tensor) -> tuple[
     return end, torch.where(free, -gradient * end, 0).clamp(min=0)
 
 
-def exchange(samples: Samples, best: Example, iterations: int, candidates: int, patience: int) -> None:
+def exchange(
+    samples: Samples, best: Example, iterations: int, candidates: int, patience: int
+) -> None:
     """Make the supports in `best` smaller, as long as the prediction stays flipped.
 
     From a support that flips, the cells that linearly are not needed leave, at least one. From one that does not flip any more, one cell leaves and
@@ -73,7 +90,9 @@ def exchange(samples: Samples, best: Example, iterations: int, candidates: int, 
     """
     logits_fn, x, y, low, high, shape = samples
     found = best.perturbation.flatten(1)
-    now = torch.where(found > 0, high, torch.where(found < 0, low, 0))  # an example of l1 may lie between the ends
+    now = torch.where(
+        found > 0, high, torch.where(found < 0, low, 0)
+    )  # an example of l1 may lie between the ends
     steps, started = torch.zeros_like(best.iteration), best.iteration.clone()
     stalled, most = torch.zeros_like(y), torch.full_like(y, LONGEST)
     lowest = torch.full_like(low[:, 0], torch.inf)
@@ -101,41 +120,73 @@ def exchange(samples: Samples, best: Example, iterations: int, candidates: int, 
         now[rows] = torch.where(too_many[:, None], P, Q)
         hopeless = ~hit & ~flips & (margin + HOPELESS * change[:, 0] > 0)
         single = (best.perturbation[rows] != 0).flatten(1).sum(1) == 1
-        alive[rows] = (stalled[rows] < patience) & lowest_margin.isfinite() & ~hopeless & ~single & (steps[rows] < iterations)
+        alive[rows] = (
+            (stalled[rows] < patience)
+            & lowest_margin.isfinite()
+            & ~hopeless
+            & ~single
+            & (steps[rows] < iterations)
+        )
 
 
 def _margins_of_each(samples: Samples, rows: Tensor, tried: Tensor) -> Tensor:
     """The margins of several perturbations of each of the samples `rows`, (n, number). tried: (n, number, cells)."""
     logits_fn, x, y, _, _, shape = samples
     every = rows.repeat_interleave(tried.shape[1])
-    parts = zip(*(torch.split(tensor, rows_at_once(x)) for tensor in (every, tried.view(-1, *shape))), strict=True)  # not all inputs at once
-    return torch.cat([margins(logits_fn, x[part], y[part], x[part][..., : shape[1]] + P) for part, P in parts]).view(tried.shape[:2])
+    parts = zip(
+        *(torch.split(tensor, rows_at_once(x)) for tensor in (every, tried.view(-1, *shape))),
+        strict=True,
+    )  # not all inputs at once
+    return torch.cat(
+        [margins(logits_fn, x[part], y[part], x[part][..., : shape[1]] + P) for part, P in parts]
+    ).view(tried.shape[:2])
 
 
-def _drop(P: Tensor, margin: Tensor, gradient: Tensor, flips: Tensor, most: Tensor) -> tuple[Tensor, Tensor]:
+def _drop(
+    P: Tensor, margin: Tensor, gradient: Tensor, flips: Tensor, most: Tensor
+) -> tuple[Tensor, Tensor]:
     """Set to zero as many cells of a support that flips as it can do without linearly, from 1 to `most`. Returns P and the numbers, (n,)."""
-    loss, cell = torch.where(P != 0, -gradient * P, torch.inf).topk(min(LONGEST, P.shape[1]), 1, largest=False)
+    loss, cell = torch.where(P != 0, -gradient * P, torch.inf).topk(
+        min(LONGEST, P.shape[1]), 1, largest=False
+    )
     spare = (margin[:, None] + loss.cumsum(1) < FLIP_MARGIN).cumprod(1).sum(1)
-    dropped = torch.where(flips, torch.minimum(spare.clamp(min=1), torch.minimum(most, (P != 0).sum(1) - 1)), 0)
+    dropped = torch.where(
+        flips, torch.minimum(spare.clamp(min=1), torch.minimum(most, (P != 0).sum(1) - 1)), 0
+    )
     leaving = torch.arange(cell.shape[1], device=P.device) < dropped[:, None]
     return P.scatter(1, cell, torch.where(leaving, 0, P.gather(1, cell))), dropped
 
 
-def _candidates(base: Tensor, gradient: Tensor, end: Tensor, gain: Tensor, flips: Tensor, number: int) -> tuple[Tensor, Tensor]:
+def _candidates(
+    base: Tensor, gradient: Tensor, end: Tensor, gain: Tensor, flips: Tensor, number: int
+) -> tuple[Tensor, Tensor]:
     """The `number` most promising supports of the size of `base`, (n, number, cells), and what they add to its margin linearly, (n, number), rising;
     inf for what is none. Either `base` itself, where it is new (`flips`), or with one cell exchanged for another.
     """
     neighbours = min(NEIGHBOURS, base.shape[1])
-    loss, leaving = torch.where(base != 0, -gradient * base, torch.inf).topk(neighbours, 1, largest=False)
+    loss, leaving = torch.where(base != 0, -gradient * base, torch.inf).topk(
+        neighbours, 1, largest=False
+    )
     won, entering = torch.where(gain > 0, gain, -torch.inf).topk(neighbours, 1)
     change = (loss[:, :, None] - won[:, None, :]).flatten(1)
     unchanged = torch.where(flips, 0, torch.inf)[:, None]
-    change, choice = torch.cat([unchanged, change], 1).topk(min(number, 1 + neighbours**2), 1, largest=False)
+    change, choice = torch.cat([unchanged, change], 1).topk(
+        min(number, 1 + neighbours**2), 1, largest=False
+    )
     pair = (choice - 1).clamp(min=0)
-    leaving, entering = leaving.gather(1, pair // neighbours)[..., None], entering.gather(1, pair % neighbours)[..., None]
+    leaving, entering = (
+        leaving.gather(1, pair // neighbours)[..., None],
+        entering.gather(1, pair % neighbours)[..., None],
+    )
     tried, exchanged = base[:, None].repeat(1, choice.shape[1], 1), (choice > 0)[..., None]
     tried.scatter_(2, leaving, torch.where(exchanged, 0, tried.gather(2, leaving)))
-    tried.scatter_(2, entering, torch.where(exchanged, end[:, None].expand_as(tried).gather(2, entering), tried.gather(2, entering)))
+    tried.scatter_(
+        2,
+        entering,
+        torch.where(
+            exchanged, end[:, None].expand_as(tried).gather(2, entering), tried.gather(2, entering)
+        ),
+    )
     return tried, change
 
 

@@ -30,7 +30,10 @@ def transfer(
     """
     counts = []
     for checkpoint in checkpoints:
-        examples, cells = read_table(checkpoint.examples, EXAMPLES), read_table(checkpoint.perturbations, PERTURBATIONS)
+        examples, cells = (
+            read_table(checkpoint.examples, EXAMPLES),
+            read_table(checkpoint.perturbations, PERTURBATIONS),
+        )
         flipped = examples.loc[(examples["kind"] == "best") & examples["success"], "stay_id"]
         for task in tasks(chosen[chosen["stay_id"].isin(flipped)]):
             clinical = _dense(task, cells[cells["kind"] == "best"], bin_hours)
@@ -38,9 +41,21 @@ def transfer(
                 before, after = _before_and_after(task._replace(victim=victim), clinical)
                 for y, direction in enumerate(DIRECTIONS):
                     counted = (before > 0) & (task.y == y)
-                    counts.append((direction, _name(task.fold), _name(fold), int(counted.sum()), int((counted & (after < 0)).sum())))
+                    counts.append(
+                        (
+                            direction,
+                            _name(task.fold),
+                            _name(fold),
+                            int(counted.sum()),
+                            int((counted & (after < 0)).sum()),
+                        )
+                    )
     keys = ["direction", "attacked", "scored"]
-    table = pd.DataFrame(counts, columns=[*keys, "examples", "flipped"]).groupby(keys, as_index=False).sum()
+    table = (
+        pd.DataFrame(counts, columns=[*keys, "examples", "flipped"])
+        .groupby(keys, as_index=False)
+        .sum()
+    )
     return table.assign(flipped=table["flipped"] / table["examples"].where(table["examples"] > 0))
 
 
@@ -61,7 +76,13 @@ def _dense(task: Task, cells: pd.DataFrame, bin_hours: int) -> np.ndarray:
 def _before_and_after(task: Task, clinical: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Z_y - Z_t of the task's victim for the unchanged and for the changed stays, (n,) each; values stay within the scaler's limits."""
     x, y, lower, upper = model_input(task)
-    span = np.where(task.victim.scaler.perturbable, task.victim.scaler.clinical_span, np.inf).astype(np.float32)
+    span = np.where(
+        task.victim.scaler.perturbable, task.victim.scaler.clinical_span, np.inf
+    ).astype(np.float32)
     values = x[..., :M]
-    changed = (values + torch.from_numpy(clinical / span).to(device_of(task.victim.model))).clamp(lower, upper)
-    return margins(task.victim.model, x, y, values).cpu().numpy(), margins(task.victim.model, x, y, changed).cpu().numpy()
+    changed = (values + torch.from_numpy(clinical / span).to(device_of(task.victim.model))).clamp(
+        lower, upper
+    )
+    return margins(task.victim.model, x, y, values).cpu().numpy(), margins(
+        task.victim.model, x, y, changed
+    ).cpu().numpy()

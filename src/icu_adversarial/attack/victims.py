@@ -37,9 +37,13 @@ def read_file(folder: Path) -> dict[int, Victim]:
     try:
         (model, scaler), channels = _read(folder), read_json(folder / "model.json")["channels"]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"attack.models: {folder} was not written by this version ({type(error).__name__}: {error}): {advice}") from None
+        raise InputError(
+            f"attack.models: {folder} was not written by this version ({type(error).__name__}: {error}): {advice}"
+        ) from None
     if scaler.channels != channels:
-        raise InputError(f"attack.models: {folder}: scaler.json makes {scaler.channels} channels, model.json expects {channels}: {advice}")
+        raise InputError(
+            f"attack.models: {folder}: scaler.json makes {scaler.channels} channels, model.json expects {channels}: {advice}"
+        )
     return {FILE: Victim(model, scaler)}
 
 
@@ -49,7 +53,9 @@ def model_files() -> list[Path]:
 
 
 def _folders() -> dict[int, Path]:
-    folders = {int(folder.name.removeprefix("fold_")): folder for folder in paths.MODELS.glob("fold_*")}
+    folders = {
+        int(folder.name.removeprefix("fold_")): folder for folder in paths.MODELS.glob("fold_*")
+    }
     return dict(sorted(folders.items()))
 
 

@@ -6,14 +6,19 @@ import pandas as pd
 from icu_adversarial.params import Preprocess
 
 
-def cohort_rules(stays: pd.DataFrame, window_hours: int, options: Preprocess) -> dict[str, np.ndarray]:
+def cohort_rules(
+    stays: pd.DataFrame, window_hours: int, options: Preprocess
+) -> dict[str, np.ndarray]:
     """The stays that each rule keeps, bool (N,), by its name in the cohort flow and in its order. Unknown times and ages exclude no stay.
 
     stays: tables.STAYS. The first ICU stay of a subject or an admission is the first that there is, not the first that the other rules keep: no later
     stay takes its place. A stay whose admission is unknown is the first of its own.
     """
     end = window_hours + options.gap_hours
-    order, in_hospital = stays["subject_order"], stays["discharge_hour"] - stays["admit_hour"].fillna(0)
+    order, in_hospital = (
+        stays["subject_order"],
+        stays["discharge_hour"] - stays["admit_hour"].fillna(0),
+    )
     first_of_admission = order.groupby(stays["hadm_id"]).transform("min")
     chosen = {
         "all": {},
@@ -24,7 +29,9 @@ def cohort_rules(stays: pd.DataFrame, window_hours: int, options: Preprocess) ->
         **chosen[options.stays],
         "outcome known": stays["died"].notna(),
         f"age ≥ {options.min_age:g} years": ~(stays["age"] < options.min_age),
-        f"in hospital for {options.min_hospital_hours:g} h": ~(in_hospital < options.min_hospital_hours),
+        f"in hospital for {options.min_hospital_hours:g} h": ~(
+            in_hospital < options.min_hospital_hours
+        ),
         f"in the ICU for {options.min_icu_hours:g} h": ~(stays["out_hour"] < options.min_icu_hours),
         f"alive at hour {end:g}": ~(stays["death_hour"] < end),
         f"in hospital at hour {end:g}": ~(stays["discharge_hour"] < end),
@@ -41,5 +48,14 @@ def cohort_flow(stays: pd.DataFrame, rules: dict[str, np.ndarray]) -> pd.DataFra
         excluded = int((kept & ~keep).sum())
         kept = kept & keep
         left = stays[kept]
-        flow.append((order, step, len(left), left["subject_id"].nunique(), int(left["died"].eq(True).sum()), excluded))
+        flow.append(
+            (
+                order,
+                step,
+                len(left),
+                left["subject_id"].nunique(),
+                int(left["died"].eq(True).sum()),
+                excluded,
+            )
+        )
     return pd.DataFrame(flow, columns=["order", "step", "stays", "subjects", "deaths", "excluded"])

@@ -12,7 +12,9 @@ from icu_adversarial.measurements import NAMES, M
 from icu_adversarial.tables import EVENTS
 
 
-def grids(events: Iterable[pa.RecordBatch], stay_id: np.ndarray, hours: range) -> Iterator[tuple[slice, np.ndarray]]:
+def grids(
+    events: Iterable[pa.RecordBatch], stay_id: np.ndarray, hours: range
+) -> Iterator[tuple[slice, np.ndarray]]:
     """The grid of all stays, some stays at a time, so that the memory needed does not grow with their number.
 
     events: tables.EVENTS, sorted by stay_id, in batches of any size; stay_id: (N,) sorted; hours: the first hour of each bin.
@@ -24,14 +26,31 @@ def grids(events: Iterable[pa.RecordBatch], stay_id: np.ndarray, hours: range) -
         ids = part["stay_id"].to_numpy()
         row = np.searchsorted(stay_id, ids)
         if row[-1] == len(stay_id) or (stay_id[row] != ids).any():
-            raise InputError(f"{paths.EVENTS}: an event belongs to none of the ICU stays: run `dvc repro`")
+            raise InputError(
+                f"{paths.EVENTS}: an event belongs to none of the ICU stays: run `dvc repro`"
+            )
         measurement = part["measurement"].unify_dictionaries().combine_chunks()
-        column = pd.Index(NAMES).get_indexer(measurement.dictionary.to_pylist())[measurement.indices]  # the file may number the names otherwise
+        column = pd.Index(NAMES).get_indexer(measurement.dictionary.to_pylist())[
+            measurement.indices
+        ]  # the file may number the names otherwise
         rows = slice(done, int(row[-1]) + 1)
-        yield rows, grid_from_events(row - done, part["hour"].to_numpy(), column, part["value"].to_numpy(), rows.stop - done, hours)
+        yield (
+            rows,
+            grid_from_events(
+                row - done,
+                part["hour"].to_numpy(),
+                column,
+                part["value"].to_numpy(),
+                rows.stop - done,
+                hours,
+            ),
+        )
         done = rows.stop
     if done < len(stay_id):
-        yield slice(done, len(stay_id)), np.full((len(stay_id) - done, len(hours), M), np.nan, np.float32)
+        yield (
+            slice(done, len(stay_id)),
+            np.full((len(stay_id) - done, len(hours), M), np.nan, np.float32),
+        )
 
 
 def _whole_stays(events: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
@@ -40,7 +59,9 @@ def _whole_stays(events: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     for batch in filter(len, events):
         table = pa.concat_tables([rest, pa.Table.from_batches([batch])])
         ids = table["stay_id"].to_numpy()
-        last = int(np.searchsorted(ids, ids[-1]))  # from here on: the last stay, which may go on in the next batch
+        last = int(
+            np.searchsorted(ids, ids[-1])
+        )  # from here on: the last stay, which may go on in the next batch
         if last:
             yield table[:last]
         rest = table[last:]
@@ -48,14 +69,23 @@ def _whole_stays(events: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
         yield rest
 
 
-def grid_from_events(stay: np.ndarray, hour: np.ndarray, measurement: np.ndarray, value: np.ndarray, stays: int, hours: range) -> np.ndarray:
+def grid_from_events(
+    stay: np.ndarray,
+    hour: np.ndarray,
+    measurement: np.ndarray,
+    value: np.ndarray,
+    stays: int,
+    hours: range,
+) -> np.ndarray:
     """Mean of the values of each (stay, bin, measurement) cell; the bin of first hour h covers [h, h + hours.step).
 
     stay: (E,) row 0..stays-1; hour: (E,) in the window; measurement: (E,) column 0..18; value: (E,) clinical units.
     Returns float32 (stays, T, 19), NaN where a cell has no event. Raises InputError for an event outside the window.
     """
     if len(hour) and not (hour.min() >= 0 and hour.max() < hours.stop):
-        raise InputError(f"{paths.EVENTS}: an event lies outside the window [0, {hours.stop}) h: run `dvc repro`")
+        raise InputError(
+            f"{paths.EVENTS}: an event lies outside the window [0, {hours.stop}) h: run `dvc repro`"
+        )
     t = len(hours)
     cells = stays * t * M
     cell = (stay.astype(np.int64) * t + hour.astype(np.int64) // hours.step) * M + measurement
@@ -96,7 +126,9 @@ def since_observed(observed: np.ndarray) -> np.ndarray:
 
     observed: bool (N, T, 19). Returns float32 of that shape.
     """
-    return (_since_observed(~observed.swapaxes(0, 1)) / np.float32(observed.shape[1])).swapaxes(0, 1)
+    return (_since_observed(~observed.swapaxes(0, 1)) / np.float32(observed.shape[1])).swapaxes(
+        0, 1
+    )
 
 
 def _since_observed(missing: np.ndarray) -> np.ndarray:

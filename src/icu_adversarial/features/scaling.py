@@ -56,7 +56,9 @@ class Scaler:
         x = np.empty((*grid.shape[:2], self.channels), np.float32)
         if self.statics.inputs:
             if stays is None:
-                raise ValueError("this scaler has static inputs: apply(grid, stays) needs the stays")
+                raise ValueError(
+                    "this scaler has static inputs: apply(grid, stays) needs the stays"
+                )
             x[..., self.channels - self.statics.size :] = self.statics.apply(stays)[:, None]
         for first in range(0, len(grid), CHUNK):
             part = slice(first, first + CHUNK)
@@ -76,7 +78,9 @@ class Scaler:
         values -= self.lower
         values /= np.where(self.perturbable, self.clinical_span, 1)
         for i, name in enumerate(self.extra_channels, start=1):
-            x[..., i * M : (i + 1) * M] = observed if name == "observed" else since_observed(observed)
+            x[..., i * M : (i + 1) * M] = (
+                observed if name == "observed" else since_observed(observed)
+            )
 
     def to_clinical(self, values: np.ndarray) -> np.ndarray:
         """Model input units (..., 19) back to clinical units; winsorised values stay at their limit."""
@@ -93,7 +97,13 @@ class Scaler:
         content = read_json(path)
         for name in ("lower", "upper", "median"):
             content[name] = np.array([content[name][m] for m in NAMES], np.float32)
-        return cls(**content | {"extra_channels": tuple(content["extra_channels"]), "statics": Statics.of(content["statics"])})
+        return cls(
+            **content
+            | {
+                "extra_channels": tuple(content["extra_channels"]),
+                "statics": Statics.of(content["statics"]),
+            }
+        )
 
 
 def widest(scalers: Sequence[Scaler]) -> Scaler:
@@ -129,5 +139,9 @@ def fit_scaler(
         if len(seen):
             numbers[:, j] = np.percentile(seen, [lower_percentile, upper_percentile, 50])
     lower, upper, median = numbers
-    statics = fit_statics(stays, static_inputs) if static_inputs and stays is not None else NO_STATICS
-    return Scaler(lower, upper, median, interpolation, limit_direction, tuple(extra_channels), statics)
+    statics = (
+        fit_statics(stays, static_inputs) if static_inputs and stays is not None else NO_STATICS
+    )
+    return Scaler(
+        lower, upper, median, interpolation, limit_direction, tuple(extra_channels), statics
+    )

@@ -6,14 +6,22 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from icu_adversarial.errors import InputError
 
 
-def _subjects(subject_id: np.ndarray, died: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _subjects(
+    subject_id: np.ndarray, died: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sorted subjects, whether any stay of each ended in death, and each stay's subject as an index."""
     subjects, index = np.unique(subject_id, return_inverse=True)
     return subjects, np.bincount(index, weights=died) > 0, index
 
 
 def choose_test(
-    subject_id: np.ndarray, died: np.ndarray, source_group: np.ndarray, *, fraction: float, groups: tuple[str, ...], seed: int
+    subject_id: np.ndarray,
+    died: np.ndarray,
+    source_group: np.ndarray,
+    *,
+    fraction: float,
+    groups: tuple[str, ...],
+    seed: int,
 ) -> np.ndarray:
     """Stays of the held-out test set, bool (N,).
 
@@ -30,9 +38,13 @@ def choose_test(
         chosen = np.bincount(index, weights=np.isin(source_group, groups)) > 0
         return chosen[index]
     try:
-        _, test = train_test_split(np.arange(len(subjects)), test_size=fraction, stratify=any_died, random_state=seed)
+        _, test = train_test_split(
+            np.arange(len(subjects)), test_size=fraction, stratify=any_died, random_state=seed
+        )
     except ValueError as error:
-        raise InputError(f"split.test_fraction {fraction:g}: {len(subjects)} subjects, {any_died.sum()} with a death: {error}") from None
+        raise InputError(
+            f"split.test_fraction {fraction:g}: {len(subjects)} subjects, {any_died.sum()} with a death: {error}"
+        ) from None
     return np.isin(index, test)
 
 
@@ -41,9 +53,13 @@ def assign_folds(subject_id: np.ndarray, died: np.ndarray, *, folds: int, seed: 
     subjects, any_died, index = _subjects(subject_id, died)
     rarer = min(any_died.sum(), (~any_died).sum())
     if rarer < folds:
-        raise InputError(f"{folds} folds need {folds} subjects of each outcome: found {any_died.sum()} with a death and {(~any_died).sum()} without")
+        raise InputError(
+            f"{folds} folds need {folds} subjects of each outcome: found {any_died.sum()} with a death and {(~any_died).sum()} without"
+        )
     fold = np.empty(len(subjects), np.int8)
-    for k, (_, held_out) in enumerate(StratifiedKFold(folds, shuffle=True, random_state=seed).split(subjects, any_died)):
+    for k, (_, held_out) in enumerate(
+        StratifiedKFold(folds, shuffle=True, random_state=seed).split(subjects, any_died)
+    ):
         fold[held_out] = k
     return fold[index]
 

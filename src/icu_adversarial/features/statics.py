@@ -29,11 +29,20 @@ class Statics:
         """stays: columns age, sex, icu_type of tables.COHORT. Returns float32 (N, S): the standardised age (0 where unknown); 1 for a woman, 0 for a
         man, 0.5 where unknown; 1 for the stay's ICU type and 0 for the others (all 0 for one that no training stay had)."""
         columns = {
-            "age": ((stays["age"].astype(np.float64) - self.age_mean) / self.age_sd).fillna(0).to_numpy()[:, None],
-            "sex": stays["sex"].astype(object).map(SEX).fillna(UNKNOWN_SEX).to_numpy(np.float64)[:, None],
-            "icu_type": stays["icu_type"].astype(object).to_numpy()[:, None] == np.array(self.icu_types, object)[None],
+            "age": ((stays["age"].astype(np.float64) - self.age_mean) / self.age_sd)
+            .fillna(0)
+            .to_numpy()[:, None],
+            "sex": stays["sex"]
+            .astype(object)
+            .map(SEX)
+            .fillna(UNKNOWN_SEX)
+            .to_numpy(np.float64)[:, None],
+            "icu_type": stays["icu_type"].astype(object).to_numpy()[:, None]
+            == np.array(self.icu_types, object)[None],
         }
-        return np.concatenate([np.empty((len(stays), 0)), *(columns[name] for name in self.inputs)], axis=1).astype(np.float32)
+        return np.concatenate(
+            [np.empty((len(stays), 0)), *(columns[name] for name in self.inputs)], axis=1
+        ).astype(np.float32)
 
     @classmethod
     def of(cls, content: dict[str, Any]) -> Self:
@@ -49,5 +58,8 @@ def fit_statics(stays: pd.DataFrame, inputs: Sequence[str]) -> Statics:
     ages = stays["age"].dropna().astype(np.float64)
     spread = float(ages.std(ddof=0)) if len(ages) else 0.0
     return Statics(
-        tuple(inputs), float(ages.mean()) if len(ages) else 0.0, spread or 1.0, tuple(sorted(stays["icu_type"].dropna().astype(str).unique()))
+        tuple(inputs),
+        float(ages.mean()) if len(ages) else 0.0,
+        spread or 1.0,
+        tuple(sorted(stays["icu_type"].dropna().astype(str).unique())),
     )

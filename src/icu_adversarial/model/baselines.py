@@ -25,8 +25,15 @@ def summaries(grid: np.ndarray) -> np.ndarray:
     Returns float32 (N, 6 x 19); NaN where nothing was observed, but for the count.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # measurements never observed: NaN is what is meant
-        moments = [np.nanmean(grid, axis=1), np.nanmin(grid, axis=1), np.nanmax(grid, axis=1), np.nanstd(grid, axis=1)]
+        warnings.simplefilter(
+            "ignore", RuntimeWarning
+        )  # measurements never observed: NaN is what is meant
+        moments = [
+            np.nanmean(grid, axis=1),
+            np.nanmin(grid, axis=1),
+            np.nanmax(grid, axis=1),
+            np.nanstd(grid, axis=1),
+        ]
     seen = np.isfinite(grid)
     last = grid.shape[1] - 1 - np.argmax(seen[:, ::-1], axis=1)
     moments.append(np.take_along_axis(np.asarray(grid), last[:, None], axis=1)[:, 0])
@@ -43,18 +50,29 @@ def _make(name: str, seed: int) -> BaseEstimator:
 BASELINES = ("logistic_regression", "gradient_boosting")
 
 
-def with_statics(x: np.ndarray, stays: pd.DataFrame, learn: np.ndarray, static_inputs: Sequence[str]) -> np.ndarray:
+def with_statics(
+    x: np.ndarray, stays: pd.DataFrame, learn: np.ndarray, static_inputs: Sequence[str]
+) -> np.ndarray:
     """x (N, D) and the static inputs side by side. stays: tables.COHORT; learn: bool (N,), the training stays, which fit the static inputs."""
     return np.concatenate([x, fit_statics(stays[learn], static_inputs).apply(stays)], axis=1)
 
 
 def fitted(name: str, x: np.ndarray, died: np.ndarray, learn: np.ndarray, seed: int) -> np.ndarray:
     """Probability of death of every stay, (N,), by a model that was trained on those of `learn`. x: (N, D)."""
-    seen = np.isfinite(x[learn]).any(axis=0)  # gradient boosting refuses a summary that no training stay has
+    seen = np.isfinite(x[learn]).any(
+        axis=0
+    )  # gradient boosting refuses a summary that no training stay has
     return _make(name, seed).fit(x[learn][:, seen], died[learn]).predict_proba(x[:, seen])[:, 1]
 
 
-def predict(name: str, grid: np.ndarray, stays: pd.DataFrame, static_inputs: Sequence[str], seed: int, learn: np.ndarray | None = None) -> Prediction:
+def predict(
+    name: str,
+    grid: np.ndarray,
+    stays: pd.DataFrame,
+    static_inputs: Sequence[str],
+    seed: int,
+    learn: np.ndarray | None = None,
+) -> Prediction:
     """Train on the folds of the network, and on all of them for the test stays (fold -1). As with the network, each fold's threshold is that of its
     best F1, and the test stays have the mean of the folds' in log odds.
 
@@ -66,11 +84,16 @@ def predict(name: str, grid: np.ndarray, stays: pd.DataFrame, static_inputs: Seq
     probability = np.empty(len(died))
     held_out = [fold == k for k in sorted(set(fold))]
     jobs = [(allowed & ~part, part) for part in held_out]
-    results = workers()(delayed(fitted)(name, with_statics(x, stays, learned, static_inputs), died, learned, seed) for learned, _ in jobs)
+    results = workers()(
+        delayed(fitted)(name, with_statics(x, stays, learned, static_inputs), died, learned, seed)
+        for learned, _ in jobs
+    )
     for (_, part), p in zip(jobs, results, strict=True):
         probability[part] = p[part]
     p = np.clip(probability, EPSILON, 1 - EPSILON)
     log_odds = np.log(p / (1 - p))
-    thresholds = {k: best_threshold(died[fold == k], log_odds[fold == k]) for k in sorted(set(fold[training]))}
+    thresholds = {
+        k: best_threshold(died[fold == k], log_odds[fold == k]) for k in sorted(set(fold[training]))
+    }
     threshold = pd.Series(fold).map(thresholds | {-1: np.mean([*thresholds.values()])})
     return Prediction(probability, log_odds > threshold.to_numpy())

@@ -24,7 +24,9 @@ def fit_calibration(log_odds: np.ndarray, died: np.ndarray) -> Calibration:
 
     Log odds that rank the stays no better than chance (slope <= 0) tell nothing: the calibrated probability is then the prevalence.
     """
-    model = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(np.asarray(log_odds, np.float64)[:, None], died)
+    model = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(
+        np.asarray(log_odds, np.float64)[:, None], died
+    )
     slope, shift = float(model.coef_[0, 0]), float(model.intercept_[0])
     if slope <= 0:
         prevalence = float(np.mean(died))
@@ -37,5 +39,7 @@ def cross_fitted(log_odds: np.ndarray, died: np.ndarray, fold: np.ndarray) -> np
     probability = np.empty(len(log_odds))
     for k in sorted(set(fold)):
         fitted_on = (fold >= 0) & (fold != k)
-        probability[fold == k] = fit_calibration(log_odds[fitted_on], died[fitted_on]).probability(log_odds[fold == k])
+        probability[fold == k] = fit_calibration(log_odds[fitted_on], died[fitted_on]).probability(
+            log_odds[fold == k]
+        )
     return probability

@@ -7,7 +7,17 @@ EPSILON = 1e-7
 BINS = 10  # of the calibration error and the reliability curve, of equal width
 CURVE_POINTS = 400
 DRAWN = 2**22  # stays of all resamples worked on at once: 32 MB an array
-METRICS = ("auroc", "auprc", "f1", "precision", "recall", "accuracy", "loss", "brier", "calibration_error")
+METRICS = (
+    "auroc",
+    "auprc",
+    "f1",
+    "precision",
+    "recall",
+    "accuracy",
+    "loss",
+    "brier",
+    "calibration_error",
+)
 
 
 def sigmoid(log_odds: np.ndarray) -> np.ndarray:
@@ -27,7 +37,9 @@ def rank_scores(died: np.ndarray, probability: np.ndarray) -> tuple[float, float
     return float(auroc[0]), float(auprc[0])
 
 
-def _rank_scores(died: np.ndarray, probability: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _rank_scores(
+    died: np.ndarray, probability: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """For every row of weight (R, N): AUROC (ties count half) and average precision (sum over thresholds of the gain in recall x precision)."""
     order = np.argsort(-probability, kind="stable")
     first = np.flatnonzero(np.r_[True, np.diff(probability[order]) != 0])
@@ -42,7 +54,12 @@ def _rank_scores(died: np.ndarray, probability: np.ndarray, weight: np.ndarray) 
     return auroc, auprc
 
 
-def scores(died: np.ndarray, probability: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None = None) -> dict[str, np.ndarray]:
+def scores(
+    died: np.ndarray,
+    probability: np.ndarray,
+    predicted: np.ndarray,
+    weight: np.ndarray | None = None,
+) -> dict[str, np.ndarray]:
     """METRICS by name, each (R,): one value for every row of weight (R, N), by default one row of ones.
 
     died: (N,) 0 | 1; probability of death: (N,); predicted: (N,) the decision. A score that is undefined (no death drawn, say) is NaN.
@@ -64,12 +81,21 @@ def scores(died: np.ndarray, probability: np.ndarray, predicted: np.ndarray, wei
             "accuracy": weight @ (died == predicted) / total,
             "loss": weight @ -np.where(died == 1, np.log(p), np.log(1 - p)) / total,
             "brier": weight @ (probability - died) ** 2 / total,
-            "calibration_error": np.abs(weight @ (in_bin * (probability - died)[:, None])).sum(axis=1) / total,
+            "calibration_error": np.abs(weight @ (in_bin * (probability - died)[:, None])).sum(
+                axis=1
+            )
+            / total,
         }
 
 
 def with_intervals(
-    died: np.ndarray, probability: np.ndarray, predicted: np.ndarray, subject: np.ndarray, *, resamples: int, seed: int
+    died: np.ndarray,
+    probability: np.ndarray,
+    predicted: np.ndarray,
+    subject: np.ndarray,
+    *,
+    resamples: int,
+    seed: int,
 ) -> dict[str, dict[str, float | None]]:
     """Every score as {value, low, high}: the 2.5th and 97.5th percentile over `resamples` draws of the subjects, with replacement.
 
@@ -79,7 +105,9 @@ def with_intervals(
     rng, at_once = np.random.default_rng(seed), max(1, DRAWN // len(died))
     parts = []
     for begin in range(0, resamples, at_once):
-        draws = rng.multinomial(subjects, np.full(subjects, 1 / subjects), size=min(at_once, resamples - begin))
+        draws = rng.multinomial(
+            subjects, np.full(subjects, 1 / subjects), size=min(at_once, resamples - begin)
+        )
         parts.append(scores(died, probability, predicted, draws[:, index].astype(np.float64)))
     point = scores(died, probability, predicted)
     result: dict[str, dict[str, float | None]] = {}
@@ -91,11 +119,18 @@ def with_intervals(
     return result
 
 
-def over_folds(died: np.ndarray, probability: np.ndarray, predicted: np.ndarray, fold: np.ndarray) -> dict[str, dict[str, float | None]]:
+def over_folds(
+    died: np.ndarray, probability: np.ndarray, predicted: np.ndarray, fold: np.ndarray
+) -> dict[str, dict[str, float | None]]:
     """Every score as {mean, sd} over the folds 0, 1, …; fold -1 is left out."""
-    each = [scores(died[fold == k], probability[fold == k], predicted[fold == k]) for k in sorted(set(fold) - {-1})]
+    each = [
+        scores(died[fold == k], probability[fold == k], predicted[fold == k])
+        for k in sorted(set(fold) - {-1})
+    ]
     values = {name: np.concatenate([scored[name] for scored in each]) for name in METRICS}
-    return {name: {"mean": finite(v.mean()), "sd": finite(v.std(ddof=1))} for name, v in values.items()}
+    return {
+        name: {"mean": finite(v.mean()), "sd": finite(v.std(ddof=1))} for name, v in values.items()
+    }
 
 
 def finite(value: float) -> float | None:
@@ -110,7 +145,11 @@ def best_threshold(died: np.ndarray, log_odds: np.ndarray) -> float:
     f1 = 2 * hits / (np.arange(1, len(died) + 1) + hits[-1])
     last_of_tie = np.r_[np.diff(values) != 0, True]
     best = int(np.argmax(np.where(last_of_tie, f1, -1)))
-    return float((values[best] + values[best + 1]) / 2) if best + 1 < len(values) else float(values[best] - 1)
+    return (
+        float((values[best] + values[best + 1]) / 2)
+        if best + 1 < len(values)
+        else float(values[best] - 1)
+    )
 
 
 def _bin(probability: np.ndarray) -> np.ndarray:
@@ -128,11 +167,21 @@ def curves(died: np.ndarray, probability: np.ndarray) -> dict[str, pd.DataFrame]
     hits = np.cumsum(died[order])[last]
     calls = np.arange(1, len(died) + 1)[last]
     deaths = died.sum()
-    roc = pd.DataFrame({"fpr": np.r_[0, (calls - hits) / (len(died) - deaths)], "tpr": np.r_[0, hits / deaths]})
+    roc = pd.DataFrame(
+        {"fpr": np.r_[0, (calls - hits) / (len(died) - deaths)], "tpr": np.r_[0, hits / deaths]}
+    )
     precision_recall = pd.DataFrame({"recall": hits / deaths, "precision": hits / calls})
-    grouped = pd.DataFrame({"bin": _bin(probability), "predicted": probability, "observed": died}).groupby("bin")
-    reliability = grouped.agg(predicted=("predicted", "mean"), observed=("observed", "mean"), stays=("observed", "size")).reset_index(drop=True)
-    return {"roc": _thin(roc), "precision_recall": _thin(precision_recall), "reliability": reliability}
+    grouped = pd.DataFrame(
+        {"bin": _bin(probability), "predicted": probability, "observed": died}
+    ).groupby("bin")
+    reliability = grouped.agg(
+        predicted=("predicted", "mean"), observed=("observed", "mean"), stays=("observed", "size")
+    ).reset_index(drop=True)
+    return {
+        "roc": _thin(roc),
+        "precision_recall": _thin(precision_recall),
+        "reliability": reliability,
+    }
 
 
 def decision_curve(died: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
@@ -143,8 +192,16 @@ def decision_curve(died: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
     threshold = np.linspace(0.01, 0.6, 60)
     odds = threshold / (1 - threshold)
     called = probability[None] >= threshold[:, None]
-    benefit = (called & died.astype(bool)).mean(axis=1) - odds * (called & ~died.astype(bool)).mean(axis=1)
-    return pd.DataFrame({"threshold": threshold.round(2), "net_benefit": benefit, "treat_all": died.mean() - odds * (1 - died.mean())})
+    benefit = (called & died.astype(bool)).mean(axis=1) - odds * (called & ~died.astype(bool)).mean(
+        axis=1
+    )
+    return pd.DataFrame(
+        {
+            "threshold": threshold.round(2),
+            "net_benefit": benefit,
+            "treat_all": died.mean() - odds * (1 - died.mean()),
+        }
+    )
 
 
 def _thin(curve: pd.DataFrame) -> pd.DataFrame:

@@ -11,7 +11,9 @@ from icu_adversarial.model.storage import load_model
 from icu_adversarial.model.training import Fold, log_odds, seed_of
 
 
-def scores_on_training_stays(models: Sequence[Path], folds: Sequence[Fold], seed: int) -> dict[str, dict[str, float | None]]:
+def scores_on_training_stays(
+    models: Sequence[Path], folds: Sequence[Fold], seed: int
+) -> dict[str, dict[str, float | None]]:
     """METRICS as {mean, sd} over the folds: NOT held out. The decision is the argmax of the logits as trained, with no threshold.
 
     models: a folder of storage.save_model for each fold. As many stays are drawn as the fold has for training, half of each outcome.
@@ -20,8 +22,15 @@ def scores_on_training_stays(models: Sequence[Path], folds: Sequence[Fold], seed
     for k, (folder, data) in enumerate(zip(models, folds, strict=True)):
         rng = np.random.default_rng(seed_of(seed, k))
         y = rng.integers(0, 2, len(data.y_train))
-        rows = np.where(y == 1, *(rng.choice(np.flatnonzero(data.y_train == label), len(y)) for label in (1, 0)))
-        z = log_odds(load_model(folder), data.x_train[rows]) + read_json(folder / "model.json")["threshold"]
+        rows = np.where(
+            y == 1, *(rng.choice(np.flatnonzero(data.y_train == label), len(y)) for label in (1, 0))
+        )
+        z = (
+            log_odds(load_model(folder), data.x_train[rows])
+            + read_json(folder / "model.json")["threshold"]
+        )
         drawn.append(scores(y, sigmoid(z), z > 0))
     values = {name: np.concatenate([scored[name] for scored in drawn]) for name in METRICS}
-    return {name: {"mean": finite(v.mean()), "sd": finite(v.std(ddof=1))} for name, v in values.items()}
+    return {
+        name: {"mean": finite(v.mean()), "sd": finite(v.std(ddof=1))} for name, v in values.items()
+    }

@@ -18,7 +18,13 @@ from icu_adversarial.search.space import decode
 from icu_adversarial.search.study import best_trial, study_key
 from icu_adversarial.tables import COHORT, read_table
 
-SCORES = ("auroc", "auprc", "f1", "recall", "accuracy")  # those that need no calibrated probability and are always defined
+SCORES = (
+    "auroc",
+    "auprc",
+    "f1",
+    "recall",
+    "accuracy",
+)  # those that need no calibrated probability and are always defined
 
 
 def run(params: Params) -> None:
@@ -29,7 +35,10 @@ def run(params: Params) -> None:
     """
     cohort, grid = read_table(paths.COHORT, COHORT), read_array(paths.GRID)
     fold = cohort["fold"].to_numpy()
-    blocks = [getattr(params, name).model_dump_json() for name in ("features", "model", "tune_model", "train")]
+    blocks = [
+        getattr(params, name).model_dump_json()
+        for name in ("features", "model", "tune_model", "train")
+    ]
     state = paths.state("nested", study_key(*blocks, paths.GRID, paths.COHORT))
     found: list[dict[str, Any]] = []
     for k in sorted(set(fold) - {-1}):
@@ -44,12 +53,25 @@ def run(params: Params) -> None:
             folds=params.tune_model.folds,
             seed=params.tune_model.fold_seed,
         )
-        data, scaler = make_fold(grid[inside], cohort[inside], inner == 0, params.features, Model.model_validate(model))
+        data, scaler = make_fold(
+            grid[inside], cohort[inside], inner == 0, params.features, Model.model_validate(model)
+        )
         (trained,) = train_folds([data], model, params.train, state / f"fold_{k}")
         save_fold(state / f"fold_{k}", trained, data, scaler, model)
         z = log_odds(load_model(state / f"fold_{k}"), scaler.apply(grid[outer], cohort[outer]))
         scored = scores(cohort["died"].to_numpy()[outer], sigmoid(z), z > 0)
-        found.append({"hyperparameters": model, **{name: float(scored[name][0]) for name in SCORES}})
-    summary = {name: {"mean": float(np.mean([f[name] for f in found])), "sd": float(np.std([f[name] for f in found], ddof=1))} for name in SCORES}
-    write_json(paths.METRICS / "nested" / "metrics.json", {"source": params.extract.label, "folds": summary, "each": found})
+        found.append(
+            {"hyperparameters": model, **{name: float(scored[name][0]) for name in SCORES}}
+        )
+    summary = {
+        name: {
+            "mean": float(np.mean([f[name] for f in found])),
+            "sd": float(np.std([f[name] for f in found], ddof=1)),
+        }
+        for name in SCORES
+    }
+    write_json(
+        paths.METRICS / "nested" / "metrics.json",
+        {"source": params.extract.label, "folds": summary, "each": found},
+    )
     shutil.rmtree(state)

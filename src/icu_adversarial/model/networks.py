@@ -12,8 +12,18 @@ from icu_adversarial.model.summary import SummaryNetwork
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 SPREAD = 10.0  # of the values as PooledLSTM reads them
-NEVER_OBSERVED = {"observed": 0.0, "hours_since_observed": 1.0}  # what an extra channel says of such a measurement
-STANDARD = ("n_summary", "measurement_dropout", "lstm_activation", "dropout", "n_fc", "fc_activation")  # what every network has
+NEVER_OBSERVED = {
+    "observed": 0.0,
+    "hours_since_observed": 1.0,
+}  # what an extra channel says of such a measurement
+STANDARD = (
+    "n_summary",
+    "measurement_dropout",
+    "lstm_activation",
+    "dropout",
+    "n_fc",
+    "fc_activation",
+)  # what every network has
 
 
 class Network(nn.Module):
@@ -39,7 +49,11 @@ class Network(nn.Module):
         fc_activation: str,
     ) -> None:
         super().__init__()
-        self.statics, self.extra_channels, self.measurement_dropout = statics, tuple(extra_channels), measurement_dropout
+        self.statics, self.extra_channels, self.measurement_dropout = (
+            statics,
+            tuple(extra_channels),
+            measurement_dropout,
+        )
         width = read_out + statics
         layers = [nn.Linear(width, n_fc), ACTIVATIONS[fc_activation]()] if n_fc else []
         self.hidden = nn.Sequential(ACTIVATIONS[lstm_activation](), nn.Dropout(dropout), *layers)
@@ -107,7 +121,9 @@ class MortalityLSTM(Network):
 
     states_read = 2  # vectors of n_lstm numbers in the read-out
 
-    def __init__(self, channels: int, statics: int, *, n_lstm: int, conv: int, **standard: Any) -> None:
+    def __init__(
+        self, channels: int, statics: int, *, n_lstm: int, conv: int, **standard: Any
+    ) -> None:
         super().__init__(statics, self.states_read * n_lstm, **standard)
         self.conv = nn.Conv1d(channels, conv, kernel_size=3, padding=1) if conv else None
         self.lstm = nn.LSTM(conv or channels, n_lstm, batch_first=True, bidirectional=True)
@@ -142,14 +158,18 @@ class GRUD(Network):
     Of the 57 first channels it reads `observed`, `hours_since_observed` and the observed values, but no filled one; static inputs at every hour.
     """
 
-    def __init__(self, channels: int, statics: int, *, n_lstm: int, conv: int, **standard: Any) -> None:
+    def __init__(
+        self, channels: int, statics: int, *, n_lstm: int, conv: int, **standard: Any
+    ) -> None:
         if channels - statics != 3 * M or conv:
             raise ValueError(
                 f"GRU-D reads 19 values, their masks and hours since, and no convolution: found {channels - statics} channels, conv {conv}"
             )
         super().__init__(statics, n_lstm, **standard)
         self.register_buffer("mean", torch.zeros(M))
-        self.value_decay = nn.Parameter(torch.stack([torch.ones(M), torch.zeros(M)]))  # weight and bias: of each value by its own gap alone
+        self.value_decay = nn.Parameter(
+            torch.stack([torch.ones(M), torch.zeros(M)])
+        )  # weight and bias: of each value by its own gap alone
         self.state_decay = nn.Linear(M, n_lstm)
         self.cell = nn.GRUCell(2 * M + statics, n_lstm)
 
@@ -160,8 +180,15 @@ class GRUD(Network):
         self.get_buffer("mean").copy_(total / observed.sum((0, 1)).clamp(min=1))
 
     def read_out(self, x: Tensor) -> Tensor:
-        values, observed, since, statics = x[..., :M], x[..., M : 2 * M], x[..., 2 * M : 3 * M], x[..., 3 * M :]
-        gap = torch.cat([torch.zeros_like(since[:, :1]), since[:, :-1] + 1 / x.shape[1]], 1)  # since the last observation before this hour
+        values, observed, since, statics = (
+            x[..., :M],
+            x[..., M : 2 * M],
+            x[..., 2 * M : 3 * M],
+            x[..., 3 * M :],
+        )
+        gap = torch.cat(
+            [torch.zeros_like(since[:, :1]), since[:, :-1] + 1 / x.shape[1]], 1
+        )  # since the last observation before this hour
         mean = self.get_buffer("mean")
         value_decay = torch.exp(-(gap * self.value_decay[0] + self.value_decay[1]).relu())
         state_decay = torch.exp(-self.state_decay(gap).relu())
@@ -175,10 +202,16 @@ class GRUD(Network):
         return state
 
 
-ARCHITECTURES: dict[str, type[Network]] = {"lstm": MortalityLSTM, "pooled_lstm": PooledLSTM, "gru_d": GRUD}
+ARCHITECTURES: dict[str, type[Network]] = {
+    "lstm": MortalityLSTM,
+    "pooled_lstm": PooledLSTM,
+    "gru_d": GRUD,
+}
 SHAPE = ("n_lstm", "conv", "extra_channels", *STANDARD)
 
 
 def build(channels: int, statics: int, model: dict[str, Any]) -> Network:
     """The network of `model` (params.Model as a dict), freshly initialised from torch's global generator. Of C `channels`, the last are `statics`."""
-    return ARCHITECTURES[model["architecture"]](channels, statics, **{name: model[name] for name in SHAPE})
+    return ARCHITECTURES[model["architecture"]](
+        channels, statics, **{name: model[name] for name in SHAPE}
+    )

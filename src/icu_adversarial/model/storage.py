@@ -12,7 +12,9 @@ from icu_adversarial.files import atomic, read_json, write_json
 from icu_adversarial.model.networks import Network, build
 
 
-def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+def save_tensors(
+    path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
+) -> None:
     """Raises OSError where the disk is full."""
     with atomic(path) as temporary:
         try:
@@ -21,11 +23,16 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
             raise OSError(f"{path}: {error}") from None
 
 
-def save_model(folder: Path, network: Network, channels: int, model: dict[str, Any], facts: dict[str, Any]) -> None:
+def save_model(
+    folder: Path, network: Network, channels: int, model: dict[str, Any], facts: dict[str, Any]
+) -> None:
     """Write model.safetensors and model.json: `channels`, `statics`, the `model` (params.Model as a dict), and `facts` about the training."""
     folder.mkdir(parents=True, exist_ok=True)
     save_tensors(folder / "model.safetensors", network.state_dict())
-    write_json(folder / "model.json", {"channels": channels, "statics": network.statics, "model": model, **facts})
+    write_json(
+        folder / "model.json",
+        {"channels": channels, "statics": network.statics, "model": model, **facts},
+    )
 
 
 def load_model(folder: Path) -> Network:

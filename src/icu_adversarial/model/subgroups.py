@@ -7,7 +7,12 @@ import pandas as pd
 
 from icu_adversarial.model.evaluation import with_intervals
 
-AGE_BANDS = {"under 45": (0, 45), "45 to 64": (45, 65), "65 to 79": (65, 80), "80 and over": (80, np.inf)}  # years: low <= age < high
+AGE_BANDS = {
+    "under 45": (0, 45),
+    "45 to 64": (45, 65),
+    "65 to 79": (65, 80),
+    "80 and over": (80, np.inf),
+}  # years: low <= age < high
 ORDER = {name: place for place, name in enumerate(AGE_BANDS)}
 SHOWN = ("auroc", "auprc", "recall", "precision", "calibration_error")
 
@@ -17,10 +22,20 @@ def groups(cohort: pd.DataFrame) -> dict[str, pd.Series]:
     age = pd.Series("unknown", cohort.index)
     for name, (low, high) in AGE_BANDS.items():
         age[(cohort["age"] >= low) & (cohort["age"] < high)] = name
-    return {"age": age} | {name: cohort[name].fillna("unknown").astype(str) for name in ("sex", "icu_type", "source_group")}
+    return {"age": age} | {
+        name: cohort[name].fillna("unknown").astype(str)
+        for name in ("sex", "icu_type", "source_group")
+    }
 
 
-def subgroup_scores(cohort: pd.DataFrame, probability: np.ndarray, predicted: np.ndarray, *, resamples: int, seed: int) -> pd.DataFrame:
+def subgroup_scores(
+    cohort: pd.DataFrame,
+    probability: np.ndarray,
+    predicted: np.ndarray,
+    *,
+    resamples: int,
+    seed: int,
+) -> pd.DataFrame:
     """One row per division, group and score of SHOWN: stays, deaths, value, low and high (95 %).
 
     cohort: rows of tables.COHORT, e.g. the test set's; probability, predicted: (N,). A score that needs both outcomes has no value in a group
@@ -30,8 +45,23 @@ def subgroup_scores(cohort: pd.DataFrame, probability: np.ndarray, predicted: np
     for division, member in groups(cohort).items():
         for group in sorted(set(member), key=lambda name: (ORDER.get(name, len(ORDER)), name)):
             inside = (member == group).to_numpy()
-            died, subject = cohort["died"].to_numpy()[inside], cohort["subject_id"].to_numpy()[inside]
-            scored = with_intervals(died, probability[inside], predicted[inside], subject, resamples=resamples, seed=seed)
-            about = {"division": division, "group": group, "stays": int(inside.sum()), "deaths": int(died.sum())}
+            died, subject = (
+                cohort["died"].to_numpy()[inside],
+                cohort["subject_id"].to_numpy()[inside],
+            )
+            scored = with_intervals(
+                died,
+                probability[inside],
+                predicted[inside],
+                subject,
+                resamples=resamples,
+                seed=seed,
+            )
+            about = {
+                "division": division,
+                "group": group,
+                "stays": int(inside.sum()),
+                "deaths": int(died.sum()),
+            }
             rows += [about | {"score": score} | scored[score] for score in SHOWN]
     return pd.DataFrame(rows)

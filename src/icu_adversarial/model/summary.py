@@ -6,7 +6,11 @@ from torch import Tensor, nn
 from icu_adversarial.measurements import M
 
 SUMMARIES = 6  # of each measurement
-BENDS = (-1.0, 0.0, 1.0)  # where the network can bend along a summary, in standard deviations from its mean
+BENDS = (
+    -1.0,
+    0.0,
+    1.0,
+)  # where the network can bend along a summary, in standard deviations from its mean
 SMALLEST_VARIANCE = 1e-3  # added to each, so that the slope of the standard deviation is finite
 
 
@@ -23,7 +27,9 @@ class SummaryNetwork(nn.Module):
         self.register_buffer("bends", torch.tensor(BENDS), persistent=False)
         self.register_buffer("mean", torch.zeros(summaries))
         self.register_buffer("deviation", torch.full((summaries,), torch.inf))
-        self.hidden = nn.Sequential(nn.Linear(summaries * (len(BENDS) + 1), units), nn.GELU(), nn.Dropout(dropout))
+        self.hidden = nn.Sequential(
+            nn.Linear(summaries * (len(BENDS) + 1), units), nn.GELU(), nn.Dropout(dropout)
+        )
         self.output = nn.Linear(units, 2)
 
     def fit(self, values: Tensor, observed: Tensor, statics: Tensor) -> None:
@@ -40,8 +46,14 @@ class SummaryNetwork(nn.Module):
         """Logits (B, 2). values: (B, T, 19); observed: (B, T, 19), 0 | 1; statics: (B, S)."""
         summaries, missing = summarise(values, observed, statics)
         standardised = (summaries - self.get_buffer("mean")) / self.get_buffer("deviation")
-        bent = (standardised[..., None] - self.get_buffer("bends")).tanh().masked_fill(missing[..., None], 0)
-        logits: Tensor = self.output(self.hidden(torch.cat([bent, missing[..., None].to(bent.dtype)], 2).flatten(1)))
+        bent = (
+            (standardised[..., None] - self.get_buffer("bends"))
+            .tanh()
+            .masked_fill(missing[..., None], 0)
+        )
+        logits: Tensor = self.output(
+            self.hidden(torch.cat([bent, missing[..., None].to(bent.dtype)], 2).flatten(1))
+        )
         return logits
 
 
@@ -62,7 +74,13 @@ def summarise(values: Tensor, observed: Tensor, statics: Tensor) -> tuple[Tensor
     centred = share * (hour - (share * hour).sum(1, keepdim=True))
     mean = (share * values).sum(1)
     deviation = ((share * (values - mean[:, None]).square()).sum(1) + SMALLEST_VARIANCE).sqrt()
-    of_values = [mean, deviation, (centred * values).sum(1), (_shares(recent) * values).sum(1), (last * values).sum(1)]
+    of_values = [
+        mean,
+        deviation,
+        (centred * values).sum(1),
+        (_shares(recent) * values).sum(1),
+        (last * values).sum(1),
+    ]
     missing = (number == 0).repeat(1, len(of_values))
     known = torch.zeros_like(torch.cat([number, statics], 1), dtype=torch.bool)
     return torch.cat([*of_values, number.log1p(), statics], 1), torch.cat([missing, known], 1)

@@ -51,20 +51,37 @@ class Fold(NamedTuple):
     def prior_shift(self, model: dict[str, Any]) -> float:
         """What balanced batches take out of the logits: the log odds of death among the training stays; 0 for natural ones."""
         deaths = int(self.y_train.sum())
-        return float(np.log(deaths / (len(self.y_train) - deaths))) if model["sampling"] == "balanced" else 0.0
+        return (
+            float(np.log(deaths / (len(self.y_train) - deaths)))
+            if model["sampling"] == "balanced"
+            else 0.0
+        )
 
 
 def make_fold(
-    grid: np.ndarray, stays: pd.DataFrame, held_out: np.ndarray, features: Features, model: Model, learn: np.ndarray | None = None
+    grid: np.ndarray,
+    stays: pd.DataFrame,
+    held_out: np.ndarray,
+    features: Features,
+    model: Model,
+    learn: np.ndarray | None = None,
 ) -> tuple[Fold, Scaler]:
     """Fit the scaler on the training stays and apply it to both sides.
 
     grid: (N, T, 19); stays: their rows of tables.COHORT; held_out: bool (N,); learn: bool (N,), the training stays, by default all others.
     """
     learn = ~held_out if learn is None else learn
-    scaler = fit_scaler(grid[learn], stays[learn], extra_channels=model.extra_channels, static_inputs=model.static_inputs, **features.model_dump())
+    scaler = fit_scaler(
+        grid[learn],
+        stays[learn],
+        extra_channels=model.extra_channels,
+        static_inputs=model.static_inputs,
+        **features.model_dump(),
+    )
     y = stays["died"].to_numpy().astype(np.int64)
-    x_train, x_held_out = (scaler.apply(grid[chosen], stays[chosen]) for chosen in (learn, held_out))
+    x_train, x_held_out = (
+        scaler.apply(grid[chosen], stays[chosen]) for chosen in (learn, held_out)
+    )
     return Fold(x_train, y[learn], x_held_out, y[held_out], scaler.statics.size), scaler
 
 
@@ -88,7 +105,11 @@ class State:
         groups = {"weights": self.weights, "optimizer": self.optimizer, "best": self.best}
         save_tensors(
             path,
-            {f"{group}/{name}": tensor.clone() for group, tensors in groups.items() for name, tensor in tensors.items()},
+            {
+                f"{group}/{name}": tensor.clone()
+                for group, tensors in groups.items()
+                for name, tensor in tensors.items()
+            },
             {"state": json.dumps({"epoch": self.epoch, "history": self.history})},
         )
 
@@ -100,7 +121,9 @@ class State:
             for name in file.keys():  # noqa: SIM118 (not a dict)
                 group, _, tensor = name.partition("/")
                 groups[group][tensor] = file.get_tensor(name)
-        return cls(groups["weights"], groups["optimizer"], groups["best"], about["epoch"], about["history"])
+        return cls(
+            groups["weights"], groups["optimizer"], groups["best"], about["epoch"], about["history"]
+        )
 
 
 def seed_of(*parts: int) -> int:
@@ -115,7 +138,9 @@ def start(fold: Fold, model: dict[str, Any], seed: int) -> State:
     return State(dict(network.state_dict()))
 
 
-def advance(state: State, fold: Fold, model: dict[str, Any], *, epochs: int, of: int, seed: int) -> State:
+def advance(
+    state: State, fold: Fold, model: dict[str, Any], *, epochs: int, of: int, seed: int
+) -> State:
     """Train for `epochs` more epochs of the schedule's `of`, then evaluate on the held-out stays. model: params.Model as a dict.
 
     Balanced batches draw stays with replacement, each outcome equally often; natural ones are a permutation of the stays; the evaluation never
@@ -127,8 +152,12 @@ def advance(state: State, fold: Fold, model: dict[str, Any], *, epochs: int, of:
     device = training_device()
     network = build(fold.channels, fold.statics, model).to(device)
     network.load_state_dict(state.weights)
-    decay = model["weight_decay"] if model["optimizer"] == "adam" else 0.0  # the others' is a penalty in the gradient, another thing
-    optimizer = OPTIMIZERS[model["optimizer"]](network.parameters(), lr=model["learning_rate"], weight_decay=decay)
+    decay = (
+        model["weight_decay"] if model["optimizer"] == "adam" else 0.0
+    )  # the others' is a penalty in the gradient, another thing
+    optimizer = OPTIMIZERS[model["optimizer"]](
+        network.parameters(), lr=model["learning_rate"], weight_decay=decay
+    )
     _load_optimizer(optimizer, state.optimizer)
     x, y = torch.from_numpy(fold.x_train).to(device), torch.from_numpy(fold.y_train).to(device)
     weight = 1.0 / torch.bincount(y, minlength=2)[y]
@@ -138,12 +167,18 @@ def advance(state: State, fold: Fold, model: dict[str, Any], *, epochs: int, of:
     for epoch in range(state.epoch, state.epoch + epochs):
         torch.manual_seed(seed_of(seed, epoch))
         natural = model["sampling"] == "natural"
-        order = torch.randperm(len(y), device=device) if natural else torch.multinomial(weight, len(y), replacement=True)
+        order = (
+            torch.randperm(len(y), device=device)
+            if natural
+            else torch.multinomial(weight, len(y), replacement=True)
+        )
         total = torch.zeros((), device=device)
         for step, batch in enumerate(torch.split(order, model["batch_size"])):
             if model["schedule"] == "one_cycle":
                 for group in optimizer.param_groups:
-                    group["lr"] = model["learning_rate"] * one_cycle((epoch * batches + step) / max(of * batches - 1, 1))
+                    group["lr"] = model["learning_rate"] * one_cycle(
+                        (epoch * batches + step) / max(of * batches - 1, 1)
+                    )
             loss = network.loss(x[batch], y[batch])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -153,11 +188,23 @@ def advance(state: State, fold: Fold, model: dict[str, Any], *, epochs: int, of:
             total += loss.detach() * len(batch)
 
     probability = sigmoid(log_odds(network, fold.x_held_out) + fold.prior_shift(model))
-    entry = {"epoch": state.epoch + epochs, "train_loss": float(total) / len(y), "held_out_loss": log_loss(fold.y_held_out, probability)}
-    auroc, auprc = rank_scores(fold.y_held_out, probability) if np.isfinite(probability).all() else (0.5, 0.0)
+    entry = {
+        "epoch": state.epoch + epochs,
+        "train_loss": float(total) / len(y),
+        "held_out_loss": log_loss(fold.y_held_out, probability),
+    }
+    auroc, auprc = (
+        rank_scores(fold.y_held_out, probability) if np.isfinite(probability).all() else (0.5, 0.0)
+    )
     entry |= {"auroc": auroc, "auprc": auprc}
     weights = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
-    new = State(weights, _save_optimizer(optimizer), state.best, state.epoch + epochs, [*state.history, entry])
+    new = State(
+        weights,
+        _save_optimizer(optimizer),
+        state.best,
+        state.epoch + epochs,
+        [*state.history, entry],
+    )
     if new.best_evaluation == len(new.history) - 1:
         new.best = weights
     return new
@@ -188,12 +235,26 @@ def logits(network: Network, x: np.ndarray) -> np.ndarray:
     network.eval()
     device = next(network.parameters()).device
     with torch.no_grad():
-        return torch.cat([network(batch.to(device)) for batch in torch.split(torch.from_numpy(x), EVALUATION_BATCH)]).cpu().numpy()
+        return (
+            torch.cat(
+                [
+                    network(batch.to(device))
+                    for batch in torch.split(torch.from_numpy(x), EVALUATION_BATCH)
+                ]
+            )
+            .cpu()
+            .numpy()
+        )
 
 
 def _save_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     state = optimizer.state_dict()["state"]
-    return {f"{i}/{name}": value.cpu() for i, values in state.items() for name, value in values.items() if isinstance(value, Tensor)}
+    return {
+        f"{i}/{name}": value.cpu()
+        for i, values in state.items()
+        for name, value in values.items()
+        if isinstance(value, Tensor)
+    }
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:

@@ -16,15 +16,27 @@ from icu_adversarial.processes import workers
 from icu_adversarial.search.study import run_study
 
 
-def search_folds(params: Params, stays: pd.DataFrame, grid: np.ndarray) -> tuple[list[Fold], list[int]]:
+def search_folds(
+    params: Params, stays: pd.DataFrame, grid: np.ndarray
+) -> tuple[list[Fold], list[int]]:
     """The folds of the search, and the seed with which every trial trains on each. stays: rows of tables.COHORT; grid: (N, T, 19), theirs."""
     options = params.tune_model
-    fold = assign_folds(stays["subject_id"].to_numpy(), stays["died"].to_numpy(), folds=options.folds, seed=options.fold_seed)
-    folds = [make_fold(grid, stays, fold == k, params.features, params.model)[0] for k in range(options.folds)]
+    fold = assign_folds(
+        stays["subject_id"].to_numpy(),
+        stays["died"].to_numpy(),
+        folds=options.folds,
+        seed=options.fold_seed,
+    )
+    folds = [
+        make_fold(grid, stays, fold == k, params.features, params.model)[0]
+        for k in range(options.folds)
+    ]
     return folds, [seed_of(options.seed, k) for k in range(options.folds)]
 
 
-def search_network(params: Params, stays: pd.DataFrame, grid: np.ndarray, state: Path) -> list[FrozenTrial]:
+def search_network(
+    params: Params, stays: pd.DataFrame, grid: np.ndarray, state: Path
+) -> list[FrozenTrial]:
     """Run `tune_model` on these stays alone; the study stands in the folder `state`. stays: rows of tables.COHORT; grid: (N, T, 19), theirs.
 
     The first trial is `model` of params.yaml itself where the ranges allow it, so that no search ends behind it. Returns the trials.
@@ -49,7 +61,9 @@ def search_network(params: Params, stays: pd.DataFrame, grid: np.ndarray, state:
                     for state, data, seed in zip(states, folds, seeds, strict=True)
                 )
                 trial.set_user_attr("epochs", options.folds * states[0].epoch)
-                losses.append(float(np.mean([state.history[-1]["held_out_loss"] for state in states])))
+                losses.append(
+                    float(np.mean([state.history[-1]["held_out_loss"] for state in states]))
+                )
                 if not np.isfinite(losses[-1]):
                     raise optuna.TrialPruned
                 trial.report(losses[-1], step)
@@ -57,7 +71,9 @@ def search_network(params: Params, stays: pd.DataFrame, grid: np.ndarray, state:
                     raise optuna.TrialPruned
             kept = int(np.argmin(losses)) if tried["keep"] == "best" else options.rounds - 1
             for name in ("auroc", "auprc"):
-                trial.set_user_attr(name, float(np.mean([state.history[kept][name] for state in states])))
+                trial.set_user_attr(
+                    name, float(np.mean([state.history[kept][name] for state in states]))
+                )
             return losses[kept]
 
         return run_study(
@@ -67,7 +83,9 @@ def search_network(params: Params, stays: pd.DataFrame, grid: np.ndarray, state:
             seed=options.seed,
             direction="minimize",
             pruner=optuna.pruners.PercentilePruner(
-                options.pruner_percentile, n_startup_trials=options.pruner_startup_trials, n_warmup_steps=options.pruner_warmup_rounds
+                options.pruner_percentile,
+                n_startup_trials=options.pruner_startup_trials,
+                n_warmup_steps=options.pruner_warmup_rounds,
             ),
             state=state,
             first=model,

@@ -8,7 +8,10 @@ from icu_adversarial.records.physiology import Course, death_logit, draw_courses
 
 HOUR, DAY = 3600, 86400
 FIRST_DAY = int(np.datetime64("2100-01-01", "s").astype(np.int64))
-NEW_SUBJECT, NEW_ADMISSION = 0.76, 0.17  # shares of stays; the rest return to the ICU within the same admission
+NEW_SUBJECT, NEW_ADMISSION = (
+    0.76,
+    0.17,
+)  # shares of stays; the rest return to the ICU within the same admission
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,9 @@ def admit(n: int, rng: np.random.Generator) -> Hospital:
     opens_subject, first = kind < NEW_SUBJECT, kind < NEW_SUBJECT + NEW_ADMISSION
     person = np.cumsum(opens_subject) - 1
     adult = 18 + 79 * rng.beta(2.6, 1.6, n)
-    age = np.where(rng.random(n) < 0.02, rng.uniform(14, 17.8, n), adult)[person]  # years at the subject's first admission
+    age = np.where(rng.random(n) < 0.02, rng.uniform(14, 17.8, n), adult)[
+        person
+    ]  # years at the subject's first admission
     course = draw_courses(rng, np.maximum.accumulate(np.where(first, np.arange(n), 0)))
 
     last = np.roll(first, -1)
@@ -45,7 +50,9 @@ def admit(n: int, rng: np.random.Generator) -> Hospital:
     dies = last & (rng.random(n) < 1 / (1 + np.exp(-logit)))
     admission = np.cumsum(first) - 1
     died = np.bincount(admission, weights=dies)[admission] > 0
-    first_of_subject = opens_subject | (first & np.roll(dies, 1))  # nobody comes back from the dead: the next admission is somebody else's
+    first_of_subject = opens_subject | (
+        first & np.roll(dies, 1)
+    )  # nobody comes back from the dead: the next admission is somebody else's
     first_of_subject[0] = True
 
     illness = course.level.mean(axis=1) + 0.5 * course.change.mean(axis=1)
@@ -53,15 +60,25 @@ def admit(n: int, rng: np.random.Generator) -> Hospital:
     alive_hours = np.where(rng.random(n) < 0.04, rng.uniform(3, 24, n), alive_hours)
     death_hours = np.exp(np.log(170) - 0.12 * (logit + 2) + 0.85 * rng.standard_normal(n))
     in_icu = dies & (rng.random(n) < 0.8)
-    icu_hours = np.where(dies, np.where(in_icu, death_hours, death_hours * rng.uniform(0.3, 0.9, n)), alive_hours)
+    icu_hours = np.where(
+        dies, np.where(in_icu, death_hours, death_hours * rng.uniform(0.3, 0.9, n)), alive_hours
+    )
     icu_hours = np.clip(icu_hours, 2.5, 24 * 60)
     ward_hours = np.where(dies, np.maximum(death_hours - icu_hours, 1), 2 + rng.exponential(80, n))
     ward_hours = np.where(last & ~in_icu, ward_hours, 0)
-    away_hours = np.where(first & ~first_of_subject, 48 + rng.exponential(24 * 200, n), 0)  # at home, between admissions
-    before_hours = np.where(rng.random(n) < 0.6, rng.uniform(0.05, 1, n), 1 + rng.exponential(18, n))
-    before_hours = np.where(first, before_hours, 14 + rng.exponential(36, n))  # in the hospital, before the ICU
+    away_hours = np.where(
+        first & ~first_of_subject, 48 + rng.exponential(24 * 200, n), 0
+    )  # at home, between admissions
+    before_hours = np.where(
+        rng.random(n) < 0.6, rng.uniform(0.05, 1, n), 1 + rng.exponential(18, n)
+    )
+    before_hours = np.where(
+        first, before_hours, 14 + rng.exponential(36, n)
+    )  # in the hospital, before the ICU
 
-    seconds = np.rint(HOUR * np.stack([away_hours, before_hours, icu_hours, ward_hours], axis=1)).astype(np.int64)
+    seconds = np.rint(
+        HOUR * np.stack([away_hours, before_hours, icu_hours, ward_hours], axis=1)
+    ).astype(np.int64)
     clock = np.cumsum(seconds.ravel()).reshape(n, 4)
     opening = np.maximum.accumulate(np.where(first_of_subject, np.arange(n), 0))
     arrival = (FIRST_DAY + rng.integers(0, 95 * 365 * DAY, n))[opening]

@@ -16,7 +16,12 @@ from icu_adversarial.records.sources import Records
 from icu_adversarial.tables import EVENTS, measurement_column
 
 SETS = ("set-a", "set-b", "set-c")
-ICU_TYPES = {1: "CCU", 2: "CSRU", 3: "MICU", 4: "SICU"}  # coronary care, cardiac surgery recovery, medical, surgical
+ICU_TYPES = {
+    1: "CCU",
+    2: "CSRU",
+    3: "MICU",
+    4: "SICU",
+}  # coronary care, cardiac surgery recovery, medical, surgical
 SEXES = {0: "F", 1: "M"}
 HEADER = b"Time,Parameter,Value"
 
@@ -28,10 +33,14 @@ def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) ->
     they allow, since every record is of 48 hours or more. Raises InputError for a missing set or outcome file, or a record that is not one.
     """
     if all(POTASSIUM_CHEMISTRY not in m.items for m in measurements):
-        raise InputError("extract.potassium: blood_gas: the Challenge records do not tell which potassium is from blood gases: use both")
+        raise InputError(
+            "extract.potassium: blood_gas: the Challenge records do not tell which potassium is from blood gases: use both"
+        )
     found = [name for name in SETS if (raw / name).is_dir() or (raw / f"{name}.tar.gz").is_file()]
     if not found:
-        raise InputError(f"extract.raw: {raw} holds none of {', '.join(SETS)} (a folder or .tar.gz)")
+        raise InputError(
+            f"extract.raw: {raw} holds none of {', '.join(SETS)} (a folder or .tar.gz)"
+        )
     sets = [_read_set(raw, name) for name in found]
     rows = pd.concat([rows for rows, _ in sets], ignore_index=True)
     stays = _stays(rows, pd.concat([outcomes for _, outcomes in sets], ignore_index=True))
@@ -42,15 +51,23 @@ def _read_set(raw: Path, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows (stay_id, hour, parameter, value) of all records of a set, and its outcomes."""
     outcomes_file = raw / f"Outcomes-{name[-1]}.txt"
     try:
-        outcomes = pd.read_csv(outcomes_file, usecols=["RecordID", "Length_of_stay", "Survival", "In-hospital_death"], dtype="int64")
+        outcomes = pd.read_csv(
+            outcomes_file,
+            usecols=["RecordID", "Length_of_stay", "Survival", "In-hospital_death"],
+            dtype="int64",
+        )
     except FileNotFoundError:
         raise InputError(f"{outcomes_file} is missing: {name} needs its outcomes") from None
     except ValueError as error:
-        raise InputError(f"{outcomes_file} is not an outcome file: {' '.join(str(error).split())}") from None
+        raise InputError(
+            f"{outcomes_file} is not an outcome file: {' '.join(str(error).split())}"
+        ) from None
     ids, lines, texts = [], [], []
     for stem, text in _records(raw, name):
         if not text.startswith(HEADER) or not stem.isdigit():
-            raise InputError(f"{raw / name}: record {stem}.txt does not begin with {HEADER.decode()}")
+            raise InputError(
+                f"{raw / name}: record {stem}.txt does not begin with {HEADER.decode()}"
+            )
         body = text.partition(b"\n")[2].rstrip(b"\r\n")
         ids.append(int(stem))
         lines.append(body.count(b"\n") + bool(body))
@@ -60,18 +77,34 @@ def _read_set(raw: Path, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         raise InputError(
             f"{raw}: {name} has {len(ids)} records, {outcomes_file.name} {len(outcomes)} outcomes, {len(unknown)} of them without the other"
         )
-    word = pa.dictionary(pa.int32(), pa.string())  # few distinct times and parameters: each is decoded once
+    word = pa.dictionary(
+        pa.int32(), pa.string()
+    )  # few distinct times and parameters: each is decoded once
     try:
         table = pa.csv.read_csv(
             io.BytesIO(b"\n".join(t for t in texts if t)),
             read_options=pa.csv.ReadOptions(column_names=["time", "parameter", "value"]),
-            convert_options=pa.csv.ConvertOptions(column_types={"time": word, "parameter": word, "value": pa.float64()}),
+            convert_options=pa.csv.ConvertOptions(
+                column_types={"time": word, "parameter": word, "value": pa.float64()}
+            ),
         ).to_pandas()
-        clock = table["time"].cat.categories.to_series().str.extract(r"^(\d+):([0-5]\d)$").astype("int64")
+        clock = (
+            table["time"]
+            .cat.categories.to_series()
+            .str.extract(r"^(\d+):([0-5]\d)$")
+            .astype("int64")
+        )
     except (pa.ArrowInvalid, ValueError):
         raise InputError(f"{raw / name}: a line is not HH:MM,parameter,number") from None
     hour = (clock[0] + clock[1] / 60).to_numpy("float32")[table["time"].cat.codes]
-    rows = pd.DataFrame({"stay_id": np.repeat(ids, lines), "hour": hour, "parameter": table["parameter"], "value": table["value"]})
+    rows = pd.DataFrame(
+        {
+            "stay_id": np.repeat(ids, lines),
+            "hour": hour,
+            "parameter": table["parameter"],
+            "value": table["value"],
+        }
+    )
     return rows, outcomes.assign(source_group=name)
 
 
@@ -94,13 +127,18 @@ def _records(raw: Path, name: str) -> Iterator[tuple[str, bytes]]:
 def _stays(rows: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
     """Descriptors stand at 00:00 of each record; -1 means unknown."""
     described = rows[(rows["hour"] == 0) & rows["parameter"].isin(["Age", "Gender", "ICUType"])]
-    described = described.drop_duplicates(["stay_id", "parameter"]).pivot(index="stay_id", columns="parameter", values="value")
+    described = described.drop_duplicates(["stay_id", "parameter"]).pivot(
+        index="stay_id", columns="parameter", values="value"
+    )
     o = outcomes.sort_values("RecordID").set_index("RecordID")
     if not o.index.is_unique:
         raise InputError(f"{o.index.duplicated().sum()} RecordIDs stand in more than one set")
     described = described.reindex(index=o.index, columns=["Age", "Gender", "ICUType"])
     died = o["In-hospital_death"] == 1
-    last_hour = {column: ((o[column] + 1) * 24.0).where(o[column] >= 0) for column in ("Length_of_stay", "Survival")}
+    last_hour = {
+        column: ((o[column] + 1) * 24.0).where(o[column] >= 0)
+        for column in ("Length_of_stay", "Survival")
+    }
     return pd.DataFrame(
         {
             "stay_id": o.index,
@@ -120,15 +158,30 @@ def _stays(rows: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
     ).reset_index(drop=True)
 
 
-def _events(rows: pd.DataFrame, window_hours: int, measurements: tuple[Measurement, ...]) -> Iterator[pa.RecordBatch]:
-    limits = {parameter: (NAMES.index(m.name), m.items[-1]) for m in measurements for parameter in m.challenge}
+def _events(
+    rows: pd.DataFrame, window_hours: int, measurements: tuple[Measurement, ...]
+) -> Iterator[pa.RecordBatch]:
+    limits = {
+        parameter: (NAMES.index(m.name), m.items[-1])
+        for m in measurements
+        for parameter in m.challenge
+    }
     parts = []
     for parameter, (code, items) in limits.items():
         v = rows["value"]
         below = v <= items.below if items.below_counts else v < items.below
-        part = rows[(rows["parameter"] == parameter) & (v > items.above) & below & (rows["hour"] < window_hours)]
-        parts.append(part.assign(code=code, measurement=NAMES[code], value=part["value"].astype("float32")))
-    events = pd.concat(parts).sort_values(["stay_id", "hour", "measurement", "value"], kind="stable", ignore_index=True)
+        part = rows[
+            (rows["parameter"] == parameter)
+            & (v > items.above)
+            & below
+            & (rows["hour"] < window_hours)
+        ]
+        parts.append(
+            part.assign(code=code, measurement=NAMES[code], value=part["value"].astype("float32"))
+        )
+    events = pd.concat(parts).sort_values(
+        ["stay_id", "hour", "measurement", "value"], kind="stable", ignore_index=True
+    )
     columns = [
         pa.array(events["stay_id"], pa.int64()),
         pa.array(events["hour"]),

@@ -23,7 +23,16 @@ from icu_adversarial.records.items import (
     PANEL_HABIT,
     TEMPERATURE,
 )
-from icu_adversarial.records.physiology import COLUMN, HOURS, LAST_HOUR, VARIABLES, Course, illness, readings, trajectories
+from icu_adversarial.records.physiology import (
+    COLUMN,
+    HOURS,
+    LAST_HOUR,
+    VARIABLES,
+    Course,
+    illness,
+    readings,
+    trajectories,
+)
 
 ROUNDS = LAST_HOUR + 1  # one for each clock hour from that of the ICU admission on
 EARLY = HOUR // 2  # rounds up to this long before ICU admission stay in the chart
@@ -32,7 +41,9 @@ ERROR_SHARE, GARBAGE_SHARE, TEXT_SHARE = 0.006, 0.003, 0.004  # of the chart row
 LAB_FACTOR = 0.2  # the laboratory makes fewer such mistakes
 NO_HADM_SHARE = 0.03  # of the draws after hospital admission; earlier ones never have a hadm_id
 DECIMALS = np.array([v.decimals for v in VARIABLES])
-UNBOUNDED = np.array([m.items[0].below > 1e9 for m in MEASUREMENTS] + [True] * (len(VARIABLES) - len(NAMES)))
+UNBOUNDED = np.array(
+    [m.items[0].below > 1e9 for m in MEASUREMENTS] + [True] * (len(VARIABLES) - len(NAMES))
+)
 
 
 @dataclass(frozen=True)
@@ -72,14 +83,22 @@ def _texts(values: np.ndarray, missing: np.ndarray, text: str) -> pa.Array:
     return pc.if_else(pa.array(missing), words, numbers)
 
 
-def _round_times(chunk: Chunk, sickness: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _round_times(
+    chunk: Chunk, sickness: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Times of rounds, seconds from intime, and whether they took place, each (N, 2 * ROUNDS): one about every full clock hour, at times a second."""
     n = len(chunk.intime)
     start = -(chunk.intime % HOUR)  # the full clock hour at or before admission
     on_the_hour = rng.random((n, ROUNDS)) < 0.7
-    on_the_hour[chunk.intime % HOUR == 0] |= (np.arange(ROUNDS) == 0) | (np.arange(ROUNDS) == 48)  # rows exactly at both ends of the window
+    on_the_hour[chunk.intime % HOUR == 0] |= (np.arange(ROUNDS) == 0) | (
+        np.arange(ROUNDS) == 48
+    )  # rows exactly at both ends of the window
     minute = np.where(on_the_hour, 0, rng.integers(1, 60, (n, ROUNDS)))
-    times = start[:, None, None] + HOUR * np.arange(ROUNDS)[:, None] + 60 * np.stack([minute, rng.integers(1, 60, (n, ROUNDS))], axis=2)
+    times = (
+        start[:, None, None]
+        + HOUR * np.arange(ROUNDS)[:, None]
+        + 60 * np.stack([minute, rng.integers(1, 60, (n, ROUNDS))], axis=2)
+    )
     chance = np.stack([np.full((n, ROUNDS), 0.95), 0.04 + 0.03 * sickness[:, -HOURS[0] :]], axis=2)
     held = rng.random((n, ROUNDS, 2)) < chance
     gap_start = rng.integers(3, ROUNDS, n)[:, None]  # away for a scan or an operation
@@ -92,12 +111,19 @@ def _round_times(chunk: Chunk, sickness: np.ndarray, rng: np.random.Generator) -
     return times.reshape(n, -1), held.reshape(n, -1)
 
 
-def _chart(chunk: Chunk, state: np.ndarray, sickness: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
+def _chart(
+    chunk: Chunk, state: np.ndarray, sickness: np.ndarray, rng: np.random.Generator
+) -> dict[str, Any]:
     n, kinds = len(chunk.intime), len(CHART_ITEMS)
     times, held = _round_times(chunk, sickness, rng)
-    habits = rng.random((n, len(HABIT_CHANCE))) < HABIT_CHANCE * (0.7 + 0.3 * sickness[:, -HOURS[0], None])
+    habits = rng.random((n, len(HABIT_CHANCE))) < HABIT_CHANCE * (
+        0.7 + 0.3 * sickness[:, -HOURS[0], None]
+    )
     habits = np.column_stack([habits, np.zeros(n, bool)])  # habit -1
-    chance = np.stack([np.where(habits[:, item.habit], item.chance[1], item.chance[0]) for item in CHART_ITEMS], axis=1)
+    chance = np.stack(
+        [np.where(habits[:, item.habit], item.chance[1], item.chance[0]) for item in CHART_ITEMS],
+        axis=1,
+    )
     draw = rng.random((n, held.shape[1], kinds))
     draw[:, :, 2], draw[:, :, 4] = draw[:, :, 1], draw[:, :, 3]  # a pressure is charted as a pair
     stay, slot, kind = np.nonzero(held[:, :, None] & (draw < chance[:, None, :]))
@@ -106,7 +132,9 @@ def _chart(chunk: Chunk, state: np.ndarray, sickness: np.ndarray, rng: np.random
     share = np.array([item.other_shares for item in CHART_ITEMS])
     share_draw = rng.random((n, kinds))
     share_draw[:, 2], share_draw[:, 4] = share_draw[:, 1], share_draw[:, 3]
-    ids = np.array([(item.ids, item.other_ids) for item in CHART_ITEMS])  # kind, usual or other, system
+    ids = np.array(
+        [(item.ids, item.other_ids) for item in CHART_ITEMS]
+    )  # kind, usual or other, system
     itemid = ids[kind, (share_draw[stay, kind] < share[kind, system]).astype(int), system]
     variable = np.array([COLUMN[item.variable] for item in CHART_ITEMS])[kind]
     seconds = times[stay, slot]
@@ -119,8 +147,12 @@ def _chart(chunk: Chunk, state: np.ndarray, sickness: np.ndarray, rng: np.random
     marked = (fate < ERROR_SHARE) & (system == 1)
     value = np.where(marked, _round(value * rng.uniform(0.5, 1.6, size), DECIMALS[variable]), value)
     garbage = (fate >= ERROR_SHARE) & (fate < ERROR_SHARE + GARBAGE_SHARE)
-    other_unit = _round(np.where(fahrenheit, (value - 32) / 1.8, value * 1.8 + 32), DECIMALS[variable])
-    wrong = np.where((kind == TEMPERATURE) & (rng.random(size) < 0.6), other_unit, rng.choice(GARBAGE, size))
+    other_unit = _round(
+        np.where(fahrenheit, (value - 32) / 1.8, value * 1.8 + 32), DECIMALS[variable]
+    )
+    wrong = np.where(
+        (kind == TEMPERATURE) & (rng.random(size) < 0.6), other_unit, rng.choice(GARBAGE, size)
+    )
     value = np.where(garbage, wrong, value)
     missing = fate > 1 - TEXT_SHARE
     charttime = chunk.intime[stay] + seconds
@@ -137,25 +169,46 @@ def _chart(chunk: Chunk, state: np.ndarray, sickness: np.ndarray, rng: np.random
         "cgid": rng.integers(14000, 22000, size),
         "value": _texts(value, missing, "Unable to Assess"),
         "valuenum": pa.array(value, mask=missing),
-        "valueuom": pa.array([uom[int(i)] for i in known]).take(pa.array(np.searchsorted(known, itemid))),
-        "warning": pc.if_else(metavision, pa.array((rng.random(size) < 0.05).astype(np.int32)), None),
+        "valueuom": pa.array([uom[int(i)] for i in known]).take(
+            pa.array(np.searchsorted(known, itemid))
+        ),
+        "warning": pc.if_else(
+            metavision, pa.array((rng.random(size) < 0.05).astype(np.int32)), None
+        ),
         "error": pc.if_else(metavision, pa.array(marked.astype(np.int32)), None),
         "resultstatus": pa.nulls(size, pa.string()),
         "stopped": pa.array(["NotStopd", None]).take(pa.array(system)),
     }
 
 
-def _lab(chunk: Chunk, state: np.ndarray, sickness: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
+def _lab(
+    chunk: Chunk, state: np.ndarray, sickness: np.ndarray, rng: np.random.Generator
+) -> dict[str, Any]:
     n, hours, panels, kinds = len(chunk.intime), len(HOURS), len(PANEL_CHANCE), len(LAB_ITEMS)
     panel = np.array([item.panel for item in LAB_ITEMS])
     clock = (chunk.intime[:, None] // HOUR + HOURS) % 24
-    chance = PANEL_CHANCE * (0.75 + 0.25 * sickness[:, :, None]) + MORNING_CHANCE * (clock == 4)[:, :, None]
-    seconds = (HOURS[None, :, None] * HOUR + 60 * rng.integers(0, 60, (n, hours, panels))) - (chunk.intime % 60)[:, None, None]
+    chance = (
+        PANEL_CHANCE * (0.75 + 0.25 * sickness[:, :, None])
+        + MORNING_CHANCE * (clock == 4)[:, :, None]
+    )
+    seconds = (HOURS[None, :, None] * HOUR + 60 * rng.integers(0, 60, (n, hours, panels))) - (
+        chunk.intime % 60
+    )[:, None, None]
     absolute = chunk.intime[:, None, None] + seconds
-    drawn = (rng.random((n, hours, panels)) < chance) & (absolute > chunk.free[:, None, None]) & (absolute <= chunk.outtime[:, None, None])
-    drawn &= (rng.random((n, panels)) < PANEL_HABIT * (0.8 + 0.2 * sickness[:, -HOURS[0], None]))[:, None, :] | (PANEL_HABIT == 1)
+    drawn = (
+        (rng.random((n, hours, panels)) < chance)
+        & (absolute > chunk.free[:, None, None])
+        & (absolute <= chunk.outtime[:, None, None])
+    )
+    drawn &= (rng.random((n, panels)) < PANEL_HABIT * (0.8 + 0.2 * sickness[:, -HOURS[0], None]))[
+        :, None, :
+    ] | (PANEL_HABIT == 1)
     habit = rng.random((n, kinds)) < np.array([item.habit for item in LAB_ITEMS])
-    taken = drawn[:, :, panel] & habit[:, None, :] & (rng.random((n, hours, kinds)) < np.array([item.chance for item in LAB_ITEMS]))
+    taken = (
+        drawn[:, :, panel]
+        & habit[:, None, :]
+        & (rng.random((n, hours, kinds)) < np.array([item.chance for item in LAB_ITEMS]))
+    )
     named = rng.random((n, hours, panels)) >= NO_HADM_SHARE
     stay, hour, kind = np.nonzero(taken)
 
@@ -164,12 +217,16 @@ def _lab(chunk: Chunk, state: np.ndarray, sickness: np.ndarray, rng: np.random.G
     value = _round(readings(state, stay, since / HOUR, variable, rng), DECIMALS[variable])
     size = len(value)
     fate = rng.random(size)
-    wrong = np.where(UNBOUNDED[variable] | (rng.random(size) < 0.5), rng.choice(GARBAGE[:2], size), GARBAGE[2])
+    wrong = np.where(
+        UNBOUNDED[variable] | (rng.random(size) < 0.5), rng.choice(GARBAGE[:2], size), GARBAGE[2]
+    )
     value = np.where(fate < LAB_FACTOR * GARBAGE_SHARE, wrong, value)
     missing = fate > 1 - LAB_FACTOR * TEXT_SHARE
     charttime = chunk.intime[stay] + since
     nameless = (charttime < chunk.admit[stay]) | ~named[stay, hour, panel[kind]]
-    low, high = (np.array([getattr(item, end) for item in LAB_ITEMS])[kind] for end in ("low", "high"))
+    low, high = (
+        np.array([getattr(item, end) for item in LAB_ITEMS])[kind] for end in ("low", "high")
+    )
     abnormal = ((value < low) | (value > high)) & ~missing
     return {
         "subject_id": chunk.subject_id[stay],

@@ -34,11 +34,17 @@ def read_code_map(path: Path) -> list[Meaning]:
         raise InputError(f"extract.code_map: {path} is missing") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"extract.code_map: {path} cannot be read: {error}") from None
-    numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")]
+    numbered = [
+        (number, line)
+        for number, line in enumerate(lines, 1)
+        if line.strip() and not line.startswith("#")
+    ]
     rows = list(csv.reader(line for _, line in numbered))
     if not rows or rows[0] != COLUMNS:
         raise InputError(f"extract.code_map: {path}: the first line must be {','.join(COLUMNS)}")
-    meanings = [_meaning(path, number, row) for (number, _), row in zip(numbered[1:], rows[1:], strict=True)]
+    meanings = [
+        _meaning(path, number, row) for (number, _), row in zip(numbered[1:], rows[1:], strict=True)
+    ]
     found = {meaning.stands_for for meaning in meanings}
     if missing := [name for name in NEEDED if name not in found]:
         raise InputError(f"extract.code_map: {path}: no code stands for {', '.join(missing)}")
@@ -47,12 +53,24 @@ def read_code_map(path: Path) -> list[Meaning]:
 
 def _meaning(path: Path, number: int, row: list[str]) -> Meaning:
     if len(row) != len(COLUMNS) or not row[0]:
-        raise InputError(f"extract.code_map: {path}, line {number}: {len(row)} fields, expected {','.join(COLUMNS)}")
+        raise InputError(
+            f"extract.code_map: {path}, line {number}: {len(row)} fields, expected {','.join(COLUMNS)}"
+        )
     code, stands_for, factor, offset = row
     known = (*NEEDED, *OPTIONAL, *NAMES)
     if stands_for not in known:
-        raise InputError(f"extract.code_map: {path}, line {number}: stands_for is {stands_for!r}, expected one of {', '.join(known)}")
+        raise InputError(
+            f"extract.code_map: {path}, line {number}: stands_for is {stands_for!r}, expected one of {', '.join(known)}"
+        )
     try:
-        return Meaning(code.removesuffix("*"), code.endswith("*"), stands_for, float(factor or 1), float(offset or 0))
+        return Meaning(
+            code.removesuffix("*"),
+            code.endswith("*"),
+            stands_for,
+            float(factor or 1),
+            float(offset or 0),
+        )
     except ValueError:
-        raise InputError(f"extract.code_map: {path}, line {number}: factor or offset is not a number") from None
+        raise InputError(
+            f"extract.code_map: {path}, line {number}: factor or offset is not a number"
+        ) from None

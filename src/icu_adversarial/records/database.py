@@ -20,7 +20,9 @@ from icu_adversarial.tables import EVENTS, measurement_column
 DUCKDB_SUFFIXES = (".duckdb", ".db")
 URL_SUFFIX = ".url"
 CODES = np.argsort(NAMES)  # of each rank the number of its column
-RANKS = {name: rank for rank, name in enumerate(sorted(NAMES))}  # the place of each measurement in the order of the events
+RANKS = {
+    name: rank for rank, name in enumerate(sorted(NAMES))
+}  # the place of each measurement in the order of the events
 EXAMPLE = "postgresql+psycopg://USER@HOST/DATABASE"
 
 
@@ -51,7 +53,12 @@ class Database:
         """
         for batch in self.batches(sql):
             codes = CODES[batch["rank"].to_numpy()]
-            columns = [batch["stay_id"], batch["hour"], measurement_column(codes), batch["value"].cast(pa.float32(), safe=False)]
+            columns = [
+                batch["stay_id"],
+                batch["hour"],
+                measurement_column(codes),
+                batch["value"].cast(pa.float32(), safe=False),
+            ]
             yield pa.RecordBatch.from_arrays(columns, schema=EVENTS)
 
 
@@ -86,9 +93,19 @@ def read_url(file: Path) -> URL:
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}") from None
     except (ArgumentError, ValueError):
-        raise InputError(f"{file} is not one line with a SQLAlchemy URL such as {EXAMPLE}") from None
-    if url.password or ":" in (url.username or "") or any("password" in key.lower() for key in url.query):
-        raise InputError(f"{file}: the URL holds a password: take it out, and give it in PGPASSWORD or ~/.pgpass")
+        raise InputError(
+            f"{file} is not one line with a SQLAlchemy URL such as {EXAMPLE}"
+        ) from None
+    if (
+        url.password
+        or ":" in (url.username or "")
+        or any("password" in key.lower() for key in url.query)
+    ):
+        raise InputError(
+            f"{file}: the URL holds a password: take it out, and give it in PGPASSWORD or ~/.pgpass"
+        )
     if url.get_backend_name() not in ("postgresql", "duckdb"):
-        raise InputError(f"{file}: the URL is neither of PostgreSQL nor of DuckDB: give one such as {EXAMPLE}")
+        raise InputError(
+            f"{file}: the URL is neither of PostgreSQL nor of DuckDB: give one such as {EXAMPLE}"
+        )
     return url

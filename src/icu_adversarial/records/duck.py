@@ -14,7 +14,16 @@ import pyarrow.parquet as pq
 
 from icu_adversarial.errors import InputError
 from icu_adversarial.records.raw_files import find_file, header, is_csv, readable, stream
-from icu_adversarial.records.views import Reader, Table, column_names, kept, literal, locate, quoted, typed
+from icu_adversarial.records.views import (
+    Reader,
+    Table,
+    column_names,
+    kept,
+    literal,
+    locate,
+    quoted,
+    typed,
+)
 
 MEMORY = "1GB"  # for sorting; what does not fit goes to the temporary folder
 THREADS = 8  # at most: they share MEMORY
@@ -36,34 +45,58 @@ def open_folder(raw: Path, tables: Mapping[str, Table]) -> Iterator[tuple[dict[s
     Parquet is read where it lies. CSV is read once, here: what is kept of it goes, typed, to a DuckDB file in the temporary folder.
     """
     if not raw.is_dir():
-        raise InputError(f"{raw} is not a folder with the raw tables, nor a DuckDB file (.duckdb, .db), nor a .url file")
+        raise InputError(
+            f"{raw} is not a folder with the raw tables, nor a DuckDB file (.duckdb, .db), nor a .url file"
+        )
     files = {name: find_file(raw, name) for name in tables}
-    with tempfile.TemporaryDirectory(prefix="icu-") as folder, _connect(raw, Path(folder, "tables.duckdb"), folder) as connection:
-        sources = {name: _source(connection, raw, name, tables[name], file) for name, file in files.items()}
+    with (
+        tempfile.TemporaryDirectory(prefix="icu-") as folder,
+        _connect(raw, Path(folder, "tables.duckdb"), folder) as connection,
+    ):
+        sources = {
+            name: _source(connection, raw, name, tables[name], file) for name, file in files.items()
+        }
         views = {}
         for name, (table, names, relation) in sources.items():
             if is_csv(files[name]):
                 with _explained(connection, raw, {name: sources[name]}):
-                    connection.execute(f"CREATE TABLE {name} AS {typed(table, relation(), names)}{kept(table, names)}")
+                    connection.execute(
+                        f"CREATE TABLE {name} AS {typed(table, relation(), names)}{kept(table, names)}"
+                    )
             else:
                 views[name] = typed(table, relation(), names)
         yield views, _reader(connection, raw, sources)
 
 
 @contextmanager
-def open_database(raw: Path, file: Path, tables: Mapping[str, Table]) -> Iterator[tuple[dict[str, str], Reader]]:
+def open_database(
+    raw: Path, file: Path, tables: Mapping[str, Table]
+) -> Iterator[tuple[dict[str, str], Reader]]:
     """Views of the tables in the DuckDB file `file`, which `raw` is or names, and what runs a SELECT over them."""
     if not file.is_file():
         raise InputError(f"{raw}: there is no DuckDB file {file}")
-    with tempfile.TemporaryDirectory(prefix="icu-") as folder, _connect(raw, file, folder, read_only=True) as connection:
+    with (
+        tempfile.TemporaryDirectory(prefix="icu-") as folder,
+        _connect(raw, file, folder, read_only=True) as connection,
+    ):
         found = locate(raw, _reader(connection, raw, {}), tables)
-        names = {name: column_names(raw, name, table, found[name].types) for name, table in tables.items()}
-        sources = {name: Source(table, names[name], partial(str, found[name].relation)) for name, table in tables.items()}
-        views = {name: typed(table, found[name].relation, names[name]) for name, table in tables.items()}
+        names = {
+            name: column_names(raw, name, table, found[name].types)
+            for name, table in tables.items()
+        }
+        sources = {
+            name: Source(table, names[name], partial(str, found[name].relation))
+            for name, table in tables.items()
+        }
+        views = {
+            name: typed(table, found[name].relation, names[name]) for name, table in tables.items()
+        }
         yield views, _reader(connection, raw, sources)
 
 
-def _connect(raw: Path, file: Path, temporary: str, read_only: bool = False) -> closing[duckdb.DuckDBPyConnection]:
+def _connect(
+    raw: Path, file: Path, temporary: str, read_only: bool = False
+) -> closing[duckdb.DuckDBPyConnection]:
     settings: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": MEMORY,
         "temp_directory": f"{temporary}/spilled",
@@ -72,16 +105,22 @@ def _connect(raw: Path, file: Path, temporary: str, read_only: bool = False) -> 
     try:
         connection = duckdb.connect(file, read_only=read_only, config=settings)
     except duckdb.Error:
-        raise InputError(f"{raw} cannot be opened: it is not a DuckDB file, a newer DuckDB wrote it, or another program writes to it") from None
+        raise InputError(
+            f"{raw} cannot be opened: it is not a DuckDB file, a newer DuckDB wrote it, or another program writes to it"
+        ) from None
     connection.execute(f"SET threads = least(current_setting('threads'), {THREADS})")
     connection.execute("SET enable_progress_bar = false")
     return closing(connection)
 
 
-def _source(connection: duckdb.DuckDBPyConnection, raw: Path, name: str, table: Table, file: Path) -> Source:
+def _source(
+    connection: duckdb.DuckDBPyConnection, raw: Path, name: str, table: Table, file: Path
+) -> Source:
     parts = sorted(file.glob("*.parquet")) if file.is_dir() else [file]
     with readable(raw, name):
-        names = column_names(raw, name, table, header(file) if is_csv(file) else pq.read_schema(parts[0]).names)
+        names = column_names(
+            raw, name, table, header(file) if is_csv(file) else pq.read_schema(parts[0]).names
+        )
 
     def rows() -> str:
         connection.register("csv_rows", stream(file, list(names.values())))
@@ -91,27 +130,41 @@ def _source(connection: duckdb.DuckDBPyConnection, raw: Path, name: str, table: 
     return Source(table, names, rows if is_csv(file) else partial(str, parquet))
 
 
-def _reader(connection: duckdb.DuckDBPyConnection, raw: Path, sources: Mapping[str, Source]) -> Reader:
+def _reader(
+    connection: duckdb.DuckDBPyConnection, raw: Path, sources: Mapping[str, Source]
+) -> Reader:
     @contextmanager
     def reader(sql: str) -> Iterator[pa.RecordBatchReader]:
-        with _explained(connection, raw, sources), connection.sql(sql).to_arrow_reader(BATCH_ROWS) as batches:
+        with (
+            _explained(connection, raw, sources),
+            connection.sql(sql).to_arrow_reader(BATCH_ROWS) as batches,
+        ):
             yield batches
 
     return reader
 
 
 @contextmanager
-def _explained(connection: duckdb.DuckDBPyConnection, raw: Path, sources: Mapping[str, Source]) -> Iterator[None]:
+def _explained(
+    connection: duckdb.DuckDBPyConnection, raw: Path, sources: Mapping[str, Source]
+) -> Iterator[None]:
     try:
         yield
     except (duckdb.Error, pa.ArrowException, OSError) as error:
         raise _explanation(connection, raw, sources, error) from None
 
 
-def _explanation(connection: duckdb.DuckDBPyConnection, raw: Path, sources: Mapping[str, Source], error: Exception) -> InputError:
+def _explanation(
+    connection: duckdb.DuckDBPyConnection,
+    raw: Path,
+    sources: Mapping[str, Source],
+    error: Exception,
+) -> InputError:
     """Which column holds what its type does not allow. DuckDB's own message quotes the row, and rows are patients."""
     if isinstance(error, duckdb.OutOfMemoryException) or "No space left" in str(error):
-        return InputError(f"{raw}: no room to sort in {tempfile.gettempdir()}: set TMPDIR to a folder on a larger disk")
+        return InputError(
+            f"{raw}: no room to sort in {tempfile.gettempdir()}: set TMPDIR to a folder on a larger disk"
+        )
     for name, (table, names, relation) in sources.items():
         counts = ", ".join(
             f"count(*) FILTER (WHERE {quoted(names[column])} IS NOT NULL AND TRY_CAST({quoted(names[column])} AS {kind}) IS NULL)"
@@ -120,8 +173,12 @@ def _explanation(connection: duckdb.DuckDBPyConnection, raw: Path, sources: Mapp
         try:
             wrong = connection.execute(f"SELECT {counts} FROM {relation()}").fetchall()[0]
         except (duckdb.Error, pa.ArrowException, OSError):
-            return InputError(f"{raw}: {name.upper()} cannot be read to its end: it is damaged or not the table that its name says")
+            return InputError(
+                f"{raw}: {name.upper()} cannot be read to its end: it is damaged or not the table that its name says"
+            )
         for (column, kind), count in zip(table.columns.items(), wrong, strict=True):
             if count:
                 return InputError(f"{raw}: {name.upper()}.{column}: {count} values are no {kind}")
-    return InputError(f"{raw}: {', '.join(map(str.upper, sources))} cannot be read together ({type(error).__name__})")
+    return InputError(
+        f"{raw}: {', '.join(map(str.upper, sources))} cannot be read together ({type(error).__name__})"
+    )

@@ -14,19 +14,37 @@ from icu_adversarial.records.sources import Records, refuse_blood_gas
 from icu_adversarial.records.views import Table, literal
 
 NAMES = {  # of the labs, columns and charts that are read, by table
-    table: tuple(sorted({name for m in MEASUREMENTS for i in m.eicu if i.table == table for name in i.names}))
+    table: tuple(
+        sorted({name for m in MEASUREMENTS for i in m.eicu if i.table == table for name in i.names})
+    )
     for table in ("lab", "vitalperiodic", "vitalaperiodic", "nursecharting")
 }
 STAY = {"patientunitstayid": "BIGINT"}
 MONITOR = STAY | {"observationoffset": "BIGINT"}
-LAB = STAY | {"labresultoffset": "BIGINT", "labname": "VARCHAR", "labresult": "DOUBLE PRECISION", "labmeasurenameinterface": "VARCHAR"}
-NURSE = STAY | {"nursingchartoffset": "BIGINT", "nursingchartcelltypevalname": "VARCHAR", "nursingchartvalue": "VARCHAR"}
+LAB = STAY | {
+    "labresultoffset": "BIGINT",
+    "labname": "VARCHAR",
+    "labresult": "DOUBLE PRECISION",
+    "labmeasurenameinterface": "VARCHAR",
+}
+NURSE = STAY | {
+    "nursingchartoffset": "BIGINT",
+    "nursingchartcelltypevalname": "VARCHAR",
+    "nursingchartvalue": "VARCHAR",
+}
 TABLES = {
     "patient": Table(
         STAY
-        | dict.fromkeys(("patienthealthsystemstayid", "hospitalid", "hospitaldischargeyear", "unitvisitnumber"), "BIGINT")
-        | dict.fromkeys(("hospitaladmitoffset", "hospitaldischargeoffset", "unitdischargeoffset"), "BIGINT")
-        | dict.fromkeys(("uniquepid", "gender", "age", "hospitaldischargestatus", "unittype"), "VARCHAR")
+        | dict.fromkeys(
+            ("patienthealthsystemstayid", "hospitalid", "hospitaldischargeyear", "unitvisitnumber"),
+            "BIGINT",
+        )
+        | dict.fromkeys(
+            ("hospitaladmitoffset", "hospitaldischargeoffset", "unitdischargeoffset"), "BIGINT"
+        )
+        | dict.fromkeys(
+            ("uniquepid", "gender", "age", "hospitaldischargestatus", "unittype"), "VARCHAR"
+        )
     ),
     "lab": Table(LAB | {"labresultrevisedoffset": "BIGINT"}, keep=("labname", NAMES["lab"])),
     "vitalperiodic": Table(MONITOR | dict.fromkeys(NAMES["vitalperiodic"], "DOUBLE PRECISION")),
@@ -96,18 +114,35 @@ def _stays(raw: Path, patient: pd.DataFrame) -> pd.DataFrame:
         if missing := patient[column].isna().sum():
             raise InputError(f"{raw}: PATIENT.{column}: {missing} values are missing")
     if repeated := patient["patientunitstayid"].duplicated().sum():
-        raise InputError(f"{raw}: PATIENT.patientunitstayid: {repeated} values occur more than once: they must be unique")
+        raise InputError(
+            f"{raw}: PATIENT.patientunitstayid: {repeated} values occur more than once: they must be unique"
+        )
     text = patient["age"].fillna("").str.strip()
     age = pd.to_numeric(text.mask(text == "> 89", "90"), errors="coerce")
     if wrong := (age.isna() & (text != "")).sum():
         raise InputError(f"{raw}: PATIENT.age: {wrong} values are neither a number nor > 89")
-    hours = patient[["hospitaladmitoffset", "hospitaldischargeoffset", "unitdischargeoffset"]].astype("float64") / 60
+    hours = (
+        patient[["hospitaladmitoffset", "hospitaldischargeoffset", "unitdischargeoffset"]].astype(
+            "float64"
+        )
+        / 60
+    )
     died = patient["hospitaldischargestatus"].map(OUTCOMES).astype("boolean")
-    in_order = patient.sort_values(["hospitaldischargeyear", "patienthealthsystemstayid", "unitvisitnumber", "patientunitstayid"])
+    in_order = patient.sort_values(
+        [
+            "hospitaldischargeyear",
+            "patienthealthsystemstayid",
+            "unitvisitnumber",
+            "patientunitstayid",
+        ]
+    )
     return pd.DataFrame(
         {
             "stay_id": patient["patientunitstayid"],
-            "subject_id": np.unique(patient["uniquepid"].to_numpy(str), return_inverse=True)[1].astype("int64") + 1,
+            "subject_id": np.unique(patient["uniquepid"].to_numpy(str), return_inverse=True)[
+                1
+            ].astype("int64")
+            + 1,
             "hadm_id": patient["patienthealthsystemstayid"].astype("Int64"),
             "subject_order": (in_order.groupby("uniquepid").cumcount() + 1).astype("int16"),
             "source_group": "hospital-" + patient["hospitalid"].astype(str),
@@ -117,7 +152,9 @@ def _stays(raw: Path, patient: pd.DataFrame) -> pd.DataFrame:
             "admit_hour": hours["hospitaladmitoffset"].astype("float32"),
             "discharge_hour": hours["hospitaldischargeoffset"].astype("float32"),
             "out_hour": hours["unitdischargeoffset"].astype("float32"),
-            "death_hour": hours["hospitaldischargeoffset"].where(died.fillna(False)).astype("float32"),
+            "death_hour": hours["hospitaldischargeoffset"]
+            .where(died.fillna(False))
+            .astype("float32"),
             "died": died,
         }
     )
@@ -132,10 +169,16 @@ def _item(i: Items, name: str, rank: int) -> str:
 
 def _chosen(table: str) -> str:
     """The column of a table of monitors that c.name names."""
-    return "CASE c.name " + " ".join(f"WHEN {literal(column)} THEN {column}" for column in NAMES[table]) + " END"
+    return (
+        "CASE c.name "
+        + " ".join(f"WHEN {literal(column)} THEN {column}" for column in NAMES[table])
+        + " END"
+    )
 
 
-def _events(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) -> Iterator[pa.RecordBatch]:
+def _events(
+    raw: Path, window_hours: int, measurements: tuple[Measurement, ...]
+) -> Iterator[pa.RecordBatch]:
     items = [(i, name, RANKS[m.name]) for m in measurements for i in m.eicu for name in i.names]
     sql = EVENTS_QUERY.format(
         items=", ".join(_item(*item) for item in items),

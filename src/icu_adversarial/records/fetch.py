@@ -37,10 +37,29 @@ class Project(NamedTuple):
     files: tuple[str, ...]
 
 
-CHALLENGE2012 = ("set-a.tar.gz", "Outcomes-a.txt", "set-b.tar.gz", "Outcomes-b.txt", "set-c.tar.gz", "Outcomes-c.txt")
+CHALLENGE2012 = (
+    "set-a.tar.gz",
+    "Outcomes-a.txt",
+    "set-b.tar.gz",
+    "Outcomes-b.txt",
+    "set-c.tar.gz",
+    "Outcomes-c.txt",
+)
 MIMICIII = ("PATIENTS.csv", "ADMISSIONS.csv", "ICUSTAYS.csv", "CHARTEVENTS.csv", "LABEVENTS.csv")
-MIMICIV = ("hosp/patients.csv.gz", "hosp/admissions.csv.gz", "hosp/labevents.csv.gz", "icu/icustays.csv.gz", "icu/chartevents.csv.gz")
-EICU = ("patient.csv.gz", "lab.csv.gz", "nurseCharting.csv.gz", "vitalPeriodic.csv.gz", "vitalAperiodic.csv.gz")
+MIMICIV = (
+    "hosp/patients.csv.gz",
+    "hosp/admissions.csv.gz",
+    "hosp/labevents.csv.gz",
+    "icu/icustays.csv.gz",
+    "icu/chartevents.csv.gz",
+)
+EICU = (
+    "patient.csv.gz",
+    "lab.csv.gz",
+    "nurseCharting.csv.gz",
+    "vitalPeriodic.csv.gz",
+    "vitalAperiodic.csv.gz",
+)
 OPEN = {
     "challenge2012": Project("challenge-2012/1.0.0", "challenge2012", CHALLENGE2012),
     "mimiciii-demo": Project("mimiciii-demo/1.4", "mimiciii", MIMICIII),
@@ -76,11 +95,23 @@ def fetch(name: str, folder: Path, base_url: str, timeout: float = 60.0, pause: 
     """
     raw, base_url = folder / name, base_url.rstrip("/")
     if "@" in urlsplit(base_url).netloc:
-        raise InputError("--base-url holds a password, which messages would show: write it into ~/.netrc instead")
+        raise InputError(
+            "--base-url holds a password, which messages would show: write it into ~/.netrc instead"
+        )
     if name in CREDENTIALED:
         project = CREDENTIALED[name]
-        urls = " \\\n    ".join(f"https://physionet.org/files/{project.folder}/{file}" for file in (SUMS, *project.files))
-        return INSTRUCTIONS.format(name=name, project=project, raw=raw, urls=urls, sums=SUMS, command=_command(project, raw))
+        urls = " \\\n    ".join(
+            f"https://physionet.org/files/{project.folder}/{file}"
+            for file in (SUMS, *project.files)
+        )
+        return INSTRUCTIONS.format(
+            name=name,
+            project=project,
+            raw=raw,
+            urls=urls,
+            sums=SUMS,
+            command=_command(project, raw),
+        )
     if name not in OPEN:
         raise InputError(f"fetch knows {', '.join([*OPEN, *CREDENTIALED])}, not {name}")
     project = OPEN[name]
@@ -89,7 +120,11 @@ def fetch(name: str, folder: Path, base_url: str, timeout: float = 60.0, pause: 
         pull = partial(_pull, session, timeout=timeout, pause=pause)
         url = f"{base_url}/{project.folder}"
         sums = _published_sums(pull, f"{url}/{SUMS}", raw / SUMS, project.files)
-        missing = [file for file in project.files if not ((raw / file).is_file() and _sha256(raw / file) == sums[file])]
+        missing = [
+            file
+            for file in project.files
+            if not ((raw / file).is_file() and _sha256(raw / file) == sums[file])
+        ]
         for file in missing:
             _download(pull, f"{url}/{file}", raw / file, sums[file])
     return f"{raw}: {len(project.files)} files with the published SHA-256, {len(missing)} of them downloaded now. Next:\n  {_command(project, raw)}"
@@ -115,18 +150,31 @@ def _alone(raw: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _published_sums(pull: Callable[[str, Path], None], url: str, target: Path, files: tuple[str, ...]) -> dict[str, str]:
+def _published_sums(
+    pull: Callable[[str, Path], None], url: str, target: Path, files: tuple[str, ...]
+) -> dict[str, str]:
     """Path → SHA-256 from the list in `target`, downloaded if it is not there yet, and kept only if it names all `files`."""
     path = target
     if not target.exists():
         path = target.with_name(f"{SUMS}.part")
         path.unlink(missing_ok=True)
         pull(url, path)
-    lines = [line.split(maxsplit=1) for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
-    sums = {line[1].lstrip("*"): line[0].lower() for line in lines if len(line) == 2 and re.fullmatch(r"[0-9a-fA-F]{64}", line[0])}
+    lines = [
+        line.split(maxsplit=1)
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines()
+    ]
+    sums = {
+        line[1].lstrip("*"): line[0].lower()
+        for line in lines
+        if len(line) == 2 and re.fullmatch(r"[0-9a-fA-F]{64}", line[0])
+    }
     if missing := [file for file in files if file not in sums]:
-        where, advice = (target, "delete it and fetch again") if path == target else (url, "check --base-url")
-        raise InputError(f"{where}: no SHA-256 of {', '.join(missing)} among its {len(sums)} files: {advice}")
+        where, advice = (
+            (target, "delete it and fetch again") if path == target else (url, "check --base-url")
+        )
+        raise InputError(
+            f"{where}: no SHA-256 of {', '.join(missing)} among its {len(sums)} files: {advice}"
+        )
     path.replace(target)
     return sums
 
@@ -135,14 +183,18 @@ def _download(pull: Callable[[str, Path], None], url: str, target: Path, sha256:
     """Continue or begin target.part; name it `target` once it has the hash."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
-    for _ in range(2):  # a wrong hash may come from a .part of another version: once more from its first byte
+    for _ in range(
+        2
+    ):  # a wrong hash may come from a .part of another version: once more from its first byte
         if not (part.exists() and _sha256(part) == sha256):
             pull(url, part)
         if _sha256(part) == sha256:
             part.replace(target)
             return
         part.unlink()
-    raise InputError(f"{url}: twice not the bytes whose SHA-256 stands in {SUMS}: deleted; if it is a new version, delete {SUMS} and fetch again")
+    raise InputError(
+        f"{url}: twice not the bytes whose SHA-256 stands in {SUMS}: deleted; if it is a new version, delete {SUMS} and fetch again"
+    )
 
 
 def _pull(session: requests.Session, url: str, part: Path, timeout: float, pause: float) -> None:
@@ -153,10 +205,14 @@ def _pull(session: requests.Session, url: str, part: Path, timeout: float, pause
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={size}-"} if size else {})
         try:
             with session.get(url, headers=headers, stream=True, timeout=timeout) as response:
-                if response.status_code == 416:  # nothing beyond `size`: the part is complete, or no part of this file
+                if (
+                    response.status_code == 416
+                ):  # nothing beyond `size`: the part is complete, or no part of this file
                     return
                 if 400 <= response.status_code < 500 and response.status_code not in (408, 429):
-                    raise InputError(f"{url}: the server answers {response.status_code} {response.reason}: check --base-url")
+                    raise InputError(
+                        f"{url}: the server answers {response.status_code} {response.reason}: check --base-url"
+                    )
                 response.raise_for_status()
                 _append(response, part)
                 return
@@ -167,7 +223,9 @@ def _pull(session: requests.Session, url: str, part: Path, timeout: float, pause
         size = _size(part)
         failures, longest = (0, size) if size > longest else (failures + 1, longest)
         if failures == ATTEMPTS:
-            raise InputError(f"{url}: {ATTEMPTS} attempts in a row brought nothing new; a later call goes on from here ({reason})")
+            raise InputError(
+                f"{url}: {ATTEMPTS} attempts in a row brought nothing new; a later call goes on from here ({reason})"
+            )
         wait = min(pause * 2**failures, LONGEST_PAUSE)
         tqdm.write(f"{part.stem}: broken off ({reason}), again in {wait:g} s", file=sys.stderr)
         time.sleep(wait)
@@ -179,7 +237,10 @@ def _append(response: requests.Response, part: Path) -> None:
     start = int(at[1]) if response.status_code == 206 and at else 0
     length = response.headers.get("Content-Length")
     total = start + int(length) if length else None
-    with part.open("r+b" if part.exists() else "wb") as file, tqdm(desc=part.stem, initial=start, total=total, unit="B", unit_scale=True) as progress:
+    with (
+        part.open("r+b" if part.exists() else "wb") as file,
+        tqdm(desc=part.stem, initial=start, total=total, unit="B", unit_scale=True) as progress,
+    ):
         file.seek(start)
         file.truncate()
         # read1 gives what has come before a connection breaks; not decoded: a server may declare a .csv.gz as gzip-encoded CSV

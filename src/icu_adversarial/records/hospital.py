@@ -18,7 +18,13 @@ from icu_adversarial.records.items import ITEM_TEXTS, LAB_ITEMS
 from icu_adversarial.records.physiology import PHENOTYPES, correlated
 
 CHUNK = 500  # stays per row group of events: bounds the memory, whatever the number of stays
-_TYPES = {"i": pa.int64(), "f": pa.int32(), "t": pa.timestamp("us"), "d": pa.float64(), "s": pa.string()}
+_TYPES = {
+    "i": pa.int64(),
+    "f": pa.int32(),
+    "t": pa.timestamp("us"),
+    "d": pa.float64(),
+    "s": pa.string(),
+}
 _COLUMNS = {
     "PATIENTS": "row_id:i subject_id:i gender:s dob:t dod:t dod_hosp:t dod_ssn:t expire_flag:f",
     "ADMISSIONS": "row_id:i subject_id:i hadm_id:i admittime:t dischtime:t deathtime:t admission_type:s admission_location:s discharge_location:s "
@@ -33,7 +39,10 @@ _COLUMNS = {
     "D_LABITEMS": "row_id:i itemid:i label:s fluid:s category:s loinc_code:s",
 }
 SCHEMAS = {
-    table: pa.schema([(name, _TYPES[kind]) for name, kind in (column.split(":") for column in columns.split())], metadata={b"origin": b"synthetic"})
+    table: pa.schema(
+        [(name, _TYPES[kind]) for name, kind in (column.split(":") for column in columns.split())],
+        metadata={b"origin": b"synthetic"},
+    )
     for table, columns in _COLUMNS.items()
 }
 
@@ -60,15 +69,34 @@ def generate(folder: Path, stays: int, seed: int) -> None:
     free = np.where(hospital.first, np.int64(0), np.roll(hospital.outtime, 1))
     free = np.maximum(free, hospital.intime - DAY)
     with (
-        pq.ParquetWriter(folder / "CHARTEVENTS.parquet", SCHEMAS["CHARTEVENTS"], compression="zstd") as chart,
-        pq.ParquetWriter(folder / "LABEVENTS.parquet", SCHEMAS["LABEVENTS"], compression="zstd") as lab,
+        pq.ParquetWriter(
+            folder / "CHARTEVENTS.parquet", SCHEMAS["CHARTEVENTS"], compression="zstd"
+        ) as chart,
+        pq.ParquetWriter(
+            folder / "LABEVENTS.parquet", SCHEMAS["LABEVENTS"], compression="zstd"
+        ) as lab,
     ):
         written = {"CHARTEVENTS": 1, "LABEVENTS": 1}
         for number, start in enumerate(range(0, stays, CHUNK)):
             part = slice(start, start + CHUNK)
-            ids = (_subject_id(hospital.subject[part]), _hadm_id(hospital.admission[part]), _icustay_id(np.arange(stays)[part]))
-            times = (hospital.admit[part], hospital.intime[part], hospital.outtime[part], free[part])
-            chunk = Chunk(*ids, dbsource[part], *times, baseline[hospital.subject[part]], hospital.course.take(part))
+            ids = (
+                _subject_id(hospital.subject[part]),
+                _hadm_id(hospital.admission[part]),
+                _icustay_id(np.arange(stays)[part]),
+            )
+            times = (
+                hospital.admit[part],
+                hospital.intime[part],
+                hospital.outtime[part],
+                free[part],
+            )
+            chunk = Chunk(
+                *ids,
+                dbsource[part],
+                *times,
+                baseline[hospital.subject[part]],
+                hospital.course.take(part),
+            )
             both = events(chunk, np.random.default_rng([seed, 1 + number]))
             for writer, name, columns in zip((chart, lab), written, both, strict=True):
                 table = _table(name, columns, written[name])
@@ -95,7 +123,11 @@ def _table(name: str, columns: dict[str, Any], first_row: int) -> pa.Table:
     arrays = {"row_id": np.arange(first_row, first_row + length)} | columns
     converted = []
     for field in schema:
-        array = arrays[field.name] if isinstance(arrays[field.name], pa.Array) else pa.array(arrays[field.name])
+        array = (
+            arrays[field.name]
+            if isinstance(arrays[field.name], pa.Array)
+            else pa.array(arrays[field.name])
+        )
         if pa.types.is_timestamp(field.type):
             array = array.cast(pa.timestamp("s"))
         converted.append(array.cast(field.type))
@@ -104,19 +136,29 @@ def _table(name: str, columns: dict[str, Any], first_row: int) -> pa.Table:
 
 def _some(rng: np.random.Generator, n: int, options: dict[str | None, float]) -> pa.Array:
     """(n,) texts drawn with these probabilities."""
-    return pa.array(list(options), pa.string()).take(pa.array(rng.choice(len(options), n, p=list(options.values()))))
+    return pa.array(list(options), pa.string()).take(
+        pa.array(rng.choice(len(options), n, p=list(options.values())))
+    )
 
 
 def _patients(hospital: Hospital, rng: np.random.Generator) -> dict[str, Any]:
     opening = np.flatnonzero(hospital.first_of_subject)
     n = len(opening)
     closing = np.append(opening[1:], len(hospital.subject)) - 1
-    age = np.where(hospital.age[opening] > 89, 300, hospital.age[opening])  # so MIMIC-III hides the oldest
+    age = np.where(
+        hospital.age[opening] > 89, 300, hospital.age[opening]
+    )  # so MIMIC-III hides the oldest
     born = hospital.admit[opening] - np.rint(age * 365.2425 * DAY).astype(np.int64)
     end = hospital.discharge[closing]
     in_hospital = hospital.died[closing]
     later = ~in_hospital & (rng.random(n) < 0.22)
-    day_of_death = np.where(in_hospital, end, end + DAY + np.rint(rng.exponential(400 * DAY, n)).astype(np.int64)) // DAY * DAY
+    day_of_death = (
+        np.where(
+            in_hospital, end, end + DAY + np.rint(rng.exponential(400 * DAY, n)).astype(np.int64)
+        )
+        // DAY
+        * DAY
+    )
     dead = in_hospital | later
     return {
         "subject_id": _subject_id(np.arange(n)),
@@ -135,24 +177,51 @@ def _admissions(hospital: Hospital, rng: np.random.Generator) -> dict[str, Any]:
     admit, discharge, died = hospital.admit[start], hospital.discharge[start], hospital.died[start]
     emergency = rng.random(n) < 0.8
     registered = admit - 60 * rng.integers(30, 480, n)
-    home = _some(rng, n, {"HOME": 0.45, "HOME HEALTH CARE": 0.25, "SNF": 0.18, "REHAB/DISTINCT PART HOSP": 0.12})
+    home = _some(
+        rng,
+        n,
+        {"HOME": 0.45, "HOME HEALTH CARE": 0.25, "SNF": 0.18, "REHAB/DISTINCT PART HOSP": 0.12},
+    )
     return {
         "subject_id": _subject_id(hospital.subject[start]),
         "hadm_id": _hadm_id(np.arange(n)),
         "admittime": admit,
         "dischtime": discharge,
         "deathtime": pa.array(discharge, mask=~died),
-        "admission_type": pa.array(["ELECTIVE", "EMERGENCY"]).take(pa.array(emergency.astype(np.int8))),
-        "admission_location": pa.array(["PHYS REFERRAL/NORMAL DELI", "EMERGENCY ROOM ADMIT"]).take(pa.array(emergency.astype(np.int8))),
+        "admission_type": pa.array(["ELECTIVE", "EMERGENCY"]).take(
+            pa.array(emergency.astype(np.int8))
+        ),
+        "admission_location": pa.array(["PHYS REFERRAL/NORMAL DELI", "EMERGENCY ROOM ADMIT"]).take(
+            pa.array(emergency.astype(np.int8))
+        ),
         "discharge_location": pc.if_else(pa.array(died), "DEAD/EXPIRED", home),
-        "insurance": _some(rng, n, {"Medicare": 0.5, "Private": 0.37, "Medicaid": 0.1, "Government": 0.03}),
+        "insurance": _some(
+            rng, n, {"Medicare": 0.5, "Private": 0.37, "Medicaid": 0.1, "Government": 0.03}
+        ),
         "language": _some(rng, n, {"ENGL": 0.5, None: 0.42, "SPAN": 0.05, "RUSS": 0.03}),
-        "religion": _some(rng, n, {"CATHOLIC": 0.35, "NOT SPECIFIED": 0.4, "PROTESTANT QUAKER": 0.15, "JEWISH": 0.1}),
-        "marital_status": _some(rng, n, {"MARRIED": 0.46, "SINGLE": 0.28, "WIDOWED": 0.15, None: 0.11}),
-        "ethnicity": _some(rng, n, {"UNKNOWN/NOT SPECIFIED": 0.4, "WHITE": 0.45, "BLACK/AFRICAN AMERICAN": 0.1, "OTHER": 0.05}),
+        "religion": _some(
+            rng,
+            n,
+            {"CATHOLIC": 0.35, "NOT SPECIFIED": 0.4, "PROTESTANT QUAKER": 0.15, "JEWISH": 0.1},
+        ),
+        "marital_status": _some(
+            rng, n, {"MARRIED": 0.46, "SINGLE": 0.28, "WIDOWED": 0.15, None: 0.11}
+        ),
+        "ethnicity": _some(
+            rng,
+            n,
+            {
+                "UNKNOWN/NOT SPECIFIED": 0.4,
+                "WHITE": 0.45,
+                "BLACK/AFRICAN AMERICAN": 0.1,
+                "OTHER": 0.05,
+            },
+        ),
         "edregtime": pa.array(registered, mask=~emergency),
         "edouttime": pa.array(admit + 60 * rng.integers(5, 60, n), mask=~emergency),
-        "diagnosis": pa.array([f"SYNTHETIC {p}" for p in PHENOTYPES]).take(pa.array(hospital.course.phenotype[start])),
+        "diagnosis": pa.array([f"SYNTHETIC {p}" for p in PHENOTYPES]).take(
+            pa.array(hospital.course.phenotype[start])
+        ),
         "hospital_expire_flag": died.astype(np.int32),
         "has_chartevents_data": np.ones(n, np.int32),
     }

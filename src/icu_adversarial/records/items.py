@@ -29,7 +29,9 @@ CHART_ITEMS = (
     ChartItem("resprate", (618, 220210), (618, 220210), (0, 0), -1, (0.97, 0.97)),
     ChartItem("resprate", (615, 224690), (615, 224690), (0, 0), VENTILATED, (0, 0.15)),
     ChartItem("spo2", (646, 220277), (646, 220277), (0, 0), -1, (0.97, 0.97)),
-    ChartItem("glucose", (811, 225664), (807, 220621), (0.4, 0.4), -1, (0.12, 0.12)),  # not among the 19: a reader must ignore it
+    ChartItem(
+        "glucose", (811, 225664), (807, 220621), (0.4, 0.4), -1, (0.12, 0.12)
+    ),  # not among the 19: a reader must ignore it
 )
 TEMPERATURE = 5
 FAHRENHEIT = (678, 223761)
@@ -55,13 +57,25 @@ ITEM_TEXTS: dict[int, tuple[str, str | None, str | None, str | None, str | None]
     220050: ("Arterial Blood Pressure systolic", "ABPs", "Routine Vital Signs", "mmHg", "mmHg"),
     220051: ("Arterial Blood Pressure diastolic", "ABPd", "Routine Vital Signs", "mmHg", "mmHg"),
     220179: ("Non Invasive Blood Pressure systolic", "NBPs", "Routine Vital Signs", "mmHg", "mmHg"),
-    220180: ("Non Invasive Blood Pressure diastolic", "NBPd", "Routine Vital Signs", "mmHg", "mmHg"),
+    220180: (
+        "Non Invasive Blood Pressure diastolic",
+        "NBPd",
+        "Routine Vital Signs",
+        "mmHg",
+        "mmHg",
+    ),
     220210: ("Respiratory Rate", "RR", "Respiratory", "insp/min", "insp/min"),
     220277: ("O2 saturation pulseoxymetry", "SpO2", "Respiratory", "%", "%"),
     220621: ("Glucose (serum)", "Glucose (serum)", "Labs", None, None),
     223761: ("Temperature Fahrenheit", "Temperature F", "Routine Vital Signs", "?F", "?F"),
     223762: ("Temperature Celsius", "Temperature C", "Routine Vital Signs", "?C", "?C"),
-    224690: ("Respiratory Rate (Total)", "Respiratory Rate (Total)", "Respiratory", "insp/min", "insp/min"),
+    224690: (
+        "Respiratory Rate (Total)",
+        "Respiratory Rate (Total)",
+        "Respiratory",
+        "insp/min",
+        "insp/min",
+    ),
     225664: ("Glucose finger stick", "Glucose FS", "Labs", None, None),
 }
 
@@ -87,20 +101,128 @@ PANEL_HABIT = np.array([1.0, 0.6, 0.97])  # share of stays with any
 PANEL_CHANCE = np.array([0.055, 0.085, 0.04])  # per hour, at average illness
 MORNING_CHANCE = np.array([0.6, 0.15, 0.6])  # added in the hour of the morning round
 LAB_ITEMS = (
-    LabItem(50971, "potassium", CHEMISTRY, 1.0, 0.98, 3.3, 5.1, "Potassium", "Chemistry", "2823-3", "mEq/L"),
-    LabItem(51006, "bun", CHEMISTRY, 1.0, 0.97, 6, 20, "Urea Nitrogen", "Chemistry", "3094-0", "mg/dL"),
-    LabItem(50912, "creatinine", CHEMISTRY, 1.0, 0.97, 0.4, 1.2, "Creatinine", "Chemistry", "2160-0", "mg/dL"),
-    LabItem(50983, "sodium", CHEMISTRY, 1.0, 0.97, 133, 145, "Sodium", "Chemistry", "2951-2", "mEq/L"),
-    LabItem(50882, "bicarbonate", CHEMISTRY, 1.0, 0.96, 22, 32, "Bicarbonate", "Chemistry", "1963-8", "mEq/L"),
-    LabItem(50931, "glucose", CHEMISTRY, 1.0, 0.96, 70, 105, "Glucose", "Chemistry", "2345-7", "mg/dL"),
-    LabItem(50960, "magnesium", CHEMISTRY, 0.96, 0.9, 1.6, 2.6, "Magnesium", "Chemistry", "2601-3", "mg/dL"),
-    LabItem(50862, "albumin", CHEMISTRY, 0.45, 0.3, 3.5, 5.2, "Albumin", "Chemistry", "1751-7", "g/dL"),
+    LabItem(
+        50971,
+        "potassium",
+        CHEMISTRY,
+        1.0,
+        0.98,
+        3.3,
+        5.1,
+        "Potassium",
+        "Chemistry",
+        "2823-3",
+        "mEq/L",
+    ),
+    LabItem(
+        51006, "bun", CHEMISTRY, 1.0, 0.97, 6, 20, "Urea Nitrogen", "Chemistry", "3094-0", "mg/dL"
+    ),
+    LabItem(
+        50912,
+        "creatinine",
+        CHEMISTRY,
+        1.0,
+        0.97,
+        0.4,
+        1.2,
+        "Creatinine",
+        "Chemistry",
+        "2160-0",
+        "mg/dL",
+    ),
+    LabItem(
+        50983, "sodium", CHEMISTRY, 1.0, 0.97, 133, 145, "Sodium", "Chemistry", "2951-2", "mEq/L"
+    ),
+    LabItem(
+        50882,
+        "bicarbonate",
+        CHEMISTRY,
+        1.0,
+        0.96,
+        22,
+        32,
+        "Bicarbonate",
+        "Chemistry",
+        "1963-8",
+        "mEq/L",
+    ),
+    LabItem(
+        50931, "glucose", CHEMISTRY, 1.0, 0.96, 70, 105, "Glucose", "Chemistry", "2345-7", "mg/dL"
+    ),
+    LabItem(
+        50960,
+        "magnesium",
+        CHEMISTRY,
+        0.96,
+        0.9,
+        1.6,
+        2.6,
+        "Magnesium",
+        "Chemistry",
+        "2601-3",
+        "mg/dL",
+    ),
+    LabItem(
+        50862, "albumin", CHEMISTRY, 0.45, 0.3, 3.5, 5.2, "Albumin", "Chemistry", "1751-7", "g/dL"
+    ),
     LabItem(50820, "ph", BLOOD_GAS, 1.0, 1.0, 7.35, 7.45, "pH", "Blood Gas", "11558-4", "units"),
     LabItem(50818, "pco2", BLOOD_GAS, 1.0, 1.0, 35, 45, "pCO2", "Blood Gas", "11557-6", "mm Hg"),
-    LabItem(50813, "lactate", BLOOD_GAS, 0.8, 0.6, 0.5, 2.0, "Lactate", "Blood Gas", "32693-4", "mmol/L"),
-    LabItem(50808, "calcium", BLOOD_GAS, 0.75, 0.6, 1.12, 1.32, "Free Calcium", "Blood Gas", "1994-3", "mmol/L"),
-    LabItem(50822, "potassium", BLOOD_GAS, 0.6, 0.5, 3.3, 5.1, "Potassium, Whole Blood", "Blood Gas", "6298-4", "mEq/L"),
-    LabItem(50809, "glucose", BLOOD_GAS, 0.6, 0.5, 70, 105, "Glucose", "Blood Gas", "2339-0", "mg/dL"),  # ignored too
-    LabItem(51265, "platelet", BLOOD_COUNT, 1.0, 0.98, 150, 440, "Platelet Count", "Hematology", "777-3", "K/uL"),
-    LabItem(51221, "hematocrit", BLOOD_COUNT, 1.0, 0.98, 36, 52, "Hematocrit", "Hematology", "4544-3", "%"),  # ignored too
+    LabItem(
+        50813, "lactate", BLOOD_GAS, 0.8, 0.6, 0.5, 2.0, "Lactate", "Blood Gas", "32693-4", "mmol/L"
+    ),
+    LabItem(
+        50808,
+        "calcium",
+        BLOOD_GAS,
+        0.75,
+        0.6,
+        1.12,
+        1.32,
+        "Free Calcium",
+        "Blood Gas",
+        "1994-3",
+        "mmol/L",
+    ),
+    LabItem(
+        50822,
+        "potassium",
+        BLOOD_GAS,
+        0.6,
+        0.5,
+        3.3,
+        5.1,
+        "Potassium, Whole Blood",
+        "Blood Gas",
+        "6298-4",
+        "mEq/L",
+    ),
+    LabItem(
+        50809, "glucose", BLOOD_GAS, 0.6, 0.5, 70, 105, "Glucose", "Blood Gas", "2339-0", "mg/dL"
+    ),  # ignored too
+    LabItem(
+        51265,
+        "platelet",
+        BLOOD_COUNT,
+        1.0,
+        0.98,
+        150,
+        440,
+        "Platelet Count",
+        "Hematology",
+        "777-3",
+        "K/uL",
+    ),
+    LabItem(
+        51221,
+        "hematocrit",
+        BLOOD_COUNT,
+        1.0,
+        0.98,
+        36,
+        52,
+        "Hematocrit",
+        "Hematology",
+        "4544-3",
+        "%",
+    ),  # ignored too
 )

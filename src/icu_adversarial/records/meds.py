@@ -21,7 +21,12 @@ from icu_adversarial.records.sources import Records, refuse_blood_gas
 from icu_adversarial.records.views import literal
 from icu_adversarial.tables import EVENTS, measurement_column
 
-COLUMNS = {"subject_id": "BIGINT", "time": "TIMESTAMP", "code": "VARCHAR", "numeric_value": "DOUBLE"}
+COLUMNS = {
+    "subject_id": "BIGINT",
+    "time": "TIMESTAMP",
+    "code": "VARCHAR",
+    "numeric_value": "DOUBLE",
+}
 SPLITS = Path("metadata") / "subject_splits.parquet"
 
 # What each code of the data stands for. `rest`: what the * of the map stands for.
@@ -83,7 +88,9 @@ ORDER BY stay_id, hour, measurement, value
 """
 
 
-def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...], code_map: Path) -> Records:
+def read(
+    raw: Path, window_hours: int, measurements: tuple[Measurement, ...], code_map: Path
+) -> Records:
     """Read every Parquet file below `raw`/data, and the splits in `raw`/metadata if there: a stay's source_group is its subject's split.
 
     died is null where the data hold no discharge from the hospital. Raises InputError for a missing folder, file or column, an unreadable
@@ -92,17 +99,37 @@ def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...], co
     refuse_blood_gas(measurements, "the code map says which potassium counts")
     meanings = read_code_map(code_map)
     limits = pd.DataFrame(
-        [(m.name, NAMES.index(m.name), m.items[-1].above, m.items[-1].below, m.items[-1].below_counts) for m in measurements],
+        [
+            (
+                m.name,
+                NAMES.index(m.name),
+                m.items[-1].above,
+                m.items[-1].below,
+                m.items[-1].below_counts,
+            )
+            for m in measurements
+        ],
         columns=["measurement", "number", "above", "below", "below_counts"],
     )
     with _open(raw, limits=limits, meanings=pd.DataFrame(meanings)) as connection:
         codes = connection.sql(CODES_QUERY).df()
         _check(raw, code_map, codes)
         connection.register("codes", codes)
-        stays = connection.sql(STAYS_QUERY.format(deaths_are_coded=any(m.stands_for == "hospital_death" for m in meanings))).df()
-    hours = dict.fromkeys(("age", "admit_hour", "discharge_hour", "out_hour", "death_hour"), "float32")
-    described = stays.astype(hours | {"died": "boolean"}).assign(hadm_id=pd.array([None] * len(stays), "Int64"))
-    return Records(described, _events(raw, window_hours, limits, codes, stays[["stay_id", "subject_id", "intime"]]))
+        stays = connection.sql(
+            STAYS_QUERY.format(
+                deaths_are_coded=any(m.stands_for == "hospital_death" for m in meanings)
+            )
+        ).df()
+    hours = dict.fromkeys(
+        ("age", "admit_hour", "discharge_hour", "out_hour", "death_hour"), "float32"
+    )
+    described = stays.astype(hours | {"died": "boolean"}).assign(
+        hadm_id=pd.array([None] * len(stays), "Int64")
+    )
+    return Records(
+        described,
+        _events(raw, window_hours, limits, codes, stays[["stay_id", "subject_id", "intime"]]),
+    )
 
 
 def _check(raw: Path, code_map: Path, codes: pd.DataFrame) -> None:
@@ -112,13 +139,24 @@ def _check(raw: Path, code_map: Path, codes: pd.DataFrame) -> None:
     if not (codes["stands_for"] == "icu_admission").any():
         raise InputError(f"{raw}: none of its codes stands for icu_admission in {code_map}")
     if len(twice := measured[measured.duplicated()]):
-        raise InputError(f"extract.code_map: {code_map}: {twice.nunique()} codes stand for several measurements, the first is {twice.iloc[0]}")
+        raise InputError(
+            f"extract.code_map: {code_map}: {twice.nunique()} codes stand for several measurements, the first is {twice.iloc[0]}"
+        )
 
 
-def _events(raw: Path, window_hours: int, limits: pd.DataFrame, codes: pd.DataFrame, stays: pd.DataFrame) -> Iterator[pa.RecordBatch]:
+def _events(
+    raw: Path, window_hours: int, limits: pd.DataFrame, codes: pd.DataFrame, stays: pd.DataFrame
+) -> Iterator[pa.RecordBatch]:
     with _open(raw, limits=limits, codes=codes, stays=stays) as connection:
-        for batch in connection.sql(EVENTS_QUERY.format(window_hours=window_hours)).to_arrow_reader(BATCH_ROWS):
-            columns = [batch["stay_id"], batch["hour"], measurement_column(batch["number"]), batch["value"]]
+        for batch in connection.sql(EVENTS_QUERY.format(window_hours=window_hours)).to_arrow_reader(
+            BATCH_ROWS
+        ):
+            columns = [
+                batch["stay_id"],
+                batch["hour"],
+                measurement_column(batch["number"]),
+                batch["value"],
+            ]
             yield pa.RecordBatch.from_arrays(columns, schema=EVENTS)
 
 
@@ -130,12 +168,20 @@ def _open(raw: Path, **frames: pd.DataFrame) -> Iterator[duckdb.DuckDBPyConnecti
         raise InputError(f"{raw} holds no data/**/*.parquet: give the root of a MEDS data set")
     with (
         tempfile.TemporaryDirectory(prefix="icu-") as folder,
-        closing(duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": folder})) as opened,
+        closing(
+            duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": folder})
+        ) as opened,
     ):
         try:
             _view(opened, raw, "events", files, COLUMNS)
             if (raw / SPLITS).is_file():
-                _view(opened, raw, "splits", [raw / SPLITS], {"subject_id": "BIGINT", "split": "VARCHAR"})
+                _view(
+                    opened,
+                    raw,
+                    "splits",
+                    [raw / SPLITS],
+                    {"subject_id": "BIGINT", "split": "VARCHAR"},
+                )
             else:
                 opened.execute("CREATE TABLE splits (subject_id BIGINT, split VARCHAR)")
             for name, frame in frames.items():
@@ -151,14 +197,30 @@ def _explanation(raw: Path, error: Exception) -> InputError:
         types = ", ".join(f"{column} {kind}" for column, kind in COLUMNS.items())
         return InputError(f"{raw}: a value is not of the type that MEDS gives it ({types})")
     if isinstance(error, duckdb.OutOfMemoryException) or "No space left" in str(error):
-        return InputError(f"{raw}: no room to sort in {tempfile.gettempdir()}: set TMPDIR to a folder on a larger disk")
+        return InputError(
+            f"{raw}: no room to sort in {tempfile.gettempdir()}: set TMPDIR to a folder on a larger disk"
+        )
     return InputError(f"{raw}: a Parquet file is damaged, or not what its name says")
 
 
-def _view(connection: duckdb.DuckDBPyConnection, raw: Path, name: str, files: list[Path], columns: dict[str, str]) -> None:
-    relation = f"read_parquet([{', '.join(literal(str(file)) for file in files)}], union_by_name = true)"
-    found = {column for column, *_ in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
+def _view(
+    connection: duckdb.DuckDBPyConnection,
+    raw: Path,
+    name: str,
+    files: list[Path],
+    columns: dict[str, str],
+) -> None:
+    relation = (
+        f"read_parquet([{', '.join(literal(str(file)) for file in files)}], union_by_name = true)"
+    )
+    found = {
+        column for column, *_ in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+    }
     if missing := [column for column in columns if column not in found]:
-        raise InputError(f"{raw}: the files of {name} lack the columns {', '.join(missing)}: found {', '.join(sorted(found))}")
-    typed = ", ".join(f'CAST("{column}" AS {kind}) AS "{column}"' for column, kind in columns.items())
+        raise InputError(
+            f"{raw}: the files of {name} lack the columns {', '.join(missing)}: found {', '.join(sorted(found))}"
+        )
+    typed = ", ".join(
+        f'CAST("{column}" AS {kind}) AS "{column}"' for column, kind in columns.items()
+    )
     connection.execute(f"CREATE VIEW {name} AS SELECT {typed} FROM {relation}")

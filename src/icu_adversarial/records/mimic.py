@@ -13,9 +13,21 @@ from icu_adversarial.records.database import RANKS, open_raw
 from icu_adversarial.records.views import Table
 
 ADMISSIONS = Table(
-    {"hadm_id": "BIGINT", "admittime": "TIMESTAMP", "dischtime": "TIMESTAMP", "deathtime": "TIMESTAMP", "hospital_expire_flag": "INTEGER"}
+    {
+        "hadm_id": "BIGINT",
+        "admittime": "TIMESTAMP",
+        "dischtime": "TIMESTAMP",
+        "deathtime": "TIMESTAMP",
+        "hospital_expire_flag": "INTEGER",
+    }
 )
-EVENT_COLUMNS = {"subject_id": "BIGINT", "hadm_id": "BIGINT", "itemid": "INTEGER", "charttime": "TIMESTAMP", "valuenum": "DOUBLE PRECISION"}
+EVENT_COLUMNS = {
+    "subject_id": "BIGINT",
+    "hadm_id": "BIGINT",
+    "itemid": "INTEGER",
+    "charttime": "TIMESTAMP",
+    "valuenum": "DOUBLE PRECISION",
+}
 HOURS = "CAST(EXTRACT(EPOCH FROM ({} - intime)) AS DOUBLE PRECISION) / 3600.0"  # PostgreSQL extracts a numeric, DuckDB a double
 # An event belongs to every stay of its subject whose window contains its time, unless it names another admission or ICU stay.
 # The hour is rounded to float32 before it is compared with the window's end.
@@ -43,7 +55,9 @@ def checked(raw: Path, stays: pd.DataFrame, required: dict[str, str]) -> pd.Data
     Raises InputError for no stay, a null in a required column, or a stay that occurs twice.
     """
     if stays.empty:
-        raise InputError(f"{raw}: no ICU stay has its patient and its admission in PATIENTS and ADMISSIONS")
+        raise InputError(
+            f"{raw}: no ICU stay has its patient and its admission in PATIENTS and ADMISSIONS"
+        )
     for column, name in required.items():
         if missing := stays[column].isna().sum():
             raise InputError(f"{raw}: {name}: {missing} values are missing")
@@ -51,25 +65,41 @@ def checked(raw: Path, stays: pd.DataFrame, required: dict[str, str]) -> pd.Data
         raise InputError(
             f"{raw}: {stays['stay_id'].duplicated().sum()} ICU stays occur more than once: ids in ICUSTAYS, PATIENTS, ADMISSIONS must be unique"
         )
-    return stays.astype(dict.fromkeys(("age", "admit_hour", "discharge_hour", "out_hour", "death_hour"), "float32"))
+    return stays.astype(
+        dict.fromkeys(("age", "admit_hour", "discharge_hour", "out_hour", "death_hour"), "float32")
+    )
 
 
 def with_events(stay_tables: dict[str, Table], chart: dict[str, str]) -> dict[str, Table]:
     """All that is read: the tables of the stays, CHARTEVENTS and LABEVENTS. chart: columns of CHARTEVENTS beside EVENT_COLUMNS."""
     items = [i for m in MEASUREMENTS for i in m.items]
-    keep = {table: ("itemid", tuple(n for i in items if i.table == table for n in i.itemids)) for table in ("chartevents", "labevents")}
-    return stay_tables | {"chartevents": Table(EVENT_COLUMNS | chart, keep["chartevents"]), "labevents": Table(EVENT_COLUMNS, keep["labevents"])}
+    keep = {
+        table: ("itemid", tuple(n for i in items if i.table == table for n in i.itemids))
+        for table in ("chartevents", "labevents")
+    }
+    return stay_tables | {
+        "chartevents": Table(EVENT_COLUMNS | chart, keep["chartevents"]),
+        "labevents": Table(EVENT_COLUMNS, keep["labevents"]),
+    }
 
 
 def events(
-    raw: Path, window_hours: int, measurements: tuple[Measurement, ...], tables: dict[str, Table], *, stays: str, charts: str
+    raw: Path,
+    window_hours: int,
+    measurements: tuple[Measurement, ...],
+    tables: dict[str, Table],
+    *,
+    stays: str,
+    charts: str,
 ) -> Iterator[pa.RecordBatch]:
     """Batches of tables.EVENTS. tables: those of with_events; stays and charts as in events_query."""
     with open_raw(raw, tables) as database:
         yield from database.events(events_query(window_hours, measurements, stays, charts))
 
 
-def events_query(window_hours: int, measurements: tuple[Measurement, ...], stays: str, charts: str) -> str:
+def events_query(
+    window_hours: int, measurements: tuple[Measurement, ...], stays: str, charts: str
+) -> str:
     """For Database.events. stays: a common table expression of that name with stay_id, subject_id, hadm_id and intime; charts: SELECT of the
     columns of `charted` from CHARTEVENTS."""
     # No item id stands for one thing in CHARTEVENTS and another in LABEVENTS: ids alone tell the items apart.

@@ -13,11 +13,20 @@ STAY_TABLES = {
     "admissions": ADMISSIONS,
     "icustays": Table(
         dict.fromkeys(("subject_id", "hadm_id", "icustay_id"), "BIGINT")
-        | {"dbsource": "VARCHAR", "first_careunit": "VARCHAR", "intime": "TIMESTAMP", "outtime": "TIMESTAMP"}
+        | {
+            "dbsource": "VARCHAR",
+            "first_careunit": "VARCHAR",
+            "intime": "TIMESTAMP",
+            "outtime": "TIMESTAMP",
+        }
     ),
 }
 TABLES = with_events(STAY_TABLES, {"icustay_id": "BIGINT", "error": "INTEGER"})
-REQUIRED = {"stay_id": "ICUSTAYS.icustay_id", "source_group": "ICUSTAYS.dbsource", "died": "ADMISSIONS.hospital_expire_flag"}
+REQUIRED = {
+    "stay_id": "ICUSTAYS.icustay_id",
+    "source_group": "ICUSTAYS.dbsource",
+    "died": "ADMISSIONS.hospital_expire_flag",
+}
 
 # Materialised: the three small tables are joined once, not with every event.
 STAYS = """
@@ -46,4 +55,6 @@ def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) ->
     """
     with open_raw(raw, STAY_TABLES) as database:
         stays = checked(raw, database.frame(STAYS_QUERY), REQUIRED)
-    return Records(stays, events(raw, window_hours, measurements, TABLES, stays=STAYS, charts=CHARTS))
+    return Records(
+        stays, events(raw, window_hours, measurements, TABLES, stays=STAYS, charts=CHARTS)
+    )

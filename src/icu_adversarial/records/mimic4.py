@@ -13,15 +13,26 @@ from icu_adversarial.records.views import Table
 
 STAY_TABLES = {
     "patients": Table(
-        {"subject_id": "BIGINT", "gender": "VARCHAR", "anchor_age": "INTEGER", "anchor_year": "INTEGER", "anchor_year_group": "VARCHAR"}
+        {
+            "subject_id": "BIGINT",
+            "gender": "VARCHAR",
+            "anchor_age": "INTEGER",
+            "anchor_year": "INTEGER",
+            "anchor_year_group": "VARCHAR",
+        }
     ),
     "admissions": ADMISSIONS,
     "icustays": Table(
-        dict.fromkeys(("subject_id", "hadm_id", "stay_id"), "BIGINT") | {"first_careunit": "VARCHAR", "intime": "TIMESTAMP", "outtime": "TIMESTAMP"}
+        dict.fromkeys(("subject_id", "hadm_id", "stay_id"), "BIGINT")
+        | {"first_careunit": "VARCHAR", "intime": "TIMESTAMP", "outtime": "TIMESTAMP"}
     ),
 }
 TABLES = with_events(STAY_TABLES, {"stay_id": "BIGINT"})
-REQUIRED = {"stay_id": "ICUSTAYS.stay_id", "source_group": "PATIENTS.anchor_year_group", "died": "ADMISSIONS.hospital_expire_flag"}
+REQUIRED = {
+    "stay_id": "ICUSTAYS.stay_id",
+    "source_group": "PATIENTS.anchor_year_group",
+    "died": "ADMISSIONS.hospital_expire_flag",
+}
 
 # Materialised: the three small tables are joined once, not with every event.
 STAYS = """
@@ -54,4 +65,6 @@ def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) ->
     """
     with open_raw(raw, STAY_TABLES) as database:
         stays = checked(raw, database.frame(STAYS_QUERY), REQUIRED)
-    return Records(stays, events(raw, window_hours, measurements, TABLES, stays=STAYS, charts=CHARTS))
+    return Records(
+        stays, events(raw, window_hours, measurements, TABLES, stays=STAYS, charts=CHARTS)
+    )

@@ -22,10 +22,14 @@ FITTING = {
 
 
 @contextmanager
-def open_database(raw: Path, url: URL, tables: Mapping[str, Table]) -> Iterator[tuple[dict[str, str], Reader]]:
+def open_database(
+    raw: Path, url: URL, tables: Mapping[str, Table]
+) -> Iterator[tuple[dict[str, str], Reader]]:
     """Views of the tables on the server at `url`, which `raw` names, and what runs a SELECT over them."""
     try:
-        connection = dbapi.connect(url.set(drivername="postgresql").render_as_string(hide_password=False))
+        connection = dbapi.connect(
+            url.set(drivername="postgresql").render_as_string(hide_password=False)
+        )
     except dbapi.Error as error:
         reason = str(error).partition("Failed to connect: ")[2].partition("\n")[0]
         raise InputError(f"{raw}: {reason}") from None
@@ -43,7 +47,9 @@ def open_database(raw: Path, url: URL, tables: Mapping[str, Table]) -> Iterator[
 
 def _check_type(raw: Path, column: str, found: str, kind: str) -> None:
     if found not in FITTING.get(kind, (found,)):
-        raise InputError(f"{raw}: {column} is of type {found}, not {kind}: load the table with the column types of mimic-code")
+        raise InputError(
+            f"{raw}: {column} is of type {found}, not {kind}: load the table with the column types of mimic-code"
+        )
 
 
 def _reader(connection: dbapi.Connection, raw: Path) -> Reader:
@@ -54,7 +60,11 @@ def _reader(connection: dbapi.Connection, raw: Path) -> Reader:
                 cursor.execute(sql)
                 with cursor.fetch_record_batch() as batches:
                     yield batches
-        except (dbapi.Error, pa.ArrowException, OSError):  # the server's own words may quote a value
+        except (
+            dbapi.Error,
+            pa.ArrowException,
+            OSError,
+        ):  # the server's own words may quote a value
             raise InputError(f"{raw}: the server broke off the query: see its log") from None
 
     return reader

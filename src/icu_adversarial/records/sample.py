@@ -55,17 +55,29 @@ def sizes(raw: Path, tables: Mapping[str, Table]) -> dict[str, Size]:
             others[name] = Table(table.columns)
     if others:
         with open_raw(raw, others) as database:
-            found |= {name: _probed(raw, database, name) if is_server(raw) else Size(_count(database, name), exact=True) for name in others}
+            found |= {
+                name: _probed(raw, database, name)
+                if is_server(raw)
+                else Size(_count(database, name), exact=True)
+                for name in others
+            }
     return {name: found[name] for name in tables}
 
 
 def meds_size(raw: Path) -> dict[str, Size]:
     """Rows of a MEDS data set, as one table. Raises InputError for a file that is not Parquet."""
     with readable(raw, "data"):
-        return {"data": Size(sum(pq.read_metadata(file).num_rows for file in (raw / "data").rglob("*.parquet")), exact=True)}
+        return {
+            "data": Size(
+                sum(pq.read_metadata(file).num_rows for file in (raw / "data").rglob("*.parquet")),
+                exact=True,
+            )
+        }
 
 
-def copy_sample(raw: Path, tables: Mapping[str, Table], rows_of: Mapping[str, Size], rows: int, folder: Path) -> int:
+def copy_sample(
+    raw: Path, tables: Mapping[str, Table], rows_of: Mapping[str, Size], rows: int, folder: Path
+) -> int:
     """Make `folder` a place that holds the tables of `raw`, but of those with more than `rows` rows only so many: the first ones; from a server,
     which may keep a table in parts by item id, a tenth of that on pages from all over. Return how many rows of these longer tables are in it."""
     copied = 0
@@ -75,7 +87,10 @@ def copy_sample(raw: Path, tables: Mapping[str, Table], rows_of: Mapping[str, Si
             file = find_file(raw, name)
             (folder / file.name).symlink_to(file.resolve())
         else:
-            with readable(raw, name), _opened(raw, name, table, rows_of[name].rows, rows) as batches:
+            with (
+                readable(raw, name),
+                _opened(raw, name, table, rows_of[name].rows, rows) as batches,
+            ):
                 written = _write_head(folder / f"{name}.parquet", batches, rows)
             copied += written if long else 0
     return copied
@@ -86,7 +101,10 @@ def copy_meds_sample(raw: Path, columns: list[str], rows: int, folder: Path) -> 
     (folder / "data").mkdir()
     if (raw / "metadata").is_dir():
         (folder / "metadata").symlink_to((raw / "metadata").resolve())
-    with readable(raw, "data"), _in_order(_parquet((raw / "data").rglob("*.parquet")), columns) as batches:
+    with (
+        readable(raw, "data"),
+        _in_order(_parquet((raw / "data").rglob("*.parquet")), columns) as batches,
+    ):
         return _write_head(folder / "data" / "0.parquet", batches, rows)
 
 
@@ -108,7 +126,9 @@ def is_server(raw: Path) -> bool:
 
 
 @contextmanager
-def _opened(raw: Path, name: str, table: Table, whole: int, rows: int) -> Iterator[pa.RecordBatchReader]:
+def _opened(
+    raw: Path, name: str, table: Table, whole: int, rows: int
+) -> Iterator[pa.RecordBatchReader]:
     """Batches that begin with the sample."""
     if file := _csv(raw, name):
         with stream(file, list(column_names(raw, name, table, header(file)).values())) as batches:
@@ -116,10 +136,15 @@ def _opened(raw: Path, name: str, table: Table, whole: int, rows: int) -> Iterat
     elif raw.is_dir():
         file = find_file(raw, name)
         data = _parquet(file.glob("*.parquet") if file.is_dir() else [file])
-        with _in_order(data, list(column_names(raw, name, table, data.schema.names).values())) as batches:
+        with _in_order(
+            data, list(column_names(raw, name, table, data.schema.names).values())
+        ) as batches:
             yield batches
     else:
-        with open_raw(raw, {name: Table(table.columns)}) as database, database.reader(_sample_query(raw, database, name, whole, rows)) as batches:
+        with (
+            open_raw(raw, {name: Table(table.columns)}) as database,
+            database.reader(_sample_query(raw, database, name, whole, rows)) as batches,
+        ):
             yield batches
 
 
@@ -128,7 +153,9 @@ def _sample_query(raw: Path, database: Database, name: str, whole: int, rows: in
         return f"{database.views[name]} LIMIT {rows}"
     if not is_server(raw):
         return f"{database.views[name]} WHERE rowid < {rows}"  # LIMIT would take those that a thread finds first
-    return _pages(database, name, 10 * rows / whole) if whole > rows else database.views[name]  # a tenth: a disk is slow to find scattered pages
+    return (
+        _pages(database, name, 10 * rows / whole) if whole > rows else database.views[name]
+    )  # a tenth: a disk is slow to find scattered pages
 
 
 def _parquet(files: Iterable[Path]) -> pyarrow.dataset.Dataset:
@@ -166,13 +193,20 @@ def _probed(raw: Path, database: Database, name: str) -> Size:
     """The rows on pages from all over a server's table. The server's own estimate can be far off until its ANALYZE: it only says how many pages."""
     url = read_url(raw).set(drivername="postgresql").render_as_string(hide_password=False)
     with dbapi.connect(url) as connection, connection.cursor() as cursor:
-        cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": "false"})  # the server copies no plans
-        cursor.execute("EXPLAIN (FORMAT JSON) " + with_views(database.views, f"SELECT * FROM {name}"))
+        cursor.adbc_statement.set_options(
+            **{"adbc.postgresql.use_copy": "false"}
+        )  # the server copies no plans
+        cursor.execute(
+            "EXPLAIN (FORMAT JSON) " + with_views(database.views, f"SELECT * FROM {name}")
+        )
         planned = int(json.loads(cursor.fetchone()[0])[0]["Plan"]["Plan Rows"])
     if _is_view(database, name):
         return Size(planned, exact=False)
     percent = min(100 * PROBED / planned, 100)
-    return Size(round(_count(database, f"({_pages(database, name, percent)}) pages") * 100 / percent), exact=percent == 100)
+    return Size(
+        round(_count(database, f"({_pages(database, name, percent)}) pages") * 100 / percent),
+        exact=percent == 100,
+    )
 
 
 def _pages(database: Database, name: str, percent: float) -> str:

@@ -18,7 +18,9 @@ class Records(NamedTuple):
     events: Iterator[pa.RecordBatch]
 
 
-def read(source: str, raw: Path, window_hours: int, measurements: tuple[Measurement, ...], code_map: Path) -> Records:
+def read(
+    source: str, raw: Path, window_hours: int, measurements: tuple[Measurement, ...], code_map: Path
+) -> Records:
     """Records of one of params.LABELS, the synthetic hospital by the reader of MIMIC-III. `code_map` serves meds alone.
 
     Raises InputError when `raw` does not hold them.

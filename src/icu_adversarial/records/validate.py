@@ -16,12 +16,25 @@ from icu_adversarial.measurements import MEASUREMENTS, NAMES, M
 from icu_adversarial.params import LABELS
 from icu_adversarial.paths import SYNTHETIC
 from icu_adversarial.records import challenge2012, meds
-from icu_adversarial.records.sample import Size, copy_meds_sample, copy_sample, is_server, meds_size, missing, sizes
+from icu_adversarial.records.sample import (
+    Size,
+    copy_meds_sample,
+    copy_sample,
+    is_server,
+    meds_size,
+    missing,
+    sizes,
+)
 from icu_adversarial.records.sources import Records, read
 from icu_adversarial.records.views import Table
 
 ROWS = 2_000_000  # longer tables are sampled
-READERS = {"mimiciii": "mimic3", "mimiciv": "mimic4", "eicu": "eicu", "synthetic": "mimic3"}  # those that read tables
+READERS = {
+    "mimiciii": "mimic3",
+    "mimiciv": "mimic4",
+    "eicu": "eicu",
+    "synthetic": "mimic3",
+}  # those that read tables
 SOURCES = tuple(source for source in LABELS if source != "synthetic")  # that one has its place
 LABORATORY = np.array([m.items[0].table == "labevents" for m in MEASUREMENTS])
 
@@ -37,21 +50,31 @@ class Extracted(NamedTuple):
     whole_seconds: float
 
 
-def validate(raw: Path, source: str | None, window_hours: int, code_map: Path, rows: int = ROWS) -> Iterator[str]:
+def validate(
+    raw: Path, source: str | None, window_hours: int, code_map: Path, rows: int = ROWS
+) -> Iterator[str]:
     """Lines of text about `raw`, anything that extract.raw may be; source: as extract.source, or None to tell it by what lies there.
 
     Where no table has more than `rows` rows, `raw` is extracted whole, and all numbers are exact. Otherwise a sample is extracted, with `rows` rows
     of each longer table, and the text says which numbers are of the sample. Raises InputError with every reason why `raw` cannot be extracted.
     """
     if not raw.exists():
-        raise InputError(f"{raw} is missing: give a folder, a DuckDB file (.duckdb, .db) or a .url file")
+        raise InputError(
+            f"{raw} is missing: give a folder, a DuckDB file (.duckdb, .db) or a .url file"
+        )
     if source not in (None, *SOURCES):
         raise InputError(f"--source: {source} is none of {', '.join(SOURCES)}")
     source, reasons = (source, missing(raw, _tables(source))) if source else recognise(raw)
     yield f"{raw}: {LABELS[source]}, extract.source {source}"
-    rows_of = meds_size(raw) if source == "meds" else sizes(raw, {n: table for n, table in _tables(source).items() if n not in reasons})
+    rows_of = (
+        meds_size(raw)
+        if source == "meds"
+        else sizes(raw, {n: table for n, table in _tables(source).items() if n not in reasons})
+    )
     for name, (count, exact) in rows_of.items():
-        yield f"  {name.upper():<15}" + (f"{count:,} rows" if exact else f"about {float(f'{count:.2g}'):,.0f} rows")
+        yield f"  {name.upper():<15}" + (
+            f"{count:,} rows" if exact else f"about {float(f'{count:.2g}'):,.0f} rows"
+        )
     if reasons:
         raise InputError(
             f"{raw} is not usable as {source}: {'; '.join(reason.removeprefix(f'{raw}: ') for reason in dict.fromkeys(reasons.values()))}"
@@ -60,7 +83,9 @@ def validate(raw: Path, source: str | None, window_hours: int, code_map: Path, r
     yield from _cohort(found.stays, found.sample if source == "meds" else "")
     yield from _coverage(found, window_hours)
     if not found.seen.any():
-        raise InputError(f"{raw} is not usable as {source}: no value of any measurement lies in the first {window_hours} hours of a stay")
+        raise InputError(
+            f"{raw} is not usable as {source}: no value of any measurement lies in the first {window_hours} hours of a stay"
+        )
     if found.stays["died"].nunique() < 2 and not (source == "meds" and found.sample):
         raise InputError(f"{raw} is not usable as {source}: all stays have the same outcome")
     measured = f"{found.seconds:.1f} s for {'the sample' if found.sample else 'all of it'}"
@@ -69,7 +94,14 @@ def validate(raw: Path, source: str | None, window_hours: int, code_map: Path, r
     yield f"usable. Next:\n  {'dvc repro' if source == 'synthetic' else f'dvc exp run {options}'}"
 
 
-def _extract(raw: Path, source: str, window_hours: int, code_map: Path, rows_of: Mapping[str, Size], rows: int) -> Extracted:
+def _extract(
+    raw: Path,
+    source: str,
+    window_hours: int,
+    code_map: Path,
+    rows_of: Mapping[str, Size],
+    rows: int,
+) -> Extracted:
     """By the source's own reader: the whole of `raw`, or a copy with `rows` rows of the longer tables."""
     long = {name.upper(): size.rows for name, size in rows_of.items() if size.rows > rows}
     with tempfile.TemporaryDirectory(prefix="icu-") as folder:
@@ -92,15 +124,23 @@ def _extract(raw: Path, source: str, window_hours: int, code_map: Path, rows_of:
         return Extracted(records.stays, seen, "", seconds, seconds)
     factor = sum(long.values()) / max(in_sample, 1)
     part = "random pages of" if is_server(raw) else f"the first {rows:,} rows of"
-    whole_seconds = factor * seconds - (factor - 1) * (stays_read - copied)  # the stays were read whole
-    return Extracted(records.stays, seen, f"in a sample ({part} {', '.join(long)}): ", seconds, whole_seconds)
+    whole_seconds = factor * seconds - (factor - 1) * (
+        stays_read - copied
+    )  # the stays were read whole
+    return Extracted(
+        records.stays, seen, f"in a sample ({part} {', '.join(long)}): ", seconds, whole_seconds
+    )
 
 
 def recognise(raw: Path) -> tuple[str, dict[str, str]]:
     """The source whose tables `raw` lacks the fewest of, and why it lacks those. Raises InputError when it has none of any source."""
     if raw == SYNTHETIC:
         return "synthetic", missing(raw, _tables("synthetic"))
-    if any((raw / f"{name}{suffix}").exists() for name in challenge2012.SETS for suffix in ("", ".tar.gz")):
+    if any(
+        (raw / f"{name}{suffix}").exists()
+        for name in challenge2012.SETS
+        for suffix in ("", ".tar.gz")
+    ):
         return "challenge2012", {}
     if any((raw / "data").rglob("*.parquet")):
         return "meds", {}
@@ -113,13 +153,21 @@ def recognise(raw: Path) -> tuple[str, dict[str, str]]:
     if len(reasons[source]) < len(_tables(source)):
         return source, reasons[source]
     texts = {text for of_source in reasons.values() for text in of_source.values()}
-    if len(texts) == 1:  # nothing to do with tables: a server that does not answer, a file that is no database
+    if (
+        len(texts) == 1
+    ):  # nothing to do with tables: a server that does not answer, a file that is no database
         raise InputError(texts.pop())
-    raise InputError(f"{raw} holds no table of MIMIC-III, MIMIC-IV or eICU, no set of Challenge 2012, no data/**/*.parquet of MEDS: see README")
+    raise InputError(
+        f"{raw} holds no table of MIMIC-III, MIMIC-IV or eICU, no set of Challenge 2012, no data/**/*.parquet of MEDS: see README"
+    )
 
 
 def _tables(source: str) -> Mapping[str, Table]:
-    return import_module(f"icu_adversarial.records.{READERS[source]}").TABLES if source in READERS else {}
+    return (
+        import_module(f"icu_adversarial.records.{READERS[source]}").TABLES
+        if source in READERS
+        else {}
+    )
 
 
 def _seen(records: Records) -> np.ndarray:
@@ -127,27 +175,48 @@ def _seen(records: Records) -> np.ndarray:
     ids = records.stays["stay_id"].to_numpy()
     seen = np.zeros((len(ids), M), bool)
     for batch in records.events:
-        seen[np.searchsorted(ids, batch["stay_id"].to_numpy()), batch["measurement"].indices.to_numpy()] = True
+        seen[
+            np.searchsorted(ids, batch["stay_id"].to_numpy()),
+            batch["measurement"].indices.to_numpy(),
+        ] = True
     return seen
 
 
 def _cohort(stays: pd.DataFrame, sample: str) -> Iterator[str]:
     unknown = stays["died"].isna().sum()
-    deaths = f"{int(stays['died'].sum()):,} with death in the hospital" + (f", {unknown:,} with unknown outcome" if unknown else "")
+    deaths = f"{int(stays['died'].sum()):,} with death in the hospital" + (
+        f", {unknown:,} with unknown outcome" if unknown else ""
+    )
     yield f"{sample}{len(stays):,} ICU stays of {stays['subject_id'].nunique():,} subjects, {deaths}"
     groups = stays["source_group"].value_counts().sort_index()
-    names = f": {', '.join(f'{name} {count:,}' for name, count in groups.items())}" if len(groups) < 9 else ""
+    names = (
+        f": {', '.join(f'{name} {count:,}' for name, count in groups.items())}"
+        if len(groups) < 9
+        else ""
+    )
     yield f"{len(groups)} source groups (for split.test_groups){names}"
 
 
 def _coverage(found: Extracted, window_hours: int) -> Iterator[str]:
     """A sample has cut whole tables off most stays: there, a share is of the stays with any laboratory value, or with any vital sign."""
-    base = ", and their share of those with any laboratory value, or any vital sign" if found.sample else ""
+    base = (
+        ", and their share of those with any laboratory value, or any vital sign"
+        if found.sample
+        else ""
+    )
     yield f"{found.sample}stays with a value in their first {window_hours} hours{base}"
     for name, laboratory, seen in zip(NAMES, LABORATORY, found.seen.T, strict=True):
-        of = found.seen[:, laboratory == LABORATORY].any(axis=1).sum() if found.sample else len(seen)
+        of = (
+            found.seen[:, laboratory == LABORATORY].any(axis=1).sum() if found.sample else len(seen)
+        )
         yield f"  {name:<15}{seen.sum():>9,}{seen.sum() / max(of, 1):>7.0%}"
 
 
 def _duration(seconds: float) -> str:
-    return f"{max(seconds, 1):.0f} s" if seconds < 100 else f"{seconds / 60:.0f} minutes" if seconds < 6000 else f"{seconds / 3600:.1f} hours"
+    return (
+        f"{max(seconds, 1):.0f} s"
+        if seconds < 100
+        else f"{seconds / 60:.0f} minutes"
+        if seconds < 6000
+        else f"{seconds / 3600:.1f} hours"
+    )

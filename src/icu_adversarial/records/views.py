@@ -42,7 +42,10 @@ def locate(raw: Path, reader: Reader, tables: Mapping[str, Table]) -> dict[str, 
     """Each table in the database: the first of its name on the search path, else the only one of its name. Raises InputError."""
     with reader(CATALOG.format(names=", ".join(map(literal, tables)))) as batches:
         catalog = batches.read_all().to_pandas()
-    return {name: _choose(raw, name, catalog[catalog["table_name"].str.lower() == name]) for name in tables}
+    return {
+        name: _choose(raw, name, catalog[catalog["table_name"].str.lower() == name])
+        for name in tables
+    }
 
 
 def _choose(raw: Path, name: str, catalog: pd.DataFrame) -> Found:
@@ -58,14 +61,19 @@ def _choose(raw: Path, name: str, catalog: pd.DataFrame) -> Found:
     columns = catalog[catalog["table_schema"] == schemas[0]]
     written = columns["table_name"].max()  # in lower case, should there be both
     columns = columns[columns["table_name"] == written]
-    return Found(f"{quoted(schemas[0])}.{quoted(written)}", dict(zip(columns["column_name"], columns["data_type"], strict=True)))
+    return Found(
+        f"{quoted(schemas[0])}.{quoted(written)}",
+        dict(zip(columns["column_name"], columns["data_type"], strict=True)),
+    )
 
 
 def column_names(raw: Path, name: str, table: Table, found: Iterable[str]) -> dict[str, str]:
     """How each column of `table` is written among `found`. Raises InputError for those that are missing."""
     written = {column.lower(): column for column in found}
     if missing := [column for column in table.columns if column not in written]:
-        headed = len(missing) < len(table.columns)  # else the first line of a CSV file may be a patient's row
+        headed = len(missing) < len(
+            table.columns
+        )  # else the first line of a CSV file may be a patient's row
         raise InputError(
             f"{raw}: {name.upper()} lacks the columns {', '.join(missing)}: found {', '.join(sorted(written)) if headed else 'none of its columns'}"
         )
@@ -74,7 +82,10 @@ def column_names(raw: Path, name: str, table: Table, found: Iterable[str]) -> di
 
 def typed(table: Table, relation: str, names: Mapping[str, str]) -> str:
     """SELECT of the columns of `table` from `relation`, which writes them as in `names`."""
-    columns = ", ".join(f"CAST({quoted(names[column])} AS {kind}) AS {column}" for column, kind in table.columns.items())
+    columns = ", ".join(
+        f"CAST({quoted(names[column])} AS {kind}) AS {column}"
+        for column, kind in table.columns.items()
+    )
     return f"SELECT {columns} FROM {relation}"
 
 

@@ -23,7 +23,10 @@ def suggest(trial: Trial, space: Block) -> dict[str, Any]:
 
 def decode(drawn: dict[str, Any]) -> dict[str, Any]:
     """`log2_n_lstm: 7` becomes `n_lstm: 128`; the rest stays as it is."""
-    return {name.removeprefix("log2_"): 2**value if name.startswith("log2_") else value for name, value in drawn.items()}
+    return {
+        name.removeprefix("log2_"): 2**value if name.startswith("log2_") else value
+        for name, value in drawn.items()
+    }
 
 
 def encode(values: dict[str, Any], space: Block) -> dict[str, Any] | None:

@@ -20,13 +20,19 @@ from icu_adversarial.params import Block
 from icu_adversarial.search.space import decode, encode, suggest
 from icu_adversarial.search.tables import Direction, trials_table
 
-LOCK_SECONDS = 3  # a lock this old was left by a process that was killed: a line is written in milliseconds
+LOCK_SECONDS = (
+    3  # a lock this old was left by a process that was killed: a line is written in milliseconds
+)
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 def study_key(*parts: bytes | str | Path) -> str:
     """Names a study after what its trials depend on: `parts` (parameters, input files) and the code now loaded; not after the number of trials."""
-    modules = {name: module.__file__ for name, module in sys.modules.items() if name.startswith("icu_adversarial")}
+    modules = {
+        name: module.__file__
+        for name, module in sys.modules.items()
+        if name.startswith("icu_adversarial")
+    }
     return digest(*parts, *(Path(file) for _, file in sorted(modules.items()) if file))[:16]
 
 
@@ -53,7 +59,9 @@ def run_study(
     _drop_torn_line(journal)
     lock = JournalFileSymlinkLock(str(journal), grace_period=LOCK_SECONDS)
     storage = JournalStorage(JournalFileBackend(str(journal), lock_obj=lock))
-    study = optuna.create_study(storage=storage, study_name="study", load_if_exists=True, direction=direction, pruner=pruner)
+    study = optuna.create_study(
+        storage=storage, study_name="study", load_if_exists=True, direction=direction, pruner=pruner
+    )
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)  # killed in the midst of it
 
@@ -77,12 +85,19 @@ def best_trial(trials: list[FrozenTrial], direction: Direction) -> FrozenTrial:
     """The best complete trial, the earliest of equals. Raises InputError when none is complete."""
     complete = [t for t in trials if t.state == TrialState.COMPLETE and t.value is not None]
     if not complete:
-        raise InputError(f"none of the {len(trials)} trials reached its end with a finite value: narrow the search space in params.yaml")
+        raise InputError(
+            f"none of the {len(trials)} trials reached its end with a finite value: narrow the search space in params.yaml"
+        )
     sign = 1 if direction == "minimize" else -1
     return min(complete, key=lambda t: (sign * float(t.value), t.number))  # type: ignore[arg-type]
 
 
-def write_study(folder: Path, trials: list[FrozenTrial], direction: Direction, fixed: dict[str, Any] | None = None) -> dict[str, Any]:
+def write_study(
+    folder: Path,
+    trials: list[FrozenTrial],
+    direction: Direction,
+    fixed: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Write best.json (trial, value, hyperparameters) and trials.parquet (one row per trial) into `folder`. Trials are renumbered in their order.
 
     fixed: hyperparameters that the best trial's are added to; all that there is without a trial.
@@ -90,10 +105,19 @@ def write_study(folder: Path, trials: list[FrozenTrial], direction: Direction, f
     content: dict[str, Any] = {"trial": None, "value": None, "hyperparameters": fixed or {}}
     if trials:
         best = best_trial(trials, direction)
-        content = {"trial": trials.index(best), "value": best.value, "hyperparameters": content["hyperparameters"] | decode(best.params)}
+        content = {
+            "trial": trials.index(best),
+            "value": best.value,
+            "hyperparameters": content["hyperparameters"] | decode(best.params),
+        }
     write_json(folder / "best.json", content)
     with atomic(folder / "trials.parquet") as temporary:
-        pq.write_table(pa.Table.from_pandas(trials_table(trials), preserve_index=False).replace_schema_metadata(None), temporary)
+        pq.write_table(
+            pa.Table.from_pandas(
+                trials_table(trials), preserve_index=False
+            ).replace_schema_metadata(None),
+            temporary,
+        )
     return content
 
 

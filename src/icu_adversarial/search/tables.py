@@ -55,9 +55,14 @@ def figure_tables(trials: list[FrozenTrial], direction: Direction) -> dict[str, 
             else:
                 log = getattr(trial.distributions[parameter], "log", False)
                 name = f"log10 {parameter}" if log else parameter.replace("log2_", "log2 ")
-                slices["slice"].append(row | {"parameter": name, "setting": float(np.log10(setting) if log else setting)})
+                slices["slice"].append(
+                    row
+                    | {"parameter": name, "setting": float(np.log10(setting) if log else setting)}
+                )
     tables = {"history": table.assign(best=best), "importance": _importance(trials, direction)}
-    return tables | {name: pd.DataFrame(rows, columns=COLUMNS[name]) for name, rows in slices.items()}
+    return tables | {
+        name: pd.DataFrame(rows, columns=COLUMNS[name]) for name, rows in slices.items()
+    }
 
 
 def _importance(trials: list[FrozenTrial], direction: Direction) -> pd.DataFrame:
@@ -66,6 +71,12 @@ def _importance(trials: list[FrozenTrial], direction: Direction) -> pd.DataFrame
     values = {t.value for t in study.trials}
     if len(study.trials) < FEWEST_TRIALS or len(values) == 1:
         return pd.DataFrame(columns=COLUMNS["importance"])
-    shares = optuna.importance.get_param_importances(study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0))
-    searched = [share for share in sorted(shares.items()) if not study.trials[0].distributions[share[0]].single()]
+    shares = optuna.importance.get_param_importances(
+        study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0)
+    )
+    searched = [
+        share
+        for share in sorted(shares.items())
+        if not study.trials[0].distributions[share[0]].single()
+    ]
     return pd.DataFrame(searched, columns=COLUMNS["importance"])

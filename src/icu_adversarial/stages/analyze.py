@@ -25,26 +25,53 @@ def run(params: Params, objective: str) -> None:
     cohort = read_table(COHORT, COHORT_SCHEMA)
     l0 = {"min_l0": options.min_l0, "max_l0": options.max_l0 or len(params.hours) * M}
 
-    by_cell, by_measurement = susceptibility(examples, perturbations, cohort, hours=params.hours, resamples=options.bootstrap, **l0)
-    plots = {"histograms": figures.histograms(examples, **l0), "discovery": figures.discovery(examples), "ranking": by_measurement}
+    by_cell, by_measurement = susceptibility(
+        examples, perturbations, cohort, hours=params.hours, resamples=options.bootstrap, **l0
+    )
+    plots = {
+        "histograms": figures.histograms(examples, **l0),
+        "discovery": figures.discovery(examples),
+        "ranking": by_measurement,
+    }
     for name in figures.HEATMAPS:
-        plots[f"heatmap_{name}"] = by_cell[["direction", "kind", "examples", "hour", "end_hour", "measurement", name]]
-    tables = {METRICS / "analyze" / objective / "plots" / f"{name}.csv": table for name, table in plots.items()}
+        plots[f"heatmap_{name}"] = by_cell[
+            ["direction", "kind", "examples", "hour", "end_hour", "measurement", name]
+        ]
+    tables = {
+        METRICS / "analyze" / objective / "plots" / f"{name}.csv": table
+        for name, table in plots.items()
+    }
     tables[METRICS / "analyze" / objective / "susceptibility.csv"] = by_cell
     typical = figures.typical(examples, options.patients, **l0)
     scalers = read_scalers(params.attack.models, params.attack.target)
     grids = read_array(GRID)[pd.Index(cohort.stay_id).get_indexer(typical.stay_id)]
-    tables[ANALYZE / objective / "patients.csv"] = figures.patients(typical, perturbations, grids, params.hours, scalers)
+    tables[ANALYZE / objective / "patients.csv"] = figures.patients(
+        typical, perturbations, grids, params.hours, scalers
+    )
     for path, table in tables.items():
         write_csv(path, figures.label(table, source, objective))
 
     attack = summary(examples, by_measurement, **l0)
     told = warning(cohort)
     prevalence = round(float(cohort.died.mean()), 6)
-    content = {"source": source, "stays": len(cohort), "prevalence": prevalence, "conclusive": told is None, **attack}
+    content = {
+        "source": source,
+        "stays": len(cohort),
+        "prevalence": prevalence,
+        "conclusive": told is None,
+        **attack,
+    }
     write_json(METRICS / "analyze" / objective / "metrics.json", content)
     with atomic(METRICS / "analyze" / objective / "report.md") as temporary:
-        page = report(source, objective, cohort, read_json(METRICS / "train" / "metrics.json"), attack, by_cell, by_measurement)
+        page = report(
+            source,
+            objective,
+            cohort,
+            read_json(METRICS / "train" / "metrics.json"),
+            attack,
+            by_cell,
+            by_measurement,
+        )
         temporary.write_text(page, encoding="utf-8")
     if told:
         print(f"warning: {told}", file=sys.stderr)
@@ -54,5 +81,8 @@ def read_scalers(models: Path, target: str) -> dict[int, Scaler]:
     """By the fold that the examples name: each fold's, -1 for the ensemble's, -2 for that of a model from elsewhere (attack.target file)."""
     if target == "file":
         return {-2: Scaler.load(models / "scaler.json")}
-    scalers = {int(folder.name.removeprefix("fold_")): Scaler.load(folder / "scaler.json") for folder in sorted(models.glob("fold_*"))}
+    scalers = {
+        int(folder.name.removeprefix("fold_")): Scaler.load(folder / "scaler.json")
+        for folder in sorted(models.glob("fold_*"))
+    }
     return scalers | {-1: widest(list(scalers.values()))}

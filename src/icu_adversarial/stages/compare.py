@@ -23,7 +23,11 @@ def run(params: Params, row: str) -> None:
     model, folder = recipe.model_dump(), paths.COMPARE / row
     cohort, grid = read_table(paths.COHORT, COHORT), read_array(paths.GRID)
     folds, scalers = make_folds(grid, cohort, params.compare.features, recipe)
-    blocks = [options.model_dump_json(), recipe.model_dump_json(), params.compare.features.model_dump_json()]
+    blocks = [
+        options.model_dump_json(),
+        recipe.model_dump_json(),
+        params.compare.features.model_dump_json(),
+    ]
     checkpoints = paths.state("compare", study_key(row, *blocks, paths.GRID, paths.COHORT))
     states = train_folds(folds, model, options, checkpoints)
     models = [folder / "models" / f"fold_{k}" for k in range(len(folds))]
@@ -35,12 +39,22 @@ def run(params: Params, row: str) -> None:
     if about.scored_on == "balanced_training":
         result = {"folds": scores_on_training_stays(models, folds, options.seed), "test": None}
     else:
-        prediction = Prediction(*(np.asarray(predictions[name]) for name in ("probability", "predicted")))
-        scored = model_scores({row: prediction}, cohort, resamples=options.bootstrap, seed=options.seed)
+        prediction = Prediction(
+            *(np.asarray(predictions[name]) for name in ("probability", "predicted"))
+        )
+        scored = model_scores(
+            {row: prediction}, cohort, resamples=options.bootstrap, seed=options.seed
+        )
         result = {split: scored[split][row] for split in ("folds", "test")}
     epochs = [read_json(file / "model.json")["epoch"] for file in models]
     write_json(
         paths.METRICS / "compare" / row / "metrics.json",
-        {"source": params.extract.label, "label": about.label, "scored_on": about.scored_on, "epochs": epochs, **result},
+        {
+            "source": params.extract.label,
+            "label": about.label,
+            "scored_on": about.scored_on,
+            "epochs": epochs,
+            **result,
+        },
     )
     shutil.rmtree(checkpoints)

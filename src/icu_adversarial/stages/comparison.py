@@ -8,18 +8,25 @@ from icu_adversarial.files import atomic, read_json, write_csv
 from icu_adversarial.params import Params
 
 FOLDER = paths.METRICS / "comparison"
-OWN = {"logistic_regression": "Logistic regression on summaries", "gradient_boosting": "Gradient boosting on summaries"}
+OWN = {
+    "logistic_regression": "Logistic regression on summaries",
+    "gradient_boosting": "Gradient boosting on summaries",
+}
 
 
 def run(params: Params) -> None:
     source, entries = params.extract.label, []
     for row, about in params.compare.rows.items():
         result = read_json(paths.METRICS / "compare" / row / "metrics.json")
-        entries.append(Entry(about.label, result["folds"], result["test"], about.published, about.differs))
+        entries.append(
+            Entry(about.label, result["folds"], result["test"], about.published, about.differs)
+        )
     trained = read_json(paths.METRICS / "train" / "metrics.json")
     for name in trained["folds"]:
         label = OWN.get(name) or f"This pipeline's network: {describe(trained['hyperparameters'])}"
-        entries.append(Entry(label, trained["folds"][name], trained["test"][name], None, "never published"))
+        entries.append(
+            Entry(label, trained["folds"][name], trained["test"][name], None, "never published")
+        )
     write_csv(FOLDER / "plots" / "comparison.csv", as_figure(entries, source))
     with atomic(FOLDER / "table.md") as temporary:
         temporary.write_text(as_markdown(entries, source), encoding="utf-8")
@@ -27,7 +34,11 @@ def run(params: Params) -> None:
 
 def describe(model: dict[str, Any]) -> str:
     """`CNN-16 + pooled_lstm-64 + FC-32, summaries-128, age, sex, icu_type`."""
-    parts = [("CNN", model["conv"]), (model["architecture"], model["n_lstm"]), ("FC", model["n_fc"])]
+    parts = [
+        ("CNN", model["conv"]),
+        (model["architecture"], model["n_lstm"]),
+        ("FC", model["n_fc"]),
+    ]
     layers = " + ".join(f"{name}-{units}" for name, units in parts if units)
     summary = [f"summaries-{model['n_summary']}"] if model["n_summary"] else []
     return ", ".join([layers, *summary, *model["static_inputs"]])

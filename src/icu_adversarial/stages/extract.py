@@ -46,7 +46,13 @@ class Coverage:
 
 def run(params: Params) -> None:
     options = params.extract
-    stays, events = read(options.source, options.raw, params.window_hours, choose(options.potassium), options.code_map)
+    stays, events = read(
+        options.source,
+        options.raw,
+        params.window_hours,
+        choose(options.potassium),
+        options.code_map,
+    )
     checked = to_table(stays, STAYS)  # before the long part
     coverage = Coverage(stays["stay_id"].to_numpy())
     write_batches(paths.EVENTS, coverage.watch(events), EVENTS)
@@ -61,7 +67,9 @@ def run(params: Params) -> None:
         {
             "source": label,
             "icu_stays": len(stays),
-            "icu_stays_in_icu_until_window_end": int((~(stays["out_hour"] < params.window_hours)).sum()),
+            "icu_stays_in_icu_until_window_end": int(
+                (~(stays["out_hour"] < params.window_hours)).sum()
+            ),
             "subjects": stays["subject_id"].nunique(),
             "deaths": int(stays["died"].sum()),
             "events": int(coverage.events.sum()),

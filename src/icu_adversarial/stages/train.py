@@ -12,7 +12,13 @@ from icu_adversarial import paths
 from icu_adversarial.files import read_array, read_json, write_csv, write_json
 from icu_adversarial.model import baselines
 from icu_adversarial.model.folds import make_folds, predict, save_fold, train_folds
-from icu_adversarial.model.results import Prediction, calibration_scores, curve_tables, model_scores, subgroup_table
+from icu_adversarial.model.results import (
+    Prediction,
+    calibration_scores,
+    curve_tables,
+    model_scores,
+    subgroup_table,
+)
 from icu_adversarial.model.training import State
 from icu_adversarial.params import Model, Params
 from icu_adversarial.search.study import study_key
@@ -29,7 +35,16 @@ def run(params: Params) -> None:
     best = paths.TUNE_MODEL / "best.json"
     model = read_json(best)["hyperparameters"]
     folds, scalers = make_folds(grid, cohort, params.features, Model.model_validate(model))
-    checkpoints = paths.state("train", study_key(options.model_dump_json(), params.features.model_dump_json(), paths.GRID, paths.COHORT, best))
+    checkpoints = paths.state(
+        "train",
+        study_key(
+            options.model_dump_json(),
+            params.features.model_dump_json(),
+            paths.GRID,
+            paths.COHORT,
+            best,
+        ),
+    )
     states = train_folds(folds, model, options, checkpoints)
     shutil.rmtree(paths.MODELS, ignore_errors=True)  # of a split into more folds
     for k, parts in enumerate(zip(states, folds, scalers, strict=True)):
@@ -45,9 +60,15 @@ def run(params: Params) -> None:
         {
             "source": params.extract.label,
             "stays": {"training": int(training.sum()), "test": int(test.sum())},
-            "prevalence": {"training": float(died[training].mean()), "test": float(died[test].mean())},
+            "prevalence": {
+                "training": float(died[training].mean()),
+                "test": float(died[test].mean()),
+            },
             "hyperparameters": model,
-            "epochs": [read_json(paths.MODELS / f"fold_{k}" / "model.json")["epoch"] for k in range(len(folds))],
+            "epochs": [
+                read_json(paths.MODELS / f"fold_{k}" / "model.json")["epoch"]
+                for k in range(len(folds))
+            ],
             **results,
         },
     )
@@ -64,20 +85,43 @@ def write_learning_curves(source: str, states: list[State]) -> None:
                     live.step = int(state.history[step]["epoch"])
                     for name in names:
                         live.log_metric(f"{name}/fold_{k}", state.history[step][name])
-    rows = [(source, k, h["epoch"], name, h[name]) for k, state in enumerate(states) for h in state.history for name in names]
-    write_csv(FOLDER / "plots" / "learning.csv", pd.DataFrame(rows, columns=["source", "fold", "epoch", "quantity", "value"]))
+    rows = [
+        (source, k, h["epoch"], name, h[name])
+        for k, state in enumerate(states)
+        for h in state.history
+        for name in names
+    ]
+    write_csv(
+        FOLDER / "plots" / "learning.csv",
+        pd.DataFrame(rows, columns=["source", "fold", "epoch", "quantity", "value"]),
+    )
 
 
-def write_results(params: Params, cohort: pd.DataFrame, grid: np.ndarray, predictions: pd.DataFrame, static_inputs: Sequence[str]) -> dict[str, Any]:
+def write_results(
+    params: Params,
+    cohort: pd.DataFrame,
+    grid: np.ndarray,
+    predictions: pd.DataFrame,
+    static_inputs: Sequence[str],
+) -> dict[str, Any]:
     """Scores of the network and of the baselines on the same splits, of the network before and after calibration and by subgroup; their figures."""
     options = params.train
-    probability, before, predicted = (predictions[name].to_numpy() for name in ("probability", "uncalibrated", "predicted"))
+    probability, before, predicted = (
+        predictions[name].to_numpy() for name in ("probability", "uncalibrated", "predicted")
+    )
     models = {"network": Prediction(probability, predicted)}
-    models |= {name: baselines.predict(name, grid, cohort, static_inputs, options.seed) for name in baselines.BASELINES}
+    models |= {
+        name: baselines.predict(name, grid, cohort, static_inputs, options.seed)
+        for name in baselines.BASELINES
+    }
     probabilities = {name: model.probability for name, model in models.items()}
     tables = curve_tables(probabilities, cohort)
-    tables["reliability"] = curve_tables({"network": probability, "network_uncalibrated": before, **probabilities}, cohort)["reliability"]
-    tables["subgroups"] = subgroup_table(models["network"], cohort, resamples=options.bootstrap, seed=options.seed)
+    tables["reliability"] = curve_tables(
+        {"network": probability, "network_uncalibrated": before, **probabilities}, cohort
+    )["reliability"]
+    tables["subgroups"] = subgroup_table(
+        models["network"], cohort, resamples=options.bootstrap, seed=options.seed
+    )
     for name, table in tables.items():
         write_csv(FOLDER / "plots" / f"{name}.csv", table.assign(source=params.extract.label))
     results = model_scores(models, cohort, resamples=options.bootstrap, seed=options.seed)

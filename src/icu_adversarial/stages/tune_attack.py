@@ -33,13 +33,17 @@ def run(params: Params, objective: str) -> None:
     settings, method = params.tune_attack, method_for(objective, params.attack.method)
     space = getattr(settings.space, method)
     predictions = read_table(paths.PREDICTIONS, PREDICTIONS)
-    chosen = choose_stays(predictions, max_stays=settings.max_stays, attack_misclassified=False, seed=settings.seed)
+    chosen = choose_stays(
+        predictions, max_stays=settings.max_stays, attack_misclassified=False, seed=settings.seed
+    )
     tasks = list(read_tasks(read_victims())(chosen))
     processes = 1 if torch.cuda.is_available() else joblib.effective_n_jobs(-1)
 
     def results(hyperparameters: dict[str, Any]) -> Iterator[Found]:
         attack = partial(METHODS[method], **hyperparameters, iterations=settings.iterations)
-        for start in range(0, len(tasks), processes):  # as many as run at once: a trial pruned after them has cost no more, and nothing is cut off
+        for start in range(
+            0, len(tasks), processes
+        ):  # as many as run at once: a trial pruned after them has cost no more, and nothing is cut off
             yield from list(run_tasks(tasks[start : start + processes], attack))
 
     def evaluate(trial: optuna.Trial, hyperparameters: dict[str, Any]) -> float:
@@ -48,7 +52,13 @@ def run(params: Params, objective: str) -> None:
         for result in results(hyperparameters):
             found.append(result)
             examples = best_examples(found)
-            value = score(objective, examples, stays=len(chosen), cells=len(params.hours) * M, max_perts=settings.max_perts)
+            value = score(
+                objective,
+                examples,
+                stays=len(chosen),
+                cells=len(params.hours) * M,
+                max_perts=settings.max_perts,
+            )
             trial.report(value, step=len(found) - 1)
             if len(found) < len(tasks) and trial.should_prune():
                 raise optuna.TrialPruned
@@ -63,7 +73,9 @@ def run(params: Params, objective: str) -> None:
         "objective": objective,
         method: space.model_dump(),
     }  # of a study that grows, trials stay
-    key = study_key(json.dumps(choices), paths.PREDICTIONS, paths.COHORT, paths.GRID, *model_files())
+    key = study_key(
+        json.dumps(choices), paths.PREDICTIONS, paths.COHORT, paths.GRID, *model_files()
+    )
     trials = run_study(
         evaluate,
         space,
@@ -76,7 +88,22 @@ def run(params: Params, objective: str) -> None:
     best = write_study(paths.TUNE_ATTACK / objective, trials, "maximize")
     metrics, label = paths.METRICS / "tune_attack" / objective, params.extract.label
     for name, table in figure_tables(trials, "maximize").items():
-        write_csv(metrics / "plots" / f"{name}.csv", table.assign(source=label, objective=objective))
+        write_csv(
+            metrics / "plots" / f"{name}.csv", table.assign(source=label, objective=objective)
+        )
     pruned = sum(t.state == optuna.trial.TrialState.PRUNED for t in trials)
-    summary = {"best_value": best["value"], **best_trial(trials, "maximize").user_attrs, "best": best["hyperparameters"]}
-    write_json(metrics / "metrics.json", {"source": label, "method": method, "trials": len(trials), "trials_pruned": pruned, **summary})
+    summary = {
+        "best_value": best["value"],
+        **best_trial(trials, "maximize").user_attrs,
+        "best": best["hyperparameters"],
+    }
+    write_json(
+        metrics / "metrics.json",
+        {
+            "source": label,
+            "method": method,
+            "trials": len(trials),
+            "trials_pruned": pruned,
+            **summary,
+        },
+    )

@@ -13,9 +13,15 @@ def run(params: Params) -> None:
     options = params.tune_model
     cohort, grid = read_table(paths.COHORT, COHORT), read_array(paths.GRID)
     training = ~cohort["is_test"].to_numpy()
-    blocks = [options.model_dump_json(exclude={"trials"}), params.model.model_dump_json(), params.features.model_dump_json()]
+    blocks = [
+        options.model_dump_json(exclude={"trials"}),
+        params.model.model_dump_json(),
+        params.features.model_dump_json(),
+    ]
     state = paths.state("tune_model", study_key(*blocks, paths.GRID, paths.COHORT))
-    trials = search_network(params, cohort[training], grid[training], state) if options.trials else []
+    trials = (
+        search_network(params, cohort[training], grid[training], state) if options.trials else []
+    )
     best = write_study(paths.TUNE_MODEL, trials, "minimize", params.model.model_dump())
 
     label = params.extract.label
@@ -23,9 +29,16 @@ def run(params: Params) -> None:
     for name, figure in figure_tables(trials, "minimize").items():
         write_csv(metrics / "plots" / f"{name}.csv", figure.assign(source=label))
     table = trials_table(trials)
-    found = {"epochs": 0, "best_held_out_loss": best["value"], "best_auroc": None, "best_auprc": None}
+    found = {
+        "epochs": 0,
+        "best_held_out_loss": best["value"],
+        "best_auroc": None,
+        "best_auprc": None,
+    }
     if trials:
-        found |= {"epochs": int(table["epochs"].sum())} | {f"best_{name}": float(table[name][best["trial"]]) for name in ("auroc", "auprc")}
+        found |= {"epochs": int(table["epochs"].sum())} | {
+            f"best_{name}": float(table[name][best["trial"]]) for name in ("auroc", "auprc")
+        }
     write_json(
         metrics / "metrics.json",
         {
