@@ -15,7 +15,11 @@ from icu_adversarial.tables import COHORT, write_table
 
 N, T = 240, 8
 FEATURES = Features(
-    interpolation="linear", limit_direction="both", lower_percentile=5, upper_percentile=95
+    interpolation="linear",
+    limit_direction="both",
+    lower_percentile=5,
+    upper_percentile=95,
+    winsorise="before_gaps",
 )
 MODEL: dict[str, Any] = {
     "architecture": "lstm", "extra_channels": ("observed",), "static_inputs": (), "conv": 0, "n_lstm": 8, "n_summary": 0,

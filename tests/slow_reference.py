@@ -146,7 +146,10 @@ def model_input(
     for stay in series:
         channels: list[list[float | None]] = []
         for column, (low, median, high) in enumerate(limits):
-            values = filled(stay[column], options["interpolation"], options["limit_direction"])
+            series_seen = stay[column]
+            if options["winsorise"] == "before_gaps":
+                series_seen = [v if v is None else min(max(v, low), high) for v in series_seen]
+            values = filled(series_seen, options["interpolation"], options["limit_direction"])
             if options["interpolation"] != "none":
                 values = [median if v is None else v for v in values]
             channels.append(

@@ -304,7 +304,7 @@ def test_profile_prior_is_the_cohort_and_the_input_of_prior(tmp_path: Path, para
     differs = {
         "extract": {"potassium"},
         "preprocess": {"stays"},
-        "features": {"lower_percentile", "upper_percentile"},
+        "features": {"lower_percentile", "upper_percentile", "winsorise"},
         "model": {"extra_channels", "n_summary", "static_inputs"},
     }
     for block, keys in differs.items():  # what PRIOR does otherwise than the defaults

@@ -87,6 +87,23 @@ def test_imputed_cells_indistinguishable_from_measured_ones_is_ruled_out() -> No
     assert a.shape[2] == scaler.channels == 3 * M
 
 
+def test_an_impossible_value_changes_no_hour_but_its_own() -> None:
+    """pH 7.3, then 735 at hour 4, then 7.3 at hour 8; the limits are 7.1 and 7.5.
+
+    Filled first, as lstm_adversarial_attack does, the hours between stand at the upper limit.
+    """
+    scaler = Scaler(
+        *(np.full(M, limit, np.float32) for limit in (7.1, 7.5, 7.3)), "linear", "both", ()
+    )
+    grid = np.full((1, 9, M), np.nan, np.float32)
+    grid[0, [0, 4, 8], 2] = 7.3, 735, 7.3
+    x = scaler.apply(grid)[0, :, 2]
+    between = 0.5 + np.array([0, 1, 2, 3, 4, 3, 2, 1, 0]) / 8
+    np.testing.assert_allclose(x, between, atol=1e-5)
+    filled_first = dataclasses.replace(scaler, winsorise="after_gaps").apply(grid)[0, :, 2]
+    np.testing.assert_allclose(filled_first, [0.5, 1, 1, 1, 1, 1, 1, 1, 0.5], atol=1e-5)
+
+
 def test_without_interpolation_an_unobserved_value_stays_unobserved() -> None:
     """For models that take the mask; a network reads it as 0."""
     grid = make_grid()
@@ -129,6 +146,7 @@ events = st.tuples(
     st.sampled_from([1, 2, 3]),
     st.sampled_from([(5.0, 95.0), (0.0, 100.0), (10.0, 60.0)]),
     st.sampled_from([("observed",), ("hours_since_observed", "observed")]),
+    st.sampled_from(["before_gaps", "after_gaps"]),
 )
 @settings(max_examples=150)
 def test_the_whole_way_from_events_agrees_with_a_slow_reference(
@@ -138,6 +156,7 @@ def test_the_whole_way_from_events_agrees_with_a_slow_reference(
     bin_hours: int,
     percentiles: tuple[float, float],
     channels: tuple[str, ...],
+    winsorise: str,
 ) -> None:
     """Events → grid → scaler fitted on all stays but the last → model input of all stays."""
     hours = range(0, 12, bin_hours)
@@ -145,6 +164,7 @@ def test_the_whole_way_from_events_agrees_with_a_slow_reference(
         "interpolation": interpolation,
         "limit_direction": limit_direction,
         "extra_channels": channels,
+        "winsorise": winsorise,
     }
     options |= {"lower_percentile": percentiles[0], "upper_percentile": percentiles[1]}
     batches = event_batches(

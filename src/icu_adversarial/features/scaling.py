@@ -18,10 +18,13 @@ CHUNK = 128  # stays at a time: what is computed in between stays in the cache
 
 @dataclass(frozen=True)
 class Scaler:
-    """Gap filling, median imputation, winsorising and scaling to [0, 1], with the numbers fitted by `fit_scaler`.
+    """Winsorising, gap filling, median imputation and scaling to [0, 1], as fitted by `fit_scaler`.
 
-    lower, upper, median: float32 (19,) in clinical units. A measurement without a spread in the training stays (lower = upper, or never observed)
-    becomes the constant 0 and is not `perturbable`: no model can have learned from it.
+    lower, upper, median: float32 (19,) in clinical units. A measurement without a spread in the
+    training stays (lower = upper, or never observed) becomes the constant 0 and is not
+    `perturbable`: no model can have learned from it.
+    winsorise: `before_gaps` limits the observed cells first, so that an impossible value changes
+    no hour but its own. `after_gaps` fills the gaps first, as lstm_adversarial_attack does.
     """
 
     lower: np.ndarray
@@ -31,6 +34,7 @@ class Scaler:
     limit_direction: str
     extra_channels: tuple[str, ...]
     statics: Statics = NO_STATICS
+    winsorise: str = "before_gaps"
 
     @property
     def clinical_span(self) -> np.ndarray:
@@ -71,10 +75,12 @@ class Scaler:
 
     def _write(self, grid: np.ndarray, x: np.ndarray) -> None:
         observed, values = np.isfinite(grid), x[..., :M]
+        if self.winsorise == "before_gaps":
+            grid = np.clip(grid, self.lower, self.upper)
         values[:] = fill_gaps(grid, self.interpolation, self.limit_direction)
         if self.interpolation != "none":
             np.copyto(values, self.median, where=np.isnan(values))
-        np.clip(values, self.lower, self.upper, out=values)
+        np.clip(values, self.lower, self.upper, out=values)  # after rounding, or after_gaps
         values -= self.lower
         values /= np.where(self.perturbable, self.clinical_span, 1)
         for i, name in enumerate(self.extra_channels, start=1):
@@ -125,6 +131,7 @@ def fit_scaler(
     upper_percentile: float,
     extra_channels: Sequence[str] = (),
     static_inputs: Sequence[str] = (),
+    winsorise: str = "before_gaps",
 ) -> Scaler:
     """Percentiles and medians of the observed cells (means per bin, clinical units) of the training stays.
 
@@ -143,5 +150,12 @@ def fit_scaler(
         fit_statics(stays, static_inputs) if static_inputs and stays is not None else NO_STATICS
     )
     return Scaler(
-        lower, upper, median, interpolation, limit_direction, tuple(extra_channels), statics
+        lower,
+        upper,
+        median,
+        interpolation,
+        limit_direction,
+        tuple(extra_channels),
+        statics,
+        winsorise,
     )
