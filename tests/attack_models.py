@@ -58,19 +58,21 @@ def two_layers(batch: int, hours: int, channels: int, seed: int) -> tuple[Tensor
     return x, logits(x).argmax(1), logits
 
 
-class Recurrent(nn.Module):
-    """A bidirectional LSTM as ours, whose logits are centred and scaled by `calibrate`."""
+class Calibrated(nn.Module):
+    """A network whose logits are centred and scaled by `calibrate`."""
 
-    def __init__(self, channels: int, width: int, seed: int = 0) -> None:
+    def __init__(self, body: nn.Module, width: int) -> None:
         super().__init__()
-        torch.manual_seed(seed)
-        self.lstm = nn.LSTM(channels, width, batch_first=True, bidirectional=True)
-        self.head = nn.Linear(2 * width, 2)
+        self.body, self.head = body, nn.Linear(width, 2)
         self.scale, self.centre = 1.0, torch.zeros(2)
 
+    def read_out(self, x: Tensor) -> Tensor:
+        """(B, T, C) → (B, width)."""
+        out: Tensor = self.body(x)
+        return out
+
     def forward(self, x: Tensor) -> Tensor:
-        _, (last, _) = self.lstm(x)
-        logits: Tensor = self.scale * (self.head(torch.cat([last[0], last[1]], 1)) - self.centre)
+        logits: Tensor = self.scale * (self.head(self.read_out(x)) - self.centre)
         return logits
 
     @torch.no_grad()
@@ -79,6 +81,26 @@ class Recurrent(nn.Module):
         raw = self(x)
         self.centre, self.scale = raw.mean(0), 1 / float((raw[:, 1] - raw[:, 0]).std())
         return self(x).argmax(1)
+
+
+class Recurrent(Calibrated):
+    """A bidirectional LSTM as ours."""
+
+    def __init__(self, channels: int, width: int, seed: int = 0) -> None:
+        torch.manual_seed(seed)
+        super().__init__(nn.LSTM(channels, width, batch_first=True, bidirectional=True), 2 * width)
+
+    def read_out(self, x: Tensor) -> Tensor:
+        _, (last, _) = self.body(x)
+        return torch.cat([last[0], last[1]], 1)
+
+
+class FeedForward(Calibrated):
+    """One hidden layer. It runs in bfloat16 on every CPU, which an LSTM does not."""
+
+    def __init__(self, inputs: int, width: int) -> None:
+        torch.manual_seed(0)
+        super().__init__(nn.Sequential(nn.Flatten(1), nn.Linear(inputs, width), nn.Tanh()), width)
 
 
 def box(x: Tensor) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import torch
-from attack_models import Recurrent
+from attack_models import Calibrated
 
 from icu_adversarial.attack.loop import Task, Victim, to_tables
 from icu_adversarial.measurements import M
@@ -63,7 +63,7 @@ def make_stays(stay_id: np.ndarray, seed: int = 0) -> pd.DataFrame:
     )
 
 
-def make_task(n: int, model: Recurrent, fixed: tuple[int, ...] = ()) -> Task:
+def make_task(n: int, model: Calibrated, fixed: tuple[int, ...] = ()) -> Task:
     grid, scaler = make_grid(n), Scaling(fixed)
     y = model.calibrate(torch.from_numpy(scaler.apply(grid))).numpy()
     return Task(0, Victim(model.eval(), scaler), make_stays(np.arange(FIRST, FIRST + n)), grid, y)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from attack_models import Recurrent
+from attack_models import FeedForward, Recurrent
 from attack_tasks import (
     SPAN,
     Scaling,
@@ -200,6 +200,7 @@ def test_a_result_is_the_same_alone_in_any_batch_and_in_any_order(
 ) -> None:
     attack = partial(METHODS[method], iterations=30, **starts)
     task = make_task(97, Recurrent(3 * M, 32))
+    task = task._replace(victim=Victim(for_attack(task.victim.model), task.victim.scaler))
     whole = tables([run_task(task, attack)])
     assert whole[0].to_pandas()["success"].mean() > 0.9
     for rows in ([0, 50, 96], list(range(33)), np.random.default_rng(1).permutation(97).tolist()):
@@ -459,7 +460,7 @@ def test_on_a_gpu_results_do_not_depend_on_what_was_attacked_beside() -> None:
 
 def test_mixed_precision_never_changes_what_counts_as_flipped() -> None:
     """Attacked under autocast, where a margin has 8 bits; what is stored as a success flips the network in float32."""
-    task = make_task(60, Recurrent(3 * M, 32))
+    task = make_task(60, FeedForward(T * 3 * M, 32))
     with torch.autocast("cpu", torch.bfloat16):
         found = run_task(task, ATTACK)
     examples = found.examples[found.examples["success"]]
