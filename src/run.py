@@ -1,11 +1,8 @@
-"""What every stage of dvc.yaml calls: `python src/run.py STAGE`, with the code of this very checkout."""
+"""Every stage of dvc.yaml calls `python src/run.py STAGE`, with the code of this checkout."""
 
-import os
+from icu_adversarial.cpu import fix_code_paths
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(
-        variable, "1"
-    )  # one thread per process, processes side by side: faster, and the same bytes on any machine
+fix_code_paths()
 
 from icu_adversarial.cli import main  # noqa: E402
 

@@ -27,7 +27,8 @@ def imports(file: Path) -> set[str]:
 
 
 def closure(stage: str) -> set[str]:
-    """Paths from the repository's root. `__init__.py` files hold nothing but a docstring and are left out, cli.py only dispatches; run.py is in."""
+    """Paths from the repository's root. `__init__.py` files hold nothing but a docstring and are left out, cli.py only dispatches; run.py and cpu.py
+    are in."""
     waiting, seen = [f"{PACKAGE}.stages.{stage}"], set()
     while waiting:
         module = waiting.pop()
@@ -37,6 +38,6 @@ def closure(stage: str) -> set[str]:
             assert file is not None
             waiting += imports(file)
     files = {file_of(module) for module in seen}
-    return {"src/run.py"} | {
+    return {"src/run.py", "src/icu_adversarial/cpu.py"} | {
         str(f.relative_to(SRC.parent)) for f in files if f is not None and f.name != "__init__.py"
     }

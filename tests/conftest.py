@@ -4,14 +4,14 @@ import os
 import sys
 from pathlib import Path
 
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # as src/run.py does, before anything that reads it is imported
+from icu_adversarial.cpu import fix_code_paths
 
-import pytest
-from beartype import BeartypeConf
-from beartype.claw import beartype_package
-from hypothesis import settings
+fix_code_paths()  # as src/run.py does, before a library that reads the variables is imported
+
+import pytest  # noqa: E402
+from beartype import BeartypeConf  # noqa: E402
+from beartype.claw import beartype_package  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent))

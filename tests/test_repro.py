@@ -105,9 +105,10 @@ def metrics(folder: Path, stage: str) -> dict[str, Any]:
 
 
 STAGES = """
-import json, os, sys
-os.environ["OMP_NUM_THREADS"] = "1"  # as src/run.py does
+import json, sys
 sys.path.insert(0, "src")
+from icu_adversarial.cpu import fix_code_paths
+fix_code_paths()
 from icu_adversarial.cli import app
 for arguments in json.load(sys.stdin):
     app(arguments, standalone_mode=False)
