@@ -217,7 +217,11 @@ class Train(Block):
     evaluate_every: Positive
     patience: Positive | None
     seed: Seed
+
+
+class Evaluate(Block):
     bootstrap: Positive
+    seed: Seed
 
 
 MeanSd = tuple[float, float]
@@ -371,6 +375,7 @@ class Params(Block):
     model: Model
     tune_model: TuneModel
     train: Train
+    evaluate: Evaluate
     compare: Compare
     learning_curve: LearningCurve
     tune_attack: TuneAttack
