@@ -65,7 +65,7 @@ def run(params: Params) -> None:
         ]
         for baseline in baselines.BASELINES:
             prediction = baselines.predict(
-                baseline, grid, cohort, recipe.static_inputs, params.train.seed, learn
+                baseline, grid, cohort, recipe.static_inputs, params.evaluate.seed, learn
             )
             scored = over_folds(died, *prediction, fold, learn)
             rows += [
