@@ -1,4 +1,7 @@
-"""The curves behind the scores: tables for the figures of one model on one split. `results` calls it."""
+"""The curves behind the scores: tables for the figures of one model on one split.
+
+`results` calls it.
+"""
 
 import numpy as np
 import pandas as pd
@@ -65,9 +68,16 @@ def reliability(died: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
 
 
 def decision_curve(died: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
-    """Net benefit of acting on a predicted probability of at least `threshold` (Vickers and Elkin 2006), per stay.
+    """Net benefit of acting on a predicted probability of at least `threshold`, per stay (Vickers
+    and Elkin 2006).
 
-    Columns threshold (0.01 .. 0.6), net_benefit, and treat_all, the benefit of acting on everybody; acting on nobody has 0. died, probability: (N,).
+    Args:
+        died: The outcome, (N,), 0 or 1.
+        probability: Probability of death, (N,).
+
+    Returns:
+        threshold (0.01 to 0.6), net_benefit, and treat_all, the benefit of acting on every stay.
+        Acting on none has the benefit 0.
     """
     threshold = np.linspace(0.01, 0.6, 60)
     odds = threshold / (1 - threshold)

@@ -49,7 +49,10 @@ def weighted_rank_scores(
 
 
 def best_threshold(died: np.ndarray, log_odds: np.ndarray) -> float:
-    """The log odds above which calling a death gives the highest F1 on these (validation) stays; between two stays, so that none lies on it."""
+    """The log odds above which calling a death gives the highest F1 on these (validation) stays.
+
+    It lies between two stays, so that none lies on it. died, log_odds: (N,).
+    """
     order = np.argsort(-log_odds, kind="stable")
     values, hits = log_odds[order].astype(np.float64), np.cumsum(died[order], dtype=int)
     f1 = 2 * hits / (np.arange(1, len(died) + 1) + hits[-1])

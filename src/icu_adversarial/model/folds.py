@@ -77,8 +77,8 @@ def _validation(cohort: pd.DataFrame, chosen: np.ndarray, seed: int) -> np.ndarr
         part = assign_folds(subject, died, folds=VALIDATION_PARTS, seed=seed)
     except InputError as error:
         raise InputError(
-            f"model keep best: one of {VALIDATION_PARTS} parts of a fold's training subjects chooses the epoch, and "
-            f"{error}: choose keep last or more data"
+            f"model keep best: one of {VALIDATION_PARTS} parts of a fold's training subjects chooses "
+            f"the epoch, and {error}: choose keep last or more data"
         ) from None
     validation = np.zeros(len(cohort), bool)
     validation[chosen] = part == 0

@@ -1,4 +1,7 @@
-"""How lstm_adversarial_attack scores its network: on class-balanced draws of its own training stays. Kept to show how its numbers arise, no more."""
+"""How lstm_adversarial_attack scores its network: on class-balanced draws of its own training stays.
+
+Kept to show how its numbers arise, no more. The stage `compare` calls it.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The optimizers and the learning-rate schedule of `training`, and an optimizer's state as tensors."""
+"""The optimizers and the learning-rate schedule of `training`, and an optimizer's state."""
 
 import copy
 import math
@@ -19,8 +19,11 @@ FIRST, LAST = 1 / 25, 1e-4  # of the highest learning rate, where the schedule s
 
 
 def one_cycle(progress: float) -> float:
-    """The learning rate as a share of its highest: FIRST rising to 1 along a cosine, then falling to LAST x FIRST (Smith and Topin 2019, with the
-    constants of torch's OneCycleLR). progress: 0 for the first step, 1 for the last."""
+    """The learning rate as a share of its highest: FIRST rising to 1 along a cosine, then falling
+    to LAST x FIRST (Smith and Topin 2019, with the constants of torch's OneCycleLR).
+
+    progress: 0 for the first step, 1 for the last.
+    """
     if progress < RISING:
         return FIRST + (1 - FIRST) * (1 - math.cos(math.pi * progress / RISING)) / 2
     low = FIRST * LAST

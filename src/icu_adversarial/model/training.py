@@ -157,20 +157,23 @@ def start(fold: Fold, model: dict[str, Any], seed: int) -> State:
 def advance(
     state: State, fold: Fold, model: dict[str, Any], *, epochs: int, of: int, seed: int
 ) -> State:
-    """Train for `epochs` more epochs of the schedule's `of`, then evaluate on the held-out stays. model: params.Model as a dict.
+    """Train for `epochs` more epochs of the schedule's `of`, then evaluate on the held-out stays.
 
-    Balanced batches draw stays with replacement, each outcome equally often; natural ones are a permutation of the stays; the evaluation never
-    resamples. Every epoch's random numbers come from (seed, epoch) alone, so a run that is resumed takes the steps of one that was not. On a GPU, the
-    data and the losses stay there until the last epoch is done. Returns a new state with one more history entry: epoch, train_loss (of the batches),
-    held_out_loss, auroc, auprc and, with validation stays, validation_loss.
+    Balanced batches draw stays with replacement, each outcome equally often; natural ones are a
+    permutation of the stays; the evaluation never resamples. Every epoch's random numbers come
+    from (seed, epoch) alone, so a resumed run takes the same steps. On a GPU, the data and the
+    losses stay there until the last epoch is done. model: params.Model as a dict.
+
+    Returns:
+        A new state with one more history entry: epoch, train_loss (of the batches),
+        held_out_loss, auroc, auprc and, with validation stays, validation_loss.
     """
     prepare_worker()
     device = training_device()
     network = build(fold.channels, fold.statics, model).to(device)
     network.load_state_dict(state.weights)
-    decay = (
-        model["weight_decay"] if model["optimizer"] == "adam" else 0.0
-    )  # the others' is a penalty in the gradient, another thing
+    # the other optimizers' decay is a penalty in the gradient, another thing
+    decay = model["weight_decay"] if model["optimizer"] == "adam" else 0.0
     optimizer = OPTIMIZERS[model["optimizer"]](
         network.parameters(), lr=model["learning_rate"], weight_decay=decay
     )
@@ -216,13 +219,8 @@ def advance(
         probability = sigmoid(log_odds(network, fold.x_validation) + shift)
         entry["validation_loss"] = log_loss(fold.y_validation, probability)
     weights = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
-    new = State(
-        weights,
-        optimizer_state(optimizer),
-        state.best,
-        state.epoch + epochs,
-        [*state.history, entry],
-    )
+    history = [*state.history, entry]
+    new = State(weights, optimizer_state(optimizer), state.best, state.epoch + epochs, history)
     if new.best_evaluation == len(new.history) - 1:
         new.best = weights
     return new
@@ -244,13 +242,5 @@ def logits(network: Network, x: np.ndarray) -> np.ndarray:
     network.eval()
     device = next(network.parameters()).device
     with torch.no_grad():
-        return (
-            torch.cat(
-                [
-                    network(batch.to(device))
-                    for batch in torch.split(torch.from_numpy(x), EVALUATION_BATCH)
-                ]
-            )
-            .cpu()
-            .numpy()
-        )
+        batches = torch.split(torch.from_numpy(x), EVALUATION_BATCH)
+        return torch.cat([network(batch.to(device)) for batch in batches]).cpu().numpy()
