@@ -78,15 +78,14 @@ def _gain(label: str, gain: dict[str, Any]) -> str:
     for score in SHOWN:
         mean, error = (gain["folds"][score][name] for name in ("mean", "standard_error"))
         over = _pair(mean, error, "{:+.3f} (standard error {:.3f})")
-        told.append(
-            f"{_name(score)} {_interval(gain['test'][score], '+.3f', ' to ')} on the test set"
-        )
-        told[-1] += f", {over} over the folds"
+        on_test = _interval(gain["test"][score], "+.3f", " to ") or "not defined"
+        told.append(f"{_name(score)} {on_test} on the test set, {over} over the folds")
     return f"This pipeline's network minus {label}, on the same stays: {'; '.join(told)}."
 
 
 def as_figure(entries: list[Entry], source: str) -> pd.DataFrame:
-    """Columns model, score, kind, value, low, high, source: SHOWN of every model, and the published AUROC with ± its standard deviation."""
+    """Columns model, score, kind, value, low, high, source: SHOWN of every model, and the published
+    AUROC with ± its standard deviation."""
     rows = []
     for entry in entries:
         for score in SHOWN:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from icu_adversarial.features.cohort import FEWEST_DEATHS
 from icu_adversarial.model.measures import with_intervals
 
 AGE_BANDS = {
@@ -14,7 +15,6 @@ AGE_BANDS = {
     "80 and over": (80, np.inf),
 }  # years: low <= age < high
 ORDER = {name: place for place, name in enumerate(AGE_BANDS)}
-FEWEST = 20  # deaths and survivors below which a score says little
 SHOWN = ("auroc", "auprc", "recall", "precision", "calibration_error")
 
 
@@ -51,7 +51,7 @@ def subgroup_scores(
 
     Returns:
         One row per division, group and score of SHOWN: stays, deaths, few (1 if the group has
-        fewer than FEWEST deaths or survivors, else 0), value, low and high (95 %).
+        fewer than FEWEST_DEATHS deaths or survivors, else 0), value, low and high (95 %).
     """
     rows: list[dict[str, Any]] = []
     for division, member in groups(cohort).items():
@@ -75,7 +75,7 @@ def subgroup_scores(
                 "group": group,
                 "stays": int(inside.sum()),
                 "deaths": int(died.sum()),
-                "few": int(min(died.sum(), len(died) - died.sum()) < FEWEST),
+                "few": int(min(died.sum(), len(died) - died.sum()) < FEWEST_DEATHS),
             }
             rows += [about | {"score": score} | scored[score] for score in SHOWN]
     return pd.DataFrame(rows)
