@@ -23,7 +23,7 @@ from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.files import read_array
 from icu_adversarial.measurements import M
 from icu_adversarial.model.evaluation import rank_scores
-from icu_adversarial.model.folds import save_fold, train_folds
+from icu_adversarial.model.folds import save_folds, train_folds
 from icu_adversarial.model.storage import load_model
 from icu_adversarial.model.training import log_odds, logits, make_fold, training_device
 from icu_adversarial.params import Params, load_params
@@ -123,8 +123,9 @@ def train(name: str, params: Params) -> Path:
     checkpoints = Path("checkpoints", name)
     checkpoints.mkdir(parents=True, exist_ok=True)
     states = train_folds(data, model.model_dump(), options, checkpoints)
-    for k, state, part, scaler in zip(FOLDS, states, data, scalers, strict=True):
-        save_fold(unfinished / f"fold_{k}", state, part, scaler, model.model_dump())
+    folders = [unfinished / f"fold_{k}" for k in FOLDS]
+    save_folds(folders, states, data, scalers, model.model_dump())
+    for k, part in zip(FOLDS, data, strict=True):
         network = load_model(unfinished / f"fold_{k}")
         seen, unseen = (
             rank_scores(y, log_odds(network, x))[0]

@@ -100,8 +100,9 @@ def small(params: Params, **changes: dict[str, Any]) -> Params:
     }
     content["tune_model"] |= {"trials": 3, "folds": 2, "rounds": 2, "epochs_per_round": 1}
     content["tune_model"]["space"] |= {"log2_n_lstm": {"low": 2, "high": 3}, "n_fc": [4, 8, 16]}
-    content["train"] |= {"epochs": 4, "evaluate_every": 2, "bootstrap": 20}
-    content["compare"]["train"] |= {"epochs": 3, "bootstrap": 20}
+    content["train"] |= {"epochs": 4, "evaluate_every": 2}
+    content["evaluate"] |= {"bootstrap": 20}
+    content["compare"]["train"] |= {"epochs": 3}
     for block, keys in changes.items():
         content[block] |= keys
     return Params.model_validate(content)

@@ -35,6 +35,7 @@ def test_help_names_every_stage_without_importing_torch() -> None:
         "preprocess",
         "tune_model",
         "train",
+        "evaluate",
         *beside,
         "tune_attack",
         "attack",

@@ -38,7 +38,7 @@ def listed(stage: str, kind: str) -> list[str]:
 
 
 def test_the_stages_are_those_of_the_command_line_in_the_order_of_the_data() -> None:
-    beside = ["learning_curve", "compare", "comparison"]
+    beside = ["evaluate", "learning_curve", "compare", "comparison"]
     assert list(STAGES) == [
         "synthesize",
         "extract",

@@ -293,7 +293,7 @@ def test_the_learning_curve_ends_with_what_train_found(reproduced: Path) -> None
     ]
     half, whole = (curve.loc[curve["share"] == share, "stays"].unique() for share in (0.5, 1.0))
     assert half == pytest.approx(whole / 2, rel=0.1)
-    trained = metrics(reproduced, "train")["folds"]
+    trained = metrics(reproduced, "evaluate")["folds"]
     for name, scored in trained.items():
         end = curve[(curve["share"] == 1) & (curve["model"] == name.replace("_", " "))].set_index(
             "score"

@@ -57,11 +57,17 @@ def train(
         ),
     ] = False,
 ) -> None:
-    """Train one network per fold; evaluate out of fold and on the held-out test set."""
+    """Train one network per fold, and predict every stay."""
     if nested:
         import_module("icu_adversarial.model.nested").run(load_params())
     else:
         _run("train")
+
+
+@app.command()
+def evaluate() -> None:
+    """Score the network and the baselines out of fold and on the held-out test set."""
+    _run("evaluate")
 
 
 @app.command("learning_curve")

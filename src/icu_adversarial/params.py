@@ -220,7 +220,11 @@ class Train(Block):
     evaluate_every: Positive
     patience: Positive | None
     seed: Seed
+
+
+class Evaluate(Block):
     bootstrap: Positive
+    seed: Seed
 
 
 MeanSd = tuple[float, float]
@@ -374,6 +378,7 @@ class Params(Block):
     model: Model
     tune_model: TuneModel
     train: Train
+    evaluate: Evaluate
     compare: Compare
     learning_curve: LearningCurve
     tune_attack: TuneAttack

@@ -14,12 +14,30 @@ from icu_adversarial.analysis.comparison import (
 from icu_adversarial.params import Published
 
 SOURCE = "synthetic hospital (not real patients)"
-FOLDS = {score: {"mean": 0.5 + i / 10, "sd": i / 100} for i, score in enumerate(SCORES)}
-TEST = {score: {"value": 0.8, "low": 0.75, "high": 0.85} for score in SCORES}
+FOLDS = {
+    score: {"mean": 0.5 + i / 10, "sd": i / 100, "standard_error": i / 50}
+    for i, score in enumerate(SCORES)
+}
+ERRORS = {
+    "calibration_error": {"value": 0.05, "low": 0.04, "high": 0.08},
+    "calibration_error_if_perfect": {"value": 0.02, "low": 0.01, "high": 0.03},
+}
+TEST = {score: {"value": 0.8, "low": 0.75, "high": 0.85} for score in SCORES} | ERRORS
+GAINS = {
+    "Gradient boosting": {
+        "test": {score: {"value": 0.02, "low": -0.01, "high": 0.05} for score in SCORES},
+        "folds": {score: {"mean": 0.03, "standard_error": 0.015} for score in SCORES},
+    }
+}
 THEIRS = Published(data="MIMIC-III", auroc=(0.9094, 0.0053), recall=(0.8071, 0.0269))
 HELD = Entry("a network of the literature", FOLDS, TEST, THEIRS, "another split")
 LEAKY = Entry(
-    "a leaky one", FOLDS | {"precision": {"mean": None, "sd": None}}, None, THEIRS, "LEAK"
+    "a leaky one",
+    {score: {"mean": 0.5 + i / 10, "sd": i / 100} for i, score in enumerate(SCORES)}
+    | {"precision": {"mean": None, "sd": None}},
+    None,
+    THEIRS,
+    "LEAK",
 )
 OURS = Entry(
     "ours",
@@ -41,17 +59,22 @@ def rows(text: str) -> dict[str, dict[str, str]]:
 
 
 def test_every_model_is_a_line_with_its_scores_and_what_differs() -> None:
-    text = as_markdown([HELD, LEAKY, OURS], SOURCE)
-    assert text.startswith(f"# Models beside each other: {SOURCE}")
+    text = as_markdown([HELD, LEAKY, OURS], SOURCE, {}, None)
+    assert text.startswith(f"# Models compared: {SOURCE}")
     table = rows(text)
     assert list(table) == ["a network of the literature", "a leaky one", "ours"]
     first = table["a network of the literature"]
     assert (first["AUROC, folds"], first["F1, folds"], first["Recall, folds"]) == (
-        "0.500 ± 0.000",
-        "0.700 ± 0.020",
-        "0.900 ± 0.040",
+        "0.500 ± 0.000 (0.000)",
+        "0.700 ± 0.020 (0.040)",
+        "0.900 ± 0.040 (0.080)",
     )
+    assert table["a leaky one"]["F1, folds"] == "0.700 ± 0.020"
     assert first["AUROC, test"] == "0.800 (0.750–0.850)"
+    assert (first["Calibration error, test"], first["Calibration error if perfect"]) == (
+        "0.050 (0.040–0.080)",
+        "0.020 (0.010–0.030)",
+    )
     assert (first["AUROC, published"], first["Recall, published"], first["F1, published"]) == (
         "0.909 (0.005)",
         "0.807 (0.027)",
@@ -61,7 +84,7 @@ def test_every_model_is_a_line_with_its_scores_and_what_differs() -> None:
 
 
 def test_what_is_not_held_out_or_not_defined_has_no_number() -> None:
-    table = rows(as_markdown([LEAKY, OURS], SOURCE))
+    table = rows(as_markdown([LEAKY, OURS], SOURCE, {}, None))
     assert (table["a leaky one"]["AUROC, test"], table["a leaky one"]["Precision, folds"]) == (
         "none",
         "",
@@ -75,7 +98,9 @@ def test_what_is_not_held_out_or_not_defined_has_no_number() -> None:
 
 def test_numbers_from_the_same_data_do_not_say_that_the_data_differ() -> None:
     assert (
-        rows(as_markdown([HELD], "MIMIC-III"))["a network of the literature"]["what differs"]
+        rows(as_markdown([HELD], "MIMIC-III", {}, None))["a network of the literature"][
+            "what differs"
+        ]
         == "another split"
     )
 
@@ -100,3 +125,18 @@ def test_the_figure_tells_held_out_leaky_and_published_scores_apart() -> None:
         LEAK,
         PUBLISHED,
     }  # nothing of it counts as held out
+
+
+def test_a_small_cohort_is_warned_of_before_its_numbers() -> None:
+    text = as_markdown([HELD], SOURCE, {}, "The cohort has 2 deaths")
+    assert "**Warning:** The cohort has 2 deaths.\n" in text.split("| model |")[0]
+    assert "Warning" not in as_markdown([HELD], SOURCE, {}, None)
+
+
+def test_paired_differences_stand_below_the_table() -> None:
+    last = as_markdown([HELD], SOURCE, GAINS, None).splitlines()[-1]
+    assert last == (
+        "This pipeline's network minus Gradient boosting, on the same stays: AUROC +0.020 (-0.010 "
+        "to +0.050) on the test set, +0.030 (standard error 0.015) over the folds; AUPRC +0.020 "
+        "(-0.010 to +0.050) on the test set, +0.030 (standard error 0.015) over the folds."
+    )

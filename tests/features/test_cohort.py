@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from feature_tables import NAN, make_stays
 
-from icu_adversarial.features.cohort import cohort_flow, cohort_rules
+from icu_adversarial.features.cohort import cohort_flow, cohort_rules, cohort_warning
 from icu_adversarial.params import Preprocess
 
 RULES = Preprocess(
@@ -124,3 +124,27 @@ def test_flow_with_unknown_outcomes_counts_the_known_deaths() -> None:
     flow = cohort_flow(frame, cohort_rules(frame, 48, RULES))
     assert flow["deaths"].tolist()[:2] == [1, 1]
     assert flow["excluded"].tolist()[:2] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("stays", "deaths", "test_deaths", "warned"),
+    [
+        (500, 150, 20, False),
+        (500, 20, None, False),
+        (499, 100, 30, True),
+        (500, 151, 30, True),
+        (500, 19, None, True),
+        (500, 100, 19, True),
+        (74, 16, 2, True),
+    ],
+)
+def test_a_cohort_that_shows_nothing_is_warned_of_in_one_sentence(
+    stays: int, deaths: int, test_deaths: int | None, warned: bool
+) -> None:
+    sentence = cohort_warning(stays, deaths, test_deaths)
+    assert (sentence is not None) == warned
+    if sentence is not None:
+        assert f"{stays} stays and {deaths} deaths" in sentence
+        assert ("in the test set:" in sentence) == (test_deaths is not None)
+        assert "\n" not in sentence
+        assert not sentence.endswith(".")

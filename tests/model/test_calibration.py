@@ -1,8 +1,14 @@
 import numpy as np
 import pytest
 
-from icu_adversarial.model.calibration import Calibration, cross_fitted, fit_calibration
-from icu_adversarial.model.evaluation import log_loss, scores, sigmoid
+from icu_adversarial.model.calibration import (
+    SMALLEST_SLOPE,
+    Calibration,
+    cross_fitted,
+    fit_calibration,
+)
+from icu_adversarial.model.evaluation import log_loss, sigmoid
+from icu_adversarial.model.measures import scores
 
 
 def drawn(
@@ -17,7 +23,8 @@ def drawn(
 @pytest.mark.parametrize(("temperature", "shift"), [(1, 0), (2.5, -0.7), (0.4, 1)])
 def test_known_temperature_and_shift_are_found(temperature: float, shift: float) -> None:
     found = fit_calibration(*drawn(temperature, shift))
-    assert found.temperature == pytest.approx(temperature, rel=0.05)
+    assert 1 / found.slope == pytest.approx(temperature, rel=0.05)
+    assert not found.bounded
     assert found.shift == pytest.approx(shift, abs=0.06)
 
 
@@ -27,7 +34,8 @@ def test_no_other_temperature_and_shift_has_a_lower_loss() -> None:
     for temperature in np.linspace(0.2, 5, 49):
         for shift in np.linspace(-2, 2, 41):
             assert (
-                best <= log_loss(died, Calibration(temperature, shift).probability(log_odds)) + 1e-9
+                best
+                <= log_loss(died, Calibration(1 / temperature, shift).probability(log_odds)) + 1e-9
             )
 
 
@@ -35,7 +43,7 @@ def test_calibration_mends_an_overconfident_model() -> None:
     log_odds, died = drawn(3, 0.5)
     fold = np.arange(len(died)) % 5 - 1
     before, after = (
-        scores(died, p, p > 0.5) for p in (sigmoid(log_odds), cross_fitted(log_odds, died, fold))
+        scores(died, p, p, p > 0.5) for p in (sigmoid(log_odds), cross_fitted(log_odds, died, fold))
     )
     assert before["calibration_error"][0] > 0.1
     assert after["calibration_error"][0] < 0.01
@@ -53,6 +61,31 @@ def test_a_stay_has_no_part_in_its_own_calibration() -> None:
         )
 
 
-def test_log_odds_that_rank_backwards_give_the_prevalence() -> None:
+@pytest.mark.parametrize("sign", [-1, 0])
+def test_log_odds_that_do_not_rank_give_almost_the_prevalence_in_their_own_order(
+    sign: int,
+) -> None:
     log_odds, died = drawn(1, 0, n=2000)
-    np.testing.assert_allclose(fit_calibration(-log_odds, died).probability(log_odds), died.mean())
+    log_odds = sign * log_odds if sign else np.random.default_rng(5).normal(-1, 2, 2000) - died
+    found = fit_calibration(log_odds, died)
+    assert found.bounded
+    assert found.slope == SMALLEST_SLOPE > 0
+    probability = found.probability(log_odds)
+    np.testing.assert_allclose(probability, died.mean(), atol=0.03)
+    assert probability.mean() == pytest.approx(died.mean(), abs=1e-9)
+    np.testing.assert_array_equal(np.argsort(probability), np.argsort(log_odds))
+
+
+def test_the_shift_of_a_bounded_slope_has_the_lowest_loss() -> None:
+    log_odds, died = drawn(1, 0, n=500, seed=3)
+    found = fit_calibration(-log_odds, died)
+    losses = [
+        log_loss(died, found._replace(shift=found.shift + step).probability(-log_odds))
+        for step in (-0.01, 0, 0.01)
+    ]
+    assert np.argmin(losses) == 1
+
+
+def test_equal_log_odds_have_a_calibration() -> None:
+    found = fit_calibration(np.full(40, 7.0), np.arange(40) < 10)
+    assert found.probability(np.array([7.0]))[0] == pytest.approx(0.25)

@@ -27,7 +27,7 @@ def sign_reader(folder: Path, threshold: float, weight: float = 4.0) -> Path:
         network.output.weight[1, -1] = weight
         network.output.bias[1] = -weight / 2 * np.tanh(1)
     network.fold_threshold(threshold)
-    save_model(folder, network, 2, model, {"threshold": threshold})
+    save_model(folder, network, 2, model, {"threshold": threshold - 1, "prior_shift": -1.0})
     return folder
 
 

@@ -1,4 +1,5 @@
-"""tune_model without trials, train, compare, comparison and learning_curve, one after the other on a tiny cohort."""
+"""tune_model without trials, train, evaluate, compare, comparison and learning_curve, one after the
+other on a tiny cohort."""
 
 import json
 import shutil
@@ -15,15 +16,24 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from icu_adversarial import paths
 from icu_adversarial.errors import InputError
+from icu_adversarial.features.cohort import cohort_warning
 from icu_adversarial.features.splits import some_subjects
 from icu_adversarial.features.statics import fit_statics
 from icu_adversarial.files import read_array
 from icu_adversarial.model import leaky
 from icu_adversarial.model.baselines import summaries
+from icu_adversarial.model.calibration import SMALLEST_SLOPE
 from icu_adversarial.model.folds import make_folds
 from icu_adversarial.params import Params
-from icu_adversarial.stages import compare, comparison, learning_curve, train, tune_model
-from icu_adversarial.tables import COHORT, PREDICTIONS, read_table
+from icu_adversarial.stages import (
+    compare,
+    comparison,
+    evaluate,
+    learning_curve,
+    train,
+    tune_model,
+)
+from icu_adversarial.tables import COHORT, PREDICTIONS, read_table, write_table
 
 ROWS = ("sun", "tang_cnn_static", "prior_leaky", "gru_d")
 SHARES = (0.25, 0.5)
@@ -52,6 +62,7 @@ def run_all(params: Params, cohort: pd.DataFrame, grid: np.ndarray) -> None:
     lay(cohort, grid)
     tune_model.run(params)
     train.run(params)
+    evaluate.run(params)
     for row in params.compare.rows:
         compare.run(params, row)
     comparison.run(params)
@@ -81,10 +92,10 @@ def metrics(stage: str) -> dict[str, Any]:
 
 
 def scored(table: pd.DataFrame) -> dict[str, float]:
-    died, probability = table["died"], table["probability"]
+    died, log_odds = table["died"], table["logit_1"] - table["logit_0"]
     return {
-        "auroc": roc_auc_score(died, probability),
-        "auprc": average_precision_score(died, probability),
+        "auroc": roc_auc_score(died, log_odds),
+        "auprc": average_precision_score(died, log_odds),
     }
 
 
@@ -95,7 +106,7 @@ def test_scores_are_those_of_the_predictions_written(row: str) -> None:
     folder, about = (
         (paths.COMPARE / row, metrics(f"compare/{row}"))
         if row != "train"
-        else (paths.PREDICTIONS.parent, metrics("train"))
+        else (paths.PREDICTIONS.parent, metrics("train") | metrics("evaluate"))
     )
     table, cohort = (
         read_table(folder / "predictions.parquet", PREDICTIONS),
@@ -113,6 +124,7 @@ def test_scores_are_those_of_the_predictions_written(row: str) -> None:
         assert folds[name] == {
             "mean": pytest.approx(each[name].mean(), abs=1e-6),
             "sd": pytest.approx(each[name].std(), abs=1e-6),
+            "standard_error": pytest.approx(each[name].std() * np.sqrt(1 / 3 + 1 / 2), abs=1e-6),
         }
         assert test[name]["value"] == pytest.approx(
             scored(table[table["split"] == "test"])[name], abs=1e-6
@@ -166,8 +178,8 @@ def test_the_table_has_every_model_with_its_own_scores(params: Params) -> None:
     own = "This pipeline's network: pooled_lstm-8 + FC-16, summaries-8, age, sex, icu_type"
     rows = {params.compare.rows[row].label: metrics(f"compare/{row}") for row in ROWS}
     trained = {
-        name: {split: metrics("train")[split][name] for split in ("folds", "test")}
-        for name in metrics("train")["folds"]
+        name: {split: metrics("evaluate")[split][name] for split in ("folds", "test")}
+        for name in metrics("evaluate")["folds"]
     }
     rows |= {
         own: trained["network"],
@@ -176,21 +188,128 @@ def test_the_table_has_every_model_with_its_own_scores(params: Params) -> None:
     assert set(lines) == {"model", "Logistic regression on summaries", *rows}
     for label, about in rows.items():
         mean, sd = about["folds"]["auroc"]["mean"], about["folds"]["auroc"]["sd"]
-        assert f"| {mean:.3f} ± {sd:.3f} |" in lines[label]
+        error = about["folds"]["auroc"].get("standard_error")
+        corrected = "" if error is None else f" ({error:.3f})"
+        assert f"| {mean:.3f} ± {sd:.3f}{corrected} |" in lines[label]
         assert (
             f"{about['test']['auroc']['value']:.3f} (" if about["test"] else "| none | none |"
         ) in lines[label]
+    gain = metrics("evaluate")["difference"]["gradient_boosting"]["test"]["auroc"]
+    assert f"AUROC {gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})" in text
+    warning = metrics("evaluate")["warning"]
+    assert f"**Warning:** {warning}." in text
     figure = pd.read_csv(paths.METRICS / "comparison" / "plots" / "comparison.csv")
+    assert figure["note"].eq(warning).all()
     leaks = figure[figure["kind"].str.startswith("LEAK")]
     assert set(leaks["model"]) == {params.compare.rows["prior_leaky"].label}
     assert figure["source"].eq(params.extract.label).all()
 
 
 @pytest.mark.usefixtures("done")
+def test_every_table_of_a_small_cohort_warns() -> None:
+    """240 stays: an interval never stands without the sentence."""
+    cohort = read_table(paths.COHORT, COHORT)
+    stays, died = len(cohort), cohort["died"]
+    sentence = cohort_warning(stays, int(died.sum()), int(died[cohort["is_test"]].sum()))
+    assert sentence is not None
+    for stage in ("evaluate", *(f"compare/{row}" for row in ROWS)):
+        assert metrics(stage)["warning"] == sentence
+    plots = [*(paths.METRICS / "evaluate" / "plots").glob("*.csv")]
+    assert len(plots) == 5
+    for file in [*plots, paths.METRICS / "train" / "plots" / "learning.csv"]:
+        assert pd.read_csv(file)["note"].eq(sentence).all(), file
+    inside = cohort[~cohort["is_test"]]
+    told = cohort_warning(len(inside), int(inside["died"].sum()))
+    assert metrics("learning_curve")["warning"] == told
+    curve = pd.read_csv(paths.METRICS / "learning_curve" / "plots" / "learning_curve.csv")
+    assert curve["note"].eq(told).all()
+    subgroups = pd.read_csv(paths.METRICS / "evaluate" / "plots" / "subgroups.csv")
+    deaths = subgroups[["deaths"]].assign(survivors=subgroups["stays"] - subgroups["deaths"])
+    assert subgroups["few"].eq((deaths.min(axis=1) < 20).astype(int)).all()
+    assert set(subgroups["few"]) == {0, 1}
+
+
+@pytest.mark.usefixtures("done")
+def test_figures_show_what_they_are_of() -> None:
+    """Curves of log odds; calibrated probabilities in reliability, of all stays of each split."""
+    cohort, found = read_table(paths.COHORT, COHORT), metrics("evaluate")
+    names = {"network", "logistic regression", "gradient boosting"}
+    folder = paths.METRICS / "evaluate" / "plots"
+    reliability = pd.read_csv(folder / "reliability.csv")
+    assert set(reliability["curve"]) == names
+    stays = reliability.groupby(["curve", "split"])["stays"].sum().unstack()
+    assert stays["test"].eq(cohort["is_test"].sum()).all()
+    assert stays["out of fold"].eq((~cohort["is_test"]).sum()).all()
+    assert (reliability["low"] <= reliability["observed"] + 1e-9).all()
+    assert (reliability["observed"] <= reliability["high"] + 1e-9).all()
+    weights = reliability["stays"] / reliability.groupby(["curve", "split"])["stays"].transform(
+        "sum"
+    )
+    gap = weights * (reliability["observed"] - reliability["predicted"]).abs()
+    for name in names:
+        block = found["calibration"][name.replace(" ", "_")]["test"]["after"]
+        chosen = (reliability["curve"] == name) & (reliability["split"] == "test")
+        assert gap[chosen].sum() == pytest.approx(block["calibration_error"], abs=1e-6)
+        assert block["calibration_error_if_perfect"] > 0
+    chance = pd.read_csv(folder / "precision_recall.csv").groupby("split")["prevalence"].unique()
+    assert chance["test"] == pytest.approx([cohort.loc[cohort["is_test"], "died"].mean()])
+    roc = pd.read_csv(folder / "roc.csv")
+    roc = roc[(roc["curve"] == "network") & (roc["split"] == "test")]
+    area = np.trapezoid(roc["tpr"], roc["fpr"])
+    assert area == pytest.approx(found["test"]["network"]["auroc"]["value"], abs=1e-6)
+
+
+@pytest.mark.usefixtures("done")
+def test_differences_are_those_of_the_scores() -> None:
+    found = metrics("evaluate")
+    assert set(found["difference"]) == {"logistic_regression", "gradient_boosting"}
+    for other, gain in found["difference"].items():
+        for score in ("auroc", "auprc"):
+            on_test = (
+                found["test"]["network"][score]["value"] - found["test"][other][score]["value"]
+            )
+            assert gain["test"][score]["value"] == pytest.approx(on_test)
+            assert gain["test"][score]["low"] <= on_test <= gain["test"][score]["high"]
+            folds = found["folds"]["network"][score]["mean"] - found["folds"][other][score]["mean"]
+            assert gain["folds"][score]["mean"] == pytest.approx(folds)
+            assert gain["folds"][score]["standard_error"] == pytest.approx(
+                gain["folds"][score]["sd"] * np.sqrt(1 / 3 + 1 / 2)
+            )
+
+
+@pytest.mark.usefixtures("done")
+def test_a_fold_that_ranks_backwards_is_scored_by_its_log_odds_and_warned_of(
+    params: Params, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Folds 1 and 2 rank backwards, so fold 0's calibration has a negative slope. The fold's AUROC
+    is still that of its log odds; calibrated probabilities of slope 0 gave 0.5."""
+    table = read_table(paths.PREDICTIONS, PREDICTIONS)
+    backwards = table["fold"].isin([1, 2])
+    for name in ("logit_0", "logit_1"):
+        table[name] = table[name].where(~backwards, -table[name])
+    table["predicted"] = table["logit_1"] > table["logit_0"]
+    write_table(paths.PREDICTIONS, table, PREDICTIONS)
+    capsys.readouterr()
+    evaluate.run(make_params(params))
+    found = metrics("evaluate")
+    each = [scored(table[table["fold"] == k])["auroc"] for k in range(3)]
+    assert each[0] > 0.7
+    assert each[1] < 0.3
+    assert found["folds"]["network"]["auroc"]["mean"] == pytest.approx(np.mean(each))
+    calibration = found["calibration"]["network"]
+    assert "fold_0" in calibration["bounded"]
+    assert calibration["slope"]["fold_0"] == SMALLEST_SLOPE
+    assert found["calibration"]["gradient_boosting"]["bounded"] == []
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "network: " in line]
+    assert line.startswith("warning: network: the log odds do not rank")
+    assert "fold_0" in line
+
+
+@pytest.mark.usefixtures("done")
 def test_the_learning_curve_ends_at_the_whole() -> None:
     found, trained, cohort = (
         metrics("learning_curve")["folds"],
-        metrics("train")["folds"],
+        metrics("evaluate")["folds"],
         read_table(paths.COHORT, COHORT),
     )
     assert set(found) == {"network", "logistic_regression", "gradient_boosting"}
@@ -265,7 +384,10 @@ def test_the_test_set_has_no_part_in_what_is_fitted(params: Params) -> None:
 def test_permuted_labels_score_auroc_one_half(params: Params) -> None:
     """Scoring on training or resampled data, and any other leak, would show here. Network and baselines, out of fold and on the test set."""
     chosen = small(
-        params, tune_model={"trials": 0}, train={"epochs": 16, "patience": None, "bootstrap": 2}
+        params,
+        tune_model={"trials": 0},
+        train={"epochs": 16, "patience": None},
+        evaluate={"bootstrap": 100},
     )
     aurocs: dict[tuple[str, str], list[float]] = {}
     for seed in range(4):
@@ -273,13 +395,13 @@ def test_permuted_labels_score_auroc_one_half(params: Params) -> None:
         lay(cohort.assign(died=np.random.default_rng(seed).permutation(cohort["died"])), grid)
         tune_model.run(chosen)
         train.run(chosen)
-        for name in metrics("train")["folds"]:
-            aurocs.setdefault(("folds", name), []).append(
-                metrics("train")["folds"][name]["auroc"]["mean"]
-            )
-            aurocs.setdefault(("test", name), []).append(
-                metrics("train")["test"][name]["auroc"]["value"]
-            )
+        evaluate.run(chosen)
+        found = metrics("evaluate")
+        for name in found["folds"]:
+            aurocs.setdefault(("folds", name), []).append(found["folds"][name]["auroc"]["mean"])
+            on_test = found["test"][name]["auroc"]
+            aurocs.setdefault(("test", name), []).append(on_test["value"])
+            assert on_test["high"] - on_test["low"] > 0.1  # not "0.500 (0.500–0.500)"
     assert len(aurocs) == 6
     for name, values in aurocs.items():
         assert abs(np.mean(values) - 0.5) < 0.08, (name, values)
@@ -300,7 +422,7 @@ def test_compare_goes_on_after_a_kill_to_the_same_bytes(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(compare, "save_fold", killed)
+        patch.setattr(compare, "save_folds", killed)
         with pytest.raises(KeyboardInterrupt):
             compare.run(make_params(params), "sun")
     assert len(list(Path(".state/compare").rglob("fold_*.safetensors"))) == 3

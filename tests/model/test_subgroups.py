@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from icu_adversarial.model.evaluation import decision_curve, rank_scores
+from icu_adversarial.model.curves import decision_curve
+from icu_adversarial.model.evaluation import rank_scores
 from icu_adversarial.model.subgroups import groups, subgroup_scores
 
 
@@ -39,9 +40,9 @@ def test_every_group_is_scored_on_its_own_stays() -> None:
         1,
     )
     probability[stays["sex"] == "M"] = 0.5  # nothing is known of men
-    table = subgroup_scores(stays, probability, probability > 0.5, resamples=50, seed=0).set_index(
-        ["division", "group", "score"]
-    )
+    table = subgroup_scores(
+        stays, probability, probability, probability > 0.5, resamples=50, seed=0
+    ).set_index(["division", "group", "score"])
     women = (stays["sex"] == "F").to_numpy()
     assert table.loc[("sex", "M", "auroc"), ["value", "low", "high"]].tolist() == [0.5, 0.5, 0.5]
     assert table.loc[("sex", "F", "auroc"), "value"] == pytest.approx(
@@ -58,8 +59,11 @@ def test_every_group_is_scored_on_its_own_stays() -> None:
 def test_a_group_without_deaths_has_no_auroc() -> None:
     stays = cohort().assign(died=lambda s: s["died"] & (s["sex"] == "F"))
     table = subgroup_scores(
-        stays, np.full(len(stays), 0.5), np.zeros(len(stays), bool), resamples=20, seed=0
+        stays, *np.full((2, len(stays)), 0.5), np.zeros(len(stays), bool), resamples=20, seed=0
     )
+    few = table.set_index("group")["few"]
+    assert few["M"].eq(1).all()  # no deaths
+    assert few["F"].eq(0).all()
     assert table[(table["group"] == "M") & (table["score"] == "auroc")]["value"].isna().all()
 
 

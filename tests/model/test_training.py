@@ -16,16 +16,16 @@ from sklearn.metrics import f1_score
 from icu_adversarial.errors import InputError
 from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.measurements import M
-from icu_adversarial.model import training
+from icu_adversarial.model import optimizers, training
 from icu_adversarial.model.baselines import BASELINES, summaries
 from icu_adversarial.model.baselines import predict as predict_baseline
-from icu_adversarial.model.evaluation import rank_scores
-from icu_adversarial.model.folds import kept_evaluation, predict, save_fold, train_folds
+from icu_adversarial.model.evaluation import best_threshold, rank_scores
+from icu_adversarial.model.folds import kept_evaluation, predict, save_folds, train_folds
 from icu_adversarial.model.networks import Network
 from icu_adversarial.model.storage import load_model
 from icu_adversarial.params import Model, Train
 
-OPTIONS = Train(epochs=4, evaluate_every=2, patience=None, seed=3, bootstrap=10)
+OPTIONS = Train(epochs=4, evaluate_every=2, patience=None, seed=3)
 RECIPE = Model.model_validate(MODEL)
 
 
@@ -176,7 +176,7 @@ def test_one_cycle_is_that_of_torch() -> None:
         expected.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         schedule.step()
-    ours = [highest * training.one_cycle(step / (steps - 1)) for step in range(steps)]
+    ours = [highest * optimizers.one_cycle(step / (steps - 1)) for step in range(steps)]
     np.testing.assert_allclose(ours, expected, atol=highest * 2e-3)
     assert (ours[0], ours[-1]) == pytest.approx((expected[0], expected[-1]))
     assert max(ours) == pytest.approx(highest, rel=1e-5)
@@ -192,9 +192,9 @@ def test_learning_rate_runs_through_its_schedule_over_all_parts(
         def step(self, closure: None = None) -> None:
             rates.append(self.param_groups[0]["lr"])
 
-    monkeypatch.setitem(training.OPTIMIZERS, "sgd", Watched)
+    monkeypatch.setitem(optimizers.OPTIMIZERS, "sgd", Watched)
     model = MODEL | {"optimizer": "sgd", "schedule": schedule, "learning_rate": 0.5}
-    (fold, *_), _ = make_folds(*make_cohort())
+    (fold, *_), _ = make_folds(*make_cohort(), model | {"keep": "last"})
     state = training.start(fold, model, 0)
     for epochs in (2, 1):
         state = training.advance(state, fold, model, epochs=epochs, of=3, seed=0)
@@ -274,18 +274,18 @@ def test_folds_trained_together_resume_after_an_interruption_to_the_same_bytes(
 
 def test_patience_stops_a_fold_that_no_longer_improves(tmp_path: Path) -> None:
     folds, _ = make_folds(*make_cohort())
-    options = Train(epochs=40, evaluate_every=1, patience=2, seed=3, bootstrap=10)
+    options = Train(epochs=40, evaluate_every=1, patience=2, seed=3)
     states = train_folds(folds, MODEL | {"learning_rate": 0.05}, options, tmp_path)
     assert any(s.epoch < 40 for s in states)
     for s in states:
         assert s.epoch == 40 or len(s.history) - 1 - s.best_evaluation == 2
-        losses = [h["held_out_loss"] for h in s.history]
+        losses = [h["validation_loss"] for h in s.history]
         assert losses[s.best_evaluation] == min(losses)
 
 
 def test_a_model_that_keeps_its_last_weights_is_never_stopped_early(tmp_path: Path) -> None:
     folds, _ = make_folds(*make_cohort(stays=120))
-    options = Train(epochs=12, evaluate_every=1, patience=1, seed=3, bootstrap=10)
+    options = Train(epochs=12, evaluate_every=1, patience=1, seed=3)
     stopped = train_folds(folds, MODEL | {"learning_rate": 0.1}, options, tmp_path / "best")
     assert any(s.epoch < 12 for s in stopped)
     states = train_folds(
@@ -302,13 +302,13 @@ def test_the_weights_that_are_saved_are_those_to_keep(tmp_path: Path, keep: str)
     good = training.advance(training.start(fold, model, 0), fold, model, epochs=3, of=4, seed=0)
     state = training.advance(good, fold, model | {"learning_rate": 3.0}, epochs=1, of=4, seed=0)
     assert state.best_evaluation == 0
-    save_fold(tmp_path, state, fold, scaler, model)
+    save_folds([tmp_path], [state], [fold], [scaler], model)
     expected, saved = (
         (good.weights, 3) if keep == "best" else (state.weights, 4),
         load_file(tmp_path / "model.safetensors"),
     )
     about = json.loads((tmp_path / "model.json").read_text())
-    saved["output.bias"][1] += about["threshold"]
+    saved["output.bias"][1] += about["threshold"] - about["prior_shift"]
     assert about["epoch"] == expected[1]
     assert kept_evaluation(state, model) == (0 if keep == "best" else 1)
     for name, weight in expected[0].items():
@@ -324,7 +324,7 @@ def test_a_training_that_breaks_down_leaves_the_best_weights_before(tmp_path: Pa
     assert np.isnan(state.history[1]["held_out_loss"])
     assert state.best_evaluation == 0
     for keep in ("best", "last"):
-        save_fold(tmp_path / keep, state, fold, scaler, MODEL | {"keep": keep})
+        save_folds([tmp_path / keep], [state], [fold], [scaler], MODEL | {"keep": keep})
         assert np.isfinite(training.logits(load_model(tmp_path / keep), fold.x_held_out)).all()
 
 
@@ -335,7 +335,7 @@ def test_loss_that_is_never_a_number_is_told_in_one_line(tmp_path: Path) -> None
     state = training.advance(state, fold, MODEL, epochs=1, of=1, seed=0)
     assert state.best_evaluation == -1
     with pytest.raises(InputError, match="held-out loss was never a number"):
-        save_fold(tmp_path / "fold_0", state, fold, scaler, MODEL)
+        save_folds([tmp_path / "fold_0"], [state], [fold], [scaler], MODEL)
 
 
 @pytest.fixture(scope="module", params=["lstm", "pooled_lstm"])
@@ -350,8 +350,7 @@ def trained(
     states = train_folds(
         folds, model, OPTIONS.model_copy(update={"epochs": 20}), models / "checkpoints"
     )
-    for k, parts in enumerate(zip(states, folds, scalers, strict=True)):
-        save_fold(models / f"fold_{k}", *parts, model)
+    save_folds([models / f"fold_{k}" for k in range(3)], states, folds, scalers, model)
     return models, cohort, grid
 
 
@@ -368,7 +367,83 @@ def test_predictions_are_out_of_fold_and_learned(
     assert table["probability"].mean() == pytest.approx(
         cohort["died"].mean(), abs=0.08
     )  # at the cohort's prevalence, not at one half
-    assert table["uncalibrated"].mean() == pytest.approx(cohort["died"].mean(), abs=0.15)
+    threshold = json.loads((models / "fold_0" / "model.json").read_text())["threshold"]
+    uncalibrated = training.sigmoid((table["logit_1"] - table["logit_0"]).to_numpy() + threshold)
+    assert uncalibrated.mean() == pytest.approx(cohort["died"].mean(), abs=0.15)
+
+
+def test_one_threshold_is_that_of_the_best_f1_on_all_out_of_fold_stays(
+    trained: tuple[Path, pd.DataFrame, np.ndarray],
+) -> None:
+    """The logits of all folds are log odds at the cohort's prevalence minus the same number."""
+    models, cohort, grid = trained
+    table = predict(models, cohort, grid)
+    abouts = [json.loads((models / f"fold_{k}" / "model.json").read_text()) for k in range(3)]
+    (threshold,) = {about["threshold"] for about in abouts}
+    z = np.zeros(len(cohort))
+    for k, about in enumerate(abouts):
+        network = load_model(models / f"fold_{k}")
+        network.fold_threshold(about["prior_shift"] - threshold)  # the weights as trained
+        own = (cohort["fold"] == k).to_numpy()
+        x = Scaler.load(models / f"fold_{k}" / "scaler.json").apply(grid[own], cohort[own])
+        z[own] = training.log_odds(network, x) + about["prior_shift"]
+    inside = (cohort["fold"] >= 0).to_numpy()
+    died = cohort["died"].to_numpy()[inside]
+    np.testing.assert_allclose(
+        (table["logit_1"] - table["logit_0"])[inside], z[inside] - threshold, atol=1e-5
+    )
+    assert threshold == pytest.approx(best_threshold(died, z[inside]), abs=1e-5)
+    best = max(f1_score(died, z[inside] > t) for t in [-np.inf, *z[inside]])
+    assert f1_score(died, table["predicted"][inside]) == pytest.approx(best)
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_the_epoch_is_chosen_on_stays_that_neither_train_nor_score(keep: str) -> None:
+    """Whole subjects, a fifth of the training subjects, with both outcomes; none for `last`."""
+    cohort, grid = make_cohort()
+    cohort["subject_id"] = np.arange(N) // 4  # four stays each, in the four splits
+    cohort["fold"] = (cohort["subject_id"] % 4 - 1).astype(np.int8)
+    grid[:, :, 0] = cohort["subject_id"].to_numpy()[:, None]  # who it is; clipped to 0 and 1
+    model = MODEL | {"keep": keep}
+    folds, scalers = make_folds(cohort, grid, model)
+    for fold, scaler in zip(folds, scalers, strict=True):
+        if keep == "last":
+            assert fold.x_validation is None
+            assert len(fold.y_train) == N / 2
+            continue
+        sides = [fold.x_train, fold.x_validation, fold.x_held_out]
+        seen = [set(np.unique(side[:, 0, 0].round(5))) - {0, 1} for side in sides]
+        assert not seen[1] & (seen[0] | seen[2])
+        assert len(fold.y_validation) == pytest.approx(N / 2 / 5, abs=4)
+        assert len(fold.y_train) + len(fold.y_validation) == N / 2
+        assert set(fold.y_validation) == {0, 1}
+        assert scaler.apply(grid[:1], cohort[:1]).shape[2] == fold.channels
+
+
+def test_the_held_out_stays_have_no_part_in_the_epoch_that_is_kept(tmp_path: Path) -> None:
+    """Reversed outcomes of the held-out stays: the same weights; of the validation stays: others."""
+    (fold, *_), _ = make_folds(*make_cohort())
+    options = OPTIONS.model_copy(update={"epochs": 8, "evaluate_every": 1})
+
+    def kept(name: str, data: training.Fold) -> int:
+        (state,) = train_folds([data], MODEL, options, tmp_path / name)
+        losses = [entry["validation_loss"] for entry in state.history]
+        assert kept_evaluation(state, MODEL) == int(np.argmin(losses))
+        return kept_evaluation(state, MODEL)
+
+    before = kept("before", fold)
+    assert kept("held_out", fold._replace(y_held_out=1 - fold.y_held_out)) == before
+    assert fold.y_validation is not None
+    assert kept("validation", fold._replace(y_validation=1 - fold.y_validation)) != before
+
+
+def test_too_few_subjects_to_choose_an_epoch_are_told_in_one_line() -> None:
+    cohort, grid = make_cohort()
+    cohort["died"] = np.isin(np.arange(N), [1, 2, 3, 5, 6, 7])  # two deaths in each fold
+    with pytest.raises(InputError, match="model keep best: one of 5 parts") as error:
+        make_folds(cohort, grid, MODEL)
+    assert "found 4 with a death" in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_predictions_of_a_fold_use_its_own_model_alone(
@@ -417,7 +492,7 @@ def test_baselines_learn_out_of_fold(name: str) -> None:
         np.nan
     )  # a measurement that the source does not have, as calcium in the Challenge
     died, fold = cohort["died"].to_numpy(), cohort["fold"].to_numpy()
-    probability, predicted = predict_baseline(name, grid, cohort, (), seed=0)
+    _, probability, predicted = predict_baseline(name, grid, cohort, (), seed=0)
     for chosen in (fold >= 0, fold == -1):
         assert rank_scores(died[chosen], probability[chosen])[0] > 0.75
     assert 0 < predicted.mean() < 0.6
@@ -429,20 +504,14 @@ def test_baselines_learn_out_of_fold(name: str) -> None:
     )  # its own labels were not learned from
 
 
-def test_a_baseline_decides_as_the_network_by_the_best_f1_of_each_fold() -> None:
+def test_a_baseline_decides_by_the_best_f1_of_all_out_of_fold_stays() -> None:
     cohort, grid = make_cohort()
-    died, fold = cohort["died"].to_numpy(), cohort["fold"].to_numpy()
-    probability, predicted = predict_baseline("logistic_regression", grid, cohort, (), seed=0)
-    limits = []
-    for k in range(fold.max() + 1):
-        p, y = probability[fold == k], died[fold == k]
-        best = max(f1_score(y, p > t) for t in [0.0, *p])
-        assert f1_score(y, predicted[fold == k]) == pytest.approx(best)
-        limits.append((p[~predicted[fold == k]].max(), p[predicted[fold == k]].min()))
-    low, high = (np.mean([np.log(p / (1 - p)) for p in side]) for side in zip(*limits, strict=True))
-    z = np.log(probability / (1 - probability))[fold == -1]
-    assert not predicted[fold == -1][z <= low].any()
-    assert predicted[fold == -1][z >= high].all()
+    died, training_stays = cohort["died"].to_numpy(), cohort["fold"].to_numpy() >= 0
+    z, _, predicted = predict_baseline("logistic_regression", grid, cohort, (), seed=0)
+    y, ranked = died[training_stays], z[training_stays]
+    best = max(f1_score(y, ranked > t) for t in [-np.inf, *ranked])
+    assert f1_score(y, predicted[training_stays]) == pytest.approx(best)
+    assert z[~predicted].max() < z[predicted].min()
 
 
 @pytest.mark.parametrize("name", BASELINES)

@@ -5,6 +5,33 @@ import pandas as pd
 
 from icu_adversarial.params import Preprocess
 
+FEWEST_STAYS, LARGEST_PREVALENCE, FEWEST_DEATHS = 500, 0.3, 20
+
+
+def cohort_warning(stays: int, deaths: int, test_deaths: int | None = None) -> str | None:
+    """Why nothing can be concluded from a cohort; every table with its numbers shows it.
+
+    Args:
+        stays: Number of stays.
+        deaths: Number of deaths among them.
+        test_deaths: Number of deaths in the test set; None where no test set is scored.
+
+    Returns:
+        One sentence if there are fewer than FEWEST_STAYS stays, more than LARGEST_PREVALENCE
+        deaths, or fewer than FEWEST_DEATHS deaths in all or in the test set; otherwise None.
+    """
+    fewest = deaths if test_deaths is None else min(deaths, test_deaths)
+    if stays >= FEWEST_STAYS and deaths <= LARGEST_PREVALENCE * stays and fewest >= FEWEST_DEATHS:
+        return None
+    on_test = "" if test_deaths is None else f", {test_deaths} of them in the test set"
+    return (
+        f"The cohort has {stays} stays and {deaths} deaths{on_test}: too few stays or deaths, or "
+        "too large a share of deaths, to conclude anything about patients (expected at least "
+        f"{FEWEST_STAYS} stays, at most {LARGEST_PREVALENCE:.0%} deaths, and at least "
+        f"{FEWEST_DEATHS} deaths in all and in the test set); the numbers only show that the "
+        "pipeline runs"
+    )
+
 
 def cohort_rules(
     stays: pd.DataFrame, window_hours: int, options: Preprocess

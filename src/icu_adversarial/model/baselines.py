@@ -14,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from icu_adversarial.features.statics import fit_statics
+from icu_adversarial.model.calibration import cross_fitted
 from icu_adversarial.model.evaluation import EPSILON, best_threshold
 from icu_adversarial.model.results import Prediction
 from icu_adversarial.processes import workers
@@ -73,8 +74,8 @@ def predict(
     seed: int,
     learn: np.ndarray | None = None,
 ) -> Prediction:
-    """Train on the folds of the network, and on all of them for the test stays (fold -1). As with the network, each fold's threshold is that of its
-    best F1, and the test stays have the mean of the folds' in log odds.
+    """Train on the folds of the network, and on all of them for the test stays (fold -1). As with the network, one
+    threshold has the best F1 on all out-of-fold stays, and the probabilities are calibrated out of fold.
 
     grid: (N, T, 19); stays: tables.COHORT. static_inputs: as the network's. learn: bool (N,), the stays that may be trained on, by default all.
     """
@@ -92,8 +93,5 @@ def predict(
         probability[part] = p[part]
     p = np.clip(probability, EPSILON, 1 - EPSILON)
     log_odds = np.log(p / (1 - p))
-    thresholds = {
-        k: best_threshold(died[fold == k], log_odds[fold == k]) for k in sorted(set(fold[training]))
-    }
-    threshold = pd.Series(fold).map(thresholds | {-1: np.mean([*thresholds.values()])})
-    return Prediction(probability, log_odds > threshold.to_numpy())
+    threshold = best_threshold(died[training], log_odds[training])
+    return Prediction(log_odds, cross_fitted(log_odds, died, fold), log_odds > threshold)

@@ -1,45 +1,75 @@
-"""Temperature and prior shift: log odds that mean what they say, fitted on predictions for stays that the model did not see."""
+"""Platt scaling: log odds that mean what they say, fitted on stays that the model did not see.
+
+`folds.predict` and `baselines` call it. Scores of ranking never use its probabilities.
+"""
 
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import brentq
 from sklearn.linear_model import LogisticRegression
 
 from icu_adversarial.model.evaluation import sigmoid
 
+# A network's log odds span about 20. With this slope the calibrated ones span 0.2: practically
+# the prevalence for every stay, which is right where the slope would be 0 or negative, but still
+# in the model's order.
+SMALLEST_SLOPE = 0.01
+
 
 class Calibration(NamedTuple):
-    """Calibrated log odds = log odds / temperature + shift (Platt 1999; Guo et al. 2017 for the temperature alone)."""
+    """Calibrated log odds = slope * log odds + shift (Platt 1999).
 
-    temperature: float
+    1 / slope is the temperature of Guo et al. (2017). bounded: whether the slope is
+    SMALLEST_SLOPE because the best one is smaller.
+    """
+
+    slope: float
     shift: float
+    bounded: bool = False
 
     def probability(self, log_odds: np.ndarray) -> np.ndarray:
-        """Of death, float64 in the shape of log_odds."""
-        return sigmoid(np.asarray(log_odds, np.float64) / self.temperature + self.shift)
+        """Probability of death, float64 in the shape of log_odds."""
+        return sigmoid(np.asarray(log_odds, np.float64) * self.slope + self.shift)
 
 
 def fit_calibration(log_odds: np.ndarray, died: np.ndarray) -> Calibration:
-    """The temperature and shift of the least log loss. log_odds: (N,), out of fold; died: (N,) bool, both outcomes present.
+    """The slope, at least SMALLEST_SLOPE, and the shift of the lowest log loss.
 
-    Log odds that rank the stays no better than chance (slope <= 0) tell nothing: the calibrated probability is then the prevalence.
+    Args:
+        log_odds: Out-of-fold log odds of death, (N,).
+        died: The outcome, (N,) bool; both outcomes occur.
+
+    Returns:
+        The calibration. Its mean probability is the share of deaths.
     """
-    model = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(
-        np.asarray(log_odds, np.float64)[:, None], died
-    )
+    z = np.asarray(log_odds, np.float64)
+    model = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(z[:, None], died)
     slope, shift = float(model.coef_[0, 0]), float(model.intercept_[0])
-    if slope <= 0:
-        prevalence = float(np.mean(died))
-        return Calibration(np.inf, float(np.log(prevalence / (1 - prevalence))))
-    return Calibration(1 / slope, shift)
+    if slope >= SMALLEST_SLOPE:
+        return Calibration(slope, shift)
+    share = float(np.mean(died))
+    center, scaled = float(np.log(share / (1 - share))), SMALLEST_SLOPE * z
+
+    def excess(shift: float) -> float:
+        return float(sigmoid(scaled + shift).mean() - share)  # 0 where the log loss is lowest
+
+    low, high = center - scaled.max() - 1, center - scaled.min() + 1
+    return Calibration(SMALLEST_SLOPE, float(brentq(excess, low, high)), bounded=True)
+
+
+def fit_by_fold(log_odds: np.ndarray, died: np.ndarray, fold: np.ndarray) -> dict[int, Calibration]:
+    """The calibration of each fold's stays, fitted on the other folds; of fold -1 (test), on all.
+
+    log_odds, died, fold: (N,).
+    """
+    chosen = {k: (fold >= 0) & (fold != k) for k in sorted({int(k) for k in fold})}
+    return {k: fit_calibration(log_odds[rows], died[rows]) for k, rows in chosen.items()}
 
 
 def cross_fitted(log_odds: np.ndarray, died: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    """Calibrated probability of every stay, fitted on the other folds' out-of-fold log odds; for fold -1 (test), on all folds'. All: (N,)."""
+    """Calibrated probability of every stay, (N,), by `fit_by_fold`."""
     probability = np.empty(len(log_odds))
-    for k in sorted(set(fold)):
-        fitted_on = (fold >= 0) & (fold != k)
-        probability[fold == k] = fit_calibration(log_odds[fitted_on], died[fitted_on]).probability(
-            log_odds[fold == k]
-        )
+    for k, calibration in fit_by_fold(log_odds, died, fold).items():
+        probability[fold == k] = calibration.probability(log_odds[fold == k])
     return probability

@@ -1,4 +1,5 @@
-"""All folds together: trained side by side with checkpoints, saved with their thresholds, and read back to predict."""
+"""All folds together: trained side by side with checkpoints, saved with one threshold, and read
+back to predict."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +12,10 @@ from tqdm import tqdm
 
 from icu_adversarial.errors import InputError
 from icu_adversarial.features.scaling import Scaler
-from icu_adversarial.files import read_json
+from icu_adversarial.features.splits import assign_folds
 from icu_adversarial.model.calibration import cross_fitted
-from icu_adversarial.model.evaluation import best_threshold, sigmoid
-from icu_adversarial.model.networks import build
+from icu_adversarial.model.evaluation import best_threshold
+from icu_adversarial.model.networks import Network, build
 from icu_adversarial.model.storage import load_model, save_model
 from icu_adversarial.model.training import (
     Fold,
@@ -29,6 +30,8 @@ from icu_adversarial.model.training import (
 from icu_adversarial.params import Features, Model, Train
 from icu_adversarial.processes import workers
 
+VALIDATION_PARTS = 5  # parts of the training subjects, of which one chooses the epoch
+
 
 def make_folds(
     grid: np.ndarray,
@@ -37,15 +40,49 @@ def make_folds(
     model: Model,
     learn: np.ndarray | None = None,
 ) -> tuple[list[Fold], list[Scaler]]:
-    """Every fold of the training stays, and its scaler. cohort: tables.COHORT; grid: (N, T, 19) in its order; learn: bool (N,), the stays that may be
-    trained on, by default all."""
+    """Every fold of the training stays, and its scaler.
+
+    A model that keeps its best weights chooses the epoch on stays that neither train nor score
+    it: one of VALIDATION_PARTS parts of the fold's training subjects, stratified by outcome.
+
+    Args:
+        grid: (N, T, 19).
+        cohort: tables.COHORT, in the order of grid.
+        features: How the scalers are fitted.
+        model: The network that the folds are for.
+        learn: The stays that may be trained on, (N,) bool; by default all.
+
+    Returns:
+        The folds and the scalers, in the order of the folds.
+
+    Raises:
+        InputError: An outcome has fewer training subjects than VALIDATION_PARTS.
+    """
     fold = cohort["fold"].to_numpy()
     allowed = fold >= 0 if learn is None else (fold >= 0) & learn
-    pairs = [
-        make_fold(grid, cohort, fold == k, features, model, allowed & (fold != k))
-        for k in sorted(set(fold) - {-1})
-    ]
+    pairs = []
+    for k in sorted(set(fold) - {-1}):
+        chosen, validation = allowed & (fold != k), None
+        if model.keep == "best":
+            validation = _validation(cohort, chosen, int(k))
+            chosen = chosen & ~validation
+        pairs.append(make_fold(grid, cohort, fold == k, features, model, chosen, validation))
     return [data for data, _ in pairs], [scaler for _, scaler in pairs]
+
+
+def _validation(cohort: pd.DataFrame, chosen: np.ndarray, seed: int) -> np.ndarray:
+    """The validation stays among the `chosen`, both bool (N,)."""
+    subject, died = (cohort[name].to_numpy()[chosen] for name in ("subject_id", "died"))
+    try:
+        part = assign_folds(subject, died, folds=VALIDATION_PARTS, seed=seed)
+    except InputError as error:
+        raise InputError(
+            f"model keep best: one of {VALIDATION_PARTS} parts of a fold's training subjects chooses "
+            f"the epoch, and {error}: choose keep last or more data"
+        ) from None
+    validation = np.zeros(len(cohort), bool)
+    validation[chosen] = part == 0
+    return validation
 
 
 def train_folds(
@@ -104,63 +141,93 @@ def kept_evaluation(state: State, model: dict[str, Any]) -> int:
     )
 
 
-def save_fold(
-    folder: Path, state: State, data: Fold, scaler: Scaler, model: dict[str, Any]
+def save_folds(
+    folders: Sequence[Path],
+    states: Sequence[State],
+    folds: Sequence[Fold],
+    scalers: Sequence[Scaler],
+    model: dict[str, Any],
 ) -> None:
-    """Write the weights to keep, with the threshold of the best F1 on the held-out stays folded into its logits, and the scaler.
+    """Write each fold's weights to keep and its scaler; one threshold is folded into all logits.
 
-    Raises InputError when no evaluation gave a finite loss.
+    The threshold is that of the best F1 on the held-out stays of all folds together, in log odds
+    at the cohort's prevalence. logit_1 - logit_0 of every saved network is these log odds minus
+    the threshold, so that the numbers of all folds mean the same.
+
+    Args:
+        folders: Where each fold goes.
+        states: The trained folds.
+        folds: What they were trained on.
+        scalers: The scaler of each fold.
+        model: params.Model as a dict.
+
+    Raises:
+        InputError: No evaluation of a fold gave a finite loss.
     """
+    kept = [
+        _kept_network(folder.name, state, data, model)
+        for folder, state, data in zip(folders, states, folds, strict=True)
+    ]
+    shifts = [data.prior_shift(model) for data in folds]
+    log_odds_held_out = [
+        log_odds(network, data.x_held_out) + shift
+        for (network, _), data, shift in zip(kept, folds, shifts, strict=True)
+    ]
+    died = np.concatenate([data.y_held_out for data in folds])
+    threshold = best_threshold(died, np.concatenate(log_odds_held_out))
+    parts = zip(folders, kept, folds, scalers, shifts, strict=True)
+    for folder, (network, epoch), data, scaler, shift in parts:
+        network.fold_threshold(threshold - shift)
+        facts = {"epoch": epoch, "threshold": threshold, "prior_shift": shift}
+        save_model(folder, network, data.channels, model, facts)
+        scaler.save(folder / "scaler.json")
+
+
+def _kept_network(
+    name: str, state: State, data: Fold, model: dict[str, Any]
+) -> tuple[Network, float]:
+    """The network with the weights to keep, and their epoch."""
     kept = kept_evaluation(state, model)
     if kept == -1:
         raise InputError(
-            f"{folder.name}: the held-out loss was never a number: lower the learning rates of model and tune_model.space in params.yaml"
+            f"{name}: the held-out loss was never a number: lower the learning rates of model and "
+            "tune_model.space in params.yaml"
         )
     network = build(data.channels, data.statics, model)
     network.load_state_dict(state.weights if kept == len(state.history) - 1 else state.best)
-    threshold = best_threshold(data.y_held_out, log_odds(network, data.x_held_out))
-    network.fold_threshold(threshold)
-    facts = {
-        "epoch": state.history[kept]["epoch"],
-        "threshold": threshold,
-        "prior_shift": data.prior_shift(model),
-    }
-    save_model(folder, network, data.channels, model, facts)
-    scaler.save(folder / "scaler.json")
+    return network, state.history[kept]["epoch"]
 
 
 def predict(models: Path, cohort: pd.DataFrame, grid: np.ndarray) -> pd.DataFrame:
-    """The PREDICTIONS table, from the files in `models` alone: each fold's network for its own held-out stays, the mean of all networks' logits
-    for the test stays. cohort: the COHORT table; grid: (N, T, 19) in its order.
+    """The PREDICTIONS table, from the files in `models` alone.
 
-    probability is calibrated out of fold (calibration.cross_fitted); `uncalibrated`, a further column, is the networks' at the cohort's prevalence.
+    Each fold's network predicts its own held-out stays; the test stays have the mean of all
+    networks' logits. probability is calibrated out of fold (calibration.cross_fitted).
+
+    Args:
+        models: The folder of the folds' folders.
+        cohort: The COHORT table.
+        grid: (N, T, 19) in its order.
+
+    Returns:
+        tables.PREDICTIONS.
     """
     fold = cohort["fold"].to_numpy()
     test = fold == -1
     folds = sorted(set(fold[~test]))
-    z, shifts = np.zeros((len(cohort), 2)), np.zeros(len(cohort))
+    z = np.zeros((len(cohort), 2))
     for k in folds:
         folder = models / f"fold_{k}"
-        network, scaler, about = (
-            load_model(folder),
-            Scaler.load(folder / "scaler.json"),
-            read_json(folder / "model.json"),
-        )
-        shift = (
-            about["threshold"] + about["prior_shift"]
-        )  # from the logits of the decision back to those of the cohort's prevalence
+        network, scaler = load_model(folder), Scaler.load(folder / "scaler.json")
         own = fold == k
-        z[own], shifts[own] = logits(network, scaler.apply(grid[own], cohort[own])), shift
+        z[own] = logits(network, scaler.apply(grid[own], cohort[own]))
         z[test] += logits(network, scaler.apply(grid[test], cohort[test])).astype(np.float64) / len(
             folds
         )
-        shifts[test] += shift / len(folds)
     z = z.astype(np.float32)
-    log_odds = z[:, 1] - z[:, 0] + shifts
     return cohort[["stay_id", "fold", "died"]].assign(
         split=np.where(test, "test", "oof"),
-        probability=cross_fitted(log_odds, cohort["died"].to_numpy(), fold),
-        uncalibrated=sigmoid(log_odds),
+        probability=cross_fitted(z[:, 1] - z[:, 0], cohort["died"].to_numpy(), fold),
         logit_0=z[:, 0],
         logit_1=z[:, 1],
         predicted=z[:, 1] > z[:, 0],

@@ -1,4 +1,7 @@
-"""How lstm_adversarial_attack scores its network: on class-balanced draws of its own training stays. Kept to show how its numbers arise, no more."""
+"""How lstm_adversarial_attack scores its network: on class-balanced draws of its own training stays.
+
+Kept to show how its numbers arise, no more. The stage `compare` calls it.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from icu_adversarial.files import read_json
-from icu_adversarial.model.evaluation import METRICS, finite, scores, sigmoid
+from icu_adversarial.model.evaluation import finite, sigmoid
+from icu_adversarial.model.measures import METRICS, scores
 from icu_adversarial.model.storage import load_model
 from icu_adversarial.model.training import Fold, log_odds, seed_of
 
@@ -25,11 +29,10 @@ def scores_on_training_stays(
         rows = np.where(
             y == 1, *(rng.choice(np.flatnonzero(data.y_train == label), len(y)) for label in (1, 0))
         )
-        z = (
-            log_odds(load_model(folder), data.x_train[rows])
-            + read_json(folder / "model.json")["threshold"]
-        )
-        drawn.append(scores(y, sigmoid(z), z > 0))
+        about = read_json(folder / "model.json")
+        trained = about["threshold"] - about["prior_shift"]  # back to the logits as trained
+        z = log_odds(load_model(folder), data.x_train[rows]) + trained
+        drawn.append(scores(y, z, sigmoid(z), z > 0))
     values = {name: np.concatenate([scored[name] for scored in drawn]) for name in METRICS}
     return {
         name: {"mean": finite(v.mean()), "sd": finite(v.std(ddof=1))} for name, v in values.items()

@@ -8,8 +8,9 @@ import numpy as np
 from icu_adversarial import paths
 from icu_adversarial.features.splits import assign_folds
 from icu_adversarial.files import read_array, write_json
-from icu_adversarial.model.evaluation import scores, sigmoid
-from icu_adversarial.model.folds import save_fold, train_folds
+from icu_adversarial.model.evaluation import sigmoid
+from icu_adversarial.model.folds import save_folds, train_folds
+from icu_adversarial.model.measures import scores
 from icu_adversarial.model.storage import load_model
 from icu_adversarial.model.training import log_odds, make_fold
 from icu_adversarial.model.tuning import search_network
@@ -57,9 +58,9 @@ def run(params: Params) -> None:
             grid[inside], cohort[inside], inner == 0, params.features, Model.model_validate(model)
         )
         (trained,) = train_folds([data], model, params.train, state / f"fold_{k}")
-        save_fold(state / f"fold_{k}", trained, data, scaler, model)
+        save_folds([state / f"fold_{k}"], [trained], [data], [scaler], model)
         z = log_odds(load_model(state / f"fold_{k}"), scaler.apply(grid[outer], cohort[outer]))
-        scored = scores(cohort["died"].to_numpy()[outer], sigmoid(z), z > 0)
+        scored = scores(cohort["died"].to_numpy()[outer], z, sigmoid(z), z > 0)
         found.append(
             {"hyperparameters": model, **{name: float(scored[name][0]) for name in SCORES}}
         )

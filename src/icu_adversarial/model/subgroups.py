@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from icu_adversarial.model.evaluation import with_intervals
+from icu_adversarial.features.cohort import FEWEST_DEATHS
+from icu_adversarial.model.measures import with_intervals
 
 AGE_BANDS = {
     "under 45": (0, 45),
@@ -30,16 +31,27 @@ def groups(cohort: pd.DataFrame) -> dict[str, pd.Series]:
 
 def subgroup_scores(
     cohort: pd.DataFrame,
+    log_odds: np.ndarray,
     probability: np.ndarray,
     predicted: np.ndarray,
     *,
     resamples: int,
     seed: int,
 ) -> pd.DataFrame:
-    """One row per division, group and score of SHOWN: stays, deaths, value, low and high (95 %).
+    """The scores of each group.
 
-    cohort: rows of tables.COHORT, e.g. the test set's; probability, predicted: (N,). A score that needs both outcomes has no value in a group
-    with one, and its interval is that of the draws that have both.
+    A score that needs both outcomes has no value in a group with one, and its interval is that of
+    the draws that have both.
+
+    Args:
+        cohort: Rows of tables.COHORT, for example the test set's.
+        log_odds, probability, predicted: As for `measures.scores`, (N,).
+        resamples: Number of resamples of the subjects.
+        seed: Seed of the resamples.
+
+    Returns:
+        One row per division, group and score of SHOWN: stays, deaths, few (1 if the group has
+        fewer than FEWEST_DEATHS deaths or survivors, else 0), value, low and high (95 %).
     """
     rows: list[dict[str, Any]] = []
     for division, member in groups(cohort).items():
@@ -51,6 +63,7 @@ def subgroup_scores(
             )
             scored = with_intervals(
                 died,
+                log_odds[inside],
                 probability[inside],
                 predicted[inside],
                 subject,
@@ -62,6 +75,7 @@ def subgroup_scores(
                 "group": group,
                 "stays": int(inside.sum()),
                 "deaths": int(died.sum()),
+                "few": int(min(died.sum(), len(died) - died.sum()) < FEWEST_DEATHS),
             }
             rows += [about | {"score": score} | scored[score] for score in SHOWN]
     return pd.DataFrame(rows)

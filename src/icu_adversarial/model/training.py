@@ -1,11 +1,7 @@
 """Training of one fold: a loop that can stop after any epoch and go on from what it returned, to the same bytes."""
 
-import copy
 import json
-import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,30 +14,34 @@ from torch import Tensor
 from icu_adversarial.features.scaling import Scaler, fit_scaler
 from icu_adversarial.model.evaluation import log_loss, rank_scores, sigmoid
 from icu_adversarial.model.networks import Network, build
+from icu_adversarial.model.optimizers import (
+    OPTIMIZERS,
+    load_optimizer,
+    one_cycle,
+    optimizer_state,
+)
 from icu_adversarial.model.storage import save_tensors
 from icu_adversarial.params import Features, Model
 from icu_adversarial.processes import prepare_worker
 
-# fused: all weights in one kernel; of RMSprop there is none. AdamW without weight decay is Adam
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "adam": partial(torch.optim.AdamW, fused=True),
-    "rmsprop": torch.optim.RMSprop,
-    "sgd": partial(torch.optim.SGD, fused=True),
-}
 EVALUATION_BATCH = 256  # larger is slower on a CPU
-RISING = 0.3  # share of a one-cycle schedule in which the learning rate rises
-FIRST, LAST = 1 / 25, 1e-4  # of the highest learning rate, where the schedule starts and ends
 
 
 class Fold(NamedTuple):
-    """x: float32 (N, T, C) model input, of which the last `statics` channels are the same at every hour; y: int64 (N,) 1 for death; each for the
-    training and the held-out stays of a fold."""
+    """One fold's stays: those that train the weights, those that score them, and, for a model that
+    keeps its best weights, those that choose the epoch.
+
+    x: float32 (N, T, C) model input, of which the last `statics` channels are the same at every
+    hour; y: int64 (N,), 1 for death. Without validation stays, the held-out ones choose the epoch.
+    """
 
     x_train: np.ndarray
     y_train: np.ndarray
     x_held_out: np.ndarray
     y_held_out: np.ndarray
     statics: int = 0
+    x_validation: np.ndarray | None = None
+    y_validation: np.ndarray | None = None
 
     @property
     def channels(self) -> int:
@@ -65,10 +65,21 @@ def make_fold(
     features: Features,
     model: Model,
     learn: np.ndarray | None = None,
+    validation: np.ndarray | None = None,
 ) -> tuple[Fold, Scaler]:
-    """Fit the scaler on the training stays and apply it to both sides.
+    """Fit the scaler on the training stays and apply it to all stays of the fold.
 
-    grid: (N, T, 19); stays: their rows of tables.COHORT; held_out: bool (N,); learn: bool (N,), the training stays, by default all others.
+    Args:
+        grid: (N, T, 19).
+        stays: Their rows of tables.COHORT.
+        held_out: The stays that score the model, (N,) bool.
+        features: How the scaler is fitted.
+        model: Which channels the network reads.
+        learn: The training stays, (N,) bool; by default all that are not held out.
+        validation: The stays that choose the epoch, (N,) bool, none of them in learn.
+
+    Returns:
+        The fold and its scaler.
     """
     learn = ~held_out if learn is None else learn
     scaler = fit_scaler(
@@ -82,12 +93,17 @@ def make_fold(
     x_train, x_held_out = (
         scaler.apply(grid[chosen], stays[chosen]) for chosen in (learn, held_out)
     )
-    return Fold(x_train, y[learn], x_held_out, y[held_out], scaler.statics.size), scaler
+    fold = Fold(x_train, y[learn], x_held_out, y[held_out], scaler.statics.size)
+    if validation is not None:
+        x_validation = scaler.apply(grid[validation], stays[validation])
+        fold = fold._replace(x_validation=x_validation, y_validation=y[validation])
+    return fold, scaler
 
 
 @dataclass
 class State:
-    """Where a training stands. `best` are the weights with the lowest held-out loss; history: one dict per evaluation."""
+    """Where a training stands. `best` are the weights with the lowest validation loss (held-out
+    loss without validation stays); history: one dict per evaluation."""
 
     weights: dict[str, Tensor]
     optimizer: dict[str, Tensor] = field(default_factory=dict)
@@ -97,8 +113,8 @@ class State:
 
     @property
     def best_evaluation(self) -> int:
-        """Index into history, -1 before the first finite held-out loss."""
-        losses = np.array([h["held_out_loss"] for h in self.history])
+        """Index into history, -1 before the first finite loss."""
+        losses = np.array([h.get("validation_loss", h["held_out_loss"]) for h in self.history])
         return int(np.nanargmin(losses)) if np.isfinite(losses).any() else -1
 
     def save(self, path: Path) -> None:
@@ -141,24 +157,27 @@ def start(fold: Fold, model: dict[str, Any], seed: int) -> State:
 def advance(
     state: State, fold: Fold, model: dict[str, Any], *, epochs: int, of: int, seed: int
 ) -> State:
-    """Train for `epochs` more epochs of the schedule's `of`, then evaluate on the held-out stays. model: params.Model as a dict.
+    """Train for `epochs` more epochs of the schedule's `of`, then evaluate on the held-out stays.
 
-    Balanced batches draw stays with replacement, each outcome equally often; natural ones are a permutation of the stays; the evaluation never
-    resamples. Every epoch's random numbers come from (seed, epoch) alone, so a run that is resumed takes the steps of one that was not. On a GPU, the
-    data and the losses stay there until the last epoch is done. Returns a new state with one more history entry: epoch, train_loss (of the batches),
-    held_out_loss, auroc, auprc.
+    Balanced batches draw stays with replacement, each outcome equally often; natural ones are a
+    permutation of the stays; the evaluation never resamples. Every epoch's random numbers come
+    from (seed, epoch) alone, so a resumed run takes the same steps. On a GPU, the data and the
+    losses stay there until the last epoch is done. model: params.Model as a dict.
+
+    Returns:
+        A new state with one more history entry: epoch, train_loss (of the batches),
+        held_out_loss, auroc, auprc and, with validation stays, validation_loss.
     """
     prepare_worker()
     device = training_device()
     network = build(fold.channels, fold.statics, model).to(device)
     network.load_state_dict(state.weights)
-    decay = (
-        model["weight_decay"] if model["optimizer"] == "adam" else 0.0
-    )  # the others' is a penalty in the gradient, another thing
+    # the other optimizers' decay is a penalty in the gradient, another thing
+    decay = model["weight_decay"] if model["optimizer"] == "adam" else 0.0
     optimizer = OPTIMIZERS[model["optimizer"]](
         network.parameters(), lr=model["learning_rate"], weight_decay=decay
     )
-    _load_optimizer(optimizer, state.optimizer)
+    load_optimizer(optimizer, state.optimizer)
     x, y = torch.from_numpy(fold.x_train).to(device), torch.from_numpy(fold.y_train).to(device)
     weight = 1.0 / torch.bincount(y, minlength=2)[y]
     batches = -(-len(y) // model["batch_size"])
@@ -187,36 +206,24 @@ def advance(
             optimizer.step()
             total += loss.detach() * len(batch)
 
-    probability = sigmoid(log_odds(network, fold.x_held_out) + fold.prior_shift(model))
+    shift = fold.prior_shift(model)
+    z = log_odds(network, fold.x_held_out) + shift
     entry = {
         "epoch": state.epoch + epochs,
         "train_loss": float(total) / len(y),
-        "held_out_loss": log_loss(fold.y_held_out, probability),
+        "held_out_loss": log_loss(fold.y_held_out, sigmoid(z)),
     }
-    auroc, auprc = (
-        rank_scores(fold.y_held_out, probability) if np.isfinite(probability).all() else (0.5, 0.0)
-    )
+    auroc, auprc = rank_scores(fold.y_held_out, z) if np.isfinite(z).all() else (0.5, 0.0)
     entry |= {"auroc": auroc, "auprc": auprc}
+    if fold.x_validation is not None and fold.y_validation is not None:
+        probability = sigmoid(log_odds(network, fold.x_validation) + shift)
+        entry["validation_loss"] = log_loss(fold.y_validation, probability)
     weights = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
-    new = State(
-        weights,
-        _save_optimizer(optimizer),
-        state.best,
-        state.epoch + epochs,
-        [*state.history, entry],
-    )
+    history = [*state.history, entry]
+    new = State(weights, optimizer_state(optimizer), state.best, state.epoch + epochs, history)
     if new.best_evaluation == len(new.history) - 1:
         new.best = weights
     return new
-
-
-def one_cycle(progress: float) -> float:
-    """The learning rate as a share of its highest: FIRST rising to 1 along a cosine, then falling to LAST x FIRST (Smith and Topin 2019, with the
-    constants of torch's OneCycleLR). progress: 0 for the first step, 1 for the last."""
-    if progress < RISING:
-        return FIRST + (1 - FIRST) * (1 - math.cos(math.pi * progress / RISING)) / 2
-    low = FIRST * LAST
-    return low + (1 - low) * (1 + math.cos(math.pi * (progress - RISING) / (1 - RISING))) / 2
 
 
 def training_device() -> torch.device:
@@ -235,32 +242,5 @@ def logits(network: Network, x: np.ndarray) -> np.ndarray:
     network.eval()
     device = next(network.parameters()).device
     with torch.no_grad():
-        return (
-            torch.cat(
-                [
-                    network(batch.to(device))
-                    for batch in torch.split(torch.from_numpy(x), EVALUATION_BATCH)
-                ]
-            )
-            .cpu()
-            .numpy()
-        )
-
-
-def _save_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    state = optimizer.state_dict()["state"]
-    return {
-        f"{i}/{name}": value.cpu()
-        for i, values in state.items()
-        for name, value in values.items()
-        if isinstance(value, Tensor)
-    }
-
-
-def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    content = copy.copy(optimizer.state_dict())
-    content["state"] = {}
-    for key, tensor in tensors.items():
-        i, _, name = key.partition("/")
-        content["state"].setdefault(int(i), {})[name] = tensor.clone()
-    optimizer.load_state_dict(content)
+        batches = torch.split(torch.from_numpy(x), EVALUATION_BATCH)
+        return torch.cat([network(batch.to(device)) for batch in batches]).cpu().numpy()

@@ -1,15 +1,22 @@
-"""One network of the literature on the folds and the test set of `train`, which it reads once, after its training."""
+"""One network of the literature on the folds and the test set of `train`, which it reads once,
+after its training."""
 
 import shutil
-
-import numpy as np
+import sys
+from typing import Any
 
 from icu_adversarial import paths
 from icu_adversarial.errors import InputError
 from icu_adversarial.files import read_array, read_json, write_json
-from icu_adversarial.model.folds import make_folds, predict, save_fold, train_folds
+from icu_adversarial.model.folds import make_folds, predict, save_folds, train_folds
 from icu_adversarial.model.leaky import scores_on_training_stays
-from icu_adversarial.model.results import Prediction, model_scores
+from icu_adversarial.model.results import (
+    about_cohort,
+    bound_warning,
+    calibration_scores,
+    from_table,
+    model_scores,
+)
 from icu_adversarial.params import Params
 from icu_adversarial.search.study import study_key
 from icu_adversarial.tables import COHORT, PREDICTIONS, read_table, write_table
@@ -31,30 +38,38 @@ def run(params: Params, row: str) -> None:
     checkpoints = paths.state("compare", study_key(row, *blocks, paths.GRID, paths.COHORT))
     states = train_folds(folds, model, options, checkpoints)
     models = [folder / "models" / f"fold_{k}" for k in range(len(folds))]
-    for parts in zip(models, states, folds, scalers, strict=True):
-        save_fold(*parts, model)
+    save_folds(models, states, folds, scalers, model)
+    saved = [read_json(file / "model.json") for file in models]
 
     predictions = predict(folder / "models", cohort, grid)
     write_table(folder / "predictions.parquet", predictions, PREDICTIONS)
+    result: dict[str, Any] = {"test": None}
+    bounded = None
     if about.scored_on == "balanced_training":
-        result = {"folds": scores_on_training_stays(models, folds, options.seed), "test": None}
+        result["folds"] = scores_on_training_stays(models, folds, options.seed)
     else:
-        prediction = Prediction(
-            *(np.asarray(predictions[name]) for name in ("probability", "predicted"))
-        )
+        prediction = from_table(predictions, saved[0]["threshold"])
         scored = model_scores(
-            {row: prediction}, cohort, resamples=options.bootstrap, seed=options.seed
+            {row: prediction},
+            cohort,
+            resamples=params.evaluate.bootstrap,
+            seed=params.evaluate.seed,
         )
         result = {split: scored[split][row] for split in ("folds", "test")}
-    epochs = [read_json(file / "model.json")["epoch"] for file in models]
+        result["calibration"] = calibration_scores(prediction, cohort)
+        bounded = bound_warning(row, result["calibration"])
+    warning = about_cohort(cohort)["warning"]
     write_json(
         paths.METRICS / "compare" / row / "metrics.json",
         {
             "source": params.extract.label,
+            "warning": warning,
             "label": about.label,
             "scored_on": about.scored_on,
-            "epochs": epochs,
+            "epochs": [fold["epoch"] for fold in saved],
             **result,
         },
     )
+    for message in filter(None, [warning, bounded]):
+        print(f"warning: {message}", file=sys.stderr)
     shutil.rmtree(checkpoints)

@@ -1,4 +1,5 @@
-"""The literature's networks, the baselines and the network of this pipeline in one table, beside the published numbers."""
+"""The literature's networks, the baselines and the network of this pipeline in one table, with the
+published numbers."""
 
 from typing import Any
 
@@ -21,15 +22,19 @@ def run(params: Params) -> None:
         entries.append(
             Entry(about.label, result["folds"], result["test"], about.published, about.differs)
         )
-    trained = read_json(paths.METRICS / "train" / "metrics.json")
-    for name in trained["folds"]:
-        label = OWN.get(name) or f"This pipeline's network: {describe(trained['hyperparameters'])}"
+    scored = read_json(paths.METRICS / "evaluate" / "metrics.json")
+    network = read_json(paths.METRICS / "train" / "metrics.json")["hyperparameters"]
+    for name in scored["folds"]:
+        label = OWN.get(name) or f"This pipeline's network: {describe(network)}"
         entries.append(
-            Entry(label, trained["folds"][name], trained["test"][name], None, "never published")
+            Entry(label, scored["folds"][name], scored["test"][name], None, "never published")
         )
-    write_csv(FOLDER / "plots" / "comparison.csv", as_figure(entries, source))
+    gains = {OWN.get(name, name): gain for name, gain in scored["difference"].items()}
+    figure = as_figure(entries, source).assign(note=scored["warning"] or "")
+    write_csv(FOLDER / "plots" / "comparison.csv", figure)
     with atomic(FOLDER / "table.md") as temporary:
-        temporary.write_text(as_markdown(entries, source), encoding="utf-8")
+        page = as_markdown(entries, source, gains, scored["warning"])
+        temporary.write_text(page, encoding="utf-8")
 
 
 def describe(model: dict[str, Any]) -> str:

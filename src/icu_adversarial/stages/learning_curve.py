@@ -1,17 +1,20 @@
-"""How the scores grow with the number of training stays: the tuned network and the baselines, out of fold; the test set is not touched."""
+"""How the scores grow with the number of training stays: the tuned network and the baselines, out
+of fold. The test set is not touched."""
 
 import shutil
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from icu_adversarial import paths
 from icu_adversarial.errors import InputError
+from icu_adversarial.features.cohort import cohort_warning
 from icu_adversarial.features.splits import some_subjects
 from icu_adversarial.files import read_array, read_json, write_csv, write_json
 from icu_adversarial.model import baselines
-from icu_adversarial.model.evaluation import over_folds
 from icu_adversarial.model.folds import kept_evaluation, make_folds, train_folds
+from icu_adversarial.model.measures import held_out_ratio, mean_and_error, over_folds
 from icu_adversarial.params import Model, Params
 from icu_adversarial.search.study import study_key
 from icu_adversarial.tables import COHORT, read_table
@@ -36,7 +39,7 @@ def run(params: Params) -> None:
     ]
     state = paths.state("learning_curve", study_key(*blocks, paths.GRID, paths.COHORT, best))
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for share in sorted(set(options.shares)):
         learn = some_subjects(subject, share, options.seed)
         folds, _ = make_folds(grid, cohort, params.features, recipe, learn)
@@ -44,7 +47,7 @@ def run(params: Params) -> None:
             raise InputError(
                 f"learning_curve.shares: {share:g} of the subjects leaves a fold with one outcome alone: choose a larger share"
             )
-        stays = round(np.mean([len(data.y_train) for data in folds]))
+        stays = round(np.mean([(learn & (fold != k)).sum() for k in range(len(folds))]))
         states = train_folds(folds, model, params.train, state / f"{share:g}")
         entries = [kept_evaluation(state, model) for state in states]
         if min(entries) < 0:
@@ -54,36 +57,42 @@ def run(params: Params) -> None:
         kept = pd.DataFrame(
             [state.history[entry] for state, entry in zip(states, entries, strict=True)]
         )
+        ratio = held_out_ratio(fold, learn)
         rows += [
-            (share, stays, "network", name, kept[name].mean(), kept[name].std(ddof=1))
+            {"share": share, "stays": stays, "model": "network", "score": name}
+            | mean_and_error(kept[name].to_numpy(), ratio)
             for name in SCORES
         ]
         for baseline in baselines.BASELINES:
             prediction = baselines.predict(
-                baseline, grid, cohort, recipe.static_inputs, params.train.seed, learn
+                baseline, grid, cohort, recipe.static_inputs, params.evaluate.seed, learn
             )
-            scored = over_folds(died, *prediction, fold)
+            scored = over_folds(died, *prediction, fold, learn)
             rows += [
-                (share, stays, baseline, name, scored[name]["mean"], scored[name]["sd"])
+                {"share": share, "stays": stays, "model": baseline, "score": name} | scored[name]
                 for name in SCORES
             ]
     stays = round(np.mean([(fold != k).sum() for k in range(fold.max() + 1)]))
-    for name, scored in read_json(paths.METRICS / "train" / "metrics.json")["folds"].items():
+    for name, scored in read_json(paths.METRICS / "evaluate" / "metrics.json")["folds"].items():
         rows += [
-            (1.0, stays, name, score, scored[score]["mean"], scored[score]["sd"])
+            {"share": 1.0, "stays": stays, "model": name, "score": score} | scored[score]
             for score in SCORES
         ]
 
-    table = pd.DataFrame(rows, columns=["share", "stays", "model", "score", "mean", "sd"])
+    table, warning = pd.DataFrame(rows), cohort_warning(len(died), int(died.sum()))
     shown = table.assign(
         model=table["model"].str.replace("_", " "),
         low=table["mean"] - table["sd"],
         high=table["mean"] + table["sd"],
     )
-    write_csv(FOLDER / "plots" / "learning_curve.csv", shown.assign(source=params.extract.label))
+    write_csv(
+        FOLDER / "plots" / "learning_curve.csv",
+        shown.assign(source=params.extract.label, note=warning or ""),
+    )
     scores = {
         name: part.pivot(index="share", columns="score", values="mean").to_dict("index")
         for name, part in table.groupby("model")
     }
-    write_json(FOLDER / "metrics.json", {"source": params.extract.label, "folds": scores})
+    content = {"source": params.extract.label, "warning": warning, "folds": scores}
+    write_json(FOLDER / "metrics.json", content)
     shutil.rmtree(state)

@@ -1,0 +1,55 @@
+"""Score the network and the baselines out of fold and on the held-out test set; their figures."""
+
+import sys
+
+import numpy as np
+
+from icu_adversarial import paths
+from icu_adversarial.files import read_array, read_json, write_csv, write_json
+from icu_adversarial.model import baselines
+from icu_adversarial.model.results import (
+    about_cohort,
+    bound_warning,
+    calibration_scores,
+    curve_tables,
+    differences,
+    from_table,
+    model_scores,
+    subgroup_table,
+)
+from icu_adversarial.params import Params
+from icu_adversarial.tables import COHORT, PREDICTIONS, read_table
+
+FOLDER = paths.METRICS / "evaluate"
+
+
+def run(params: Params) -> None:
+    """Reads the cohort, its grid, the predictions and the models; writes metrics/evaluate."""
+    seed, resamples = params.evaluate.seed, params.evaluate.bootstrap
+    cohort, grid = read_table(paths.COHORT, COHORT), np.asarray(read_array(paths.GRID))
+    network = read_json(paths.MODELS / "fold_0" / "model.json")
+    models = {
+        "network": from_table(read_table(paths.PREDICTIONS, PREDICTIONS), network["threshold"])
+    }
+    static_inputs = network["model"]["static_inputs"]
+    for name in baselines.BASELINES:
+        models[name] = baselines.predict(name, grid, cohort, static_inputs, seed)
+
+    about = about_cohort(cohort)
+    calibration = {name: calibration_scores(model, cohort) for name, model in models.items()}
+    content = {
+        "source": params.extract.label,
+        **about,
+        **model_scores(models, cohort, resamples=resamples, seed=seed),
+        "difference": differences(models, cohort, resamples=resamples, seed=seed),
+        "calibration": calibration,
+    }
+    tables = curve_tables(models, cohort)
+    tables["subgroups"] = subgroup_table(models["network"], cohort, resamples=resamples, seed=seed)
+    for name, table in tables.items():
+        labelled = table.assign(source=params.extract.label, note=about["warning"] or "")
+        write_csv(FOLDER / "plots" / f"{name}.csv", labelled)
+    write_json(FOLDER / "metrics.json", content)
+    bounded = [bound_warning(name, found) for name, found in calibration.items()]
+    for warning in filter(None, [about["warning"], *bounded]):
+        print(f"warning: {warning}", file=sys.stderr)
