@@ -134,4 +134,6 @@ def pooled(by_measurement: pd.DataFrame, direction: str, kind: str) -> pd.DataFr
         by_measurement: of `susceptibility.susceptibility`.
     """
     chosen = (by_measurement.direction == direction) & (by_measurement.kind == kind)
-    return by_measurement[chosen & (by_measurement.fold == "all")].sort_values("rank")
+    return by_measurement[chosen & (by_measurement.fold == "all")].sort_values(
+        "rank", kind="stable"
+    )

@@ -168,5 +168,5 @@ def _ratio(total: np.ndarray, number: np.ndarray) -> np.ndarray:
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
-    """1 for the largest of the 19 values; ties in column order."""
-    return np.argsort(np.argsort(-values, kind="stable"), kind="stable") + 1
+    """1 + the number of larger values; equal values share a rank. (n,) → int (n,)."""
+    return 1 + (values > values[:, None]).sum(axis=1)
