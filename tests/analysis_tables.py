@@ -1,4 +1,4 @@
-"""The tables of small attacks, written by hand, and the folder in which the analyze stage and DVC run."""
+"""The tables of small attacks, written by hand, and a folder for the stage analyze and DVC."""
 
 import shutil
 from dataclasses import dataclass

@@ -99,7 +99,7 @@ def test_typical_examples_lie_next_to_the_median() -> None:
 
 
 def test_patients_in_clinical_units(attack: Attack) -> None:
-    """Scaled 0..1 is 0..10 clinical units here; stay 3 has potassium 4 at hour 0 alone, which fills hour 1."""
+    """Scaled 0..1 is 0..10 clinical units; stay 3 has potassium 4 at hour 0, which fills hour 1."""
     chosen = typical(attack.examples, 1, 1, 912)
     assert chosen.stay_id.tolist() == [3, 5]
     grids = np.full((2, 2, M), np.nan, np.float32)

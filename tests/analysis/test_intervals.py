@@ -5,7 +5,14 @@ import pytest
 from scipy.sparse import csr_array
 from scipy.stats import norm, t
 
-from icu_adversarial.analysis.intervals import Sample, errors, interval, rank_sets, resample
+from icu_adversarial.analysis.intervals import (
+    Sample,
+    errors,
+    interval,
+    moderate,
+    rank_sets,
+    resample,
+)
 from icu_adversarial.analysis.susceptibility import FEWEST_PATIENTS
 
 FOLDS = 5
@@ -83,15 +90,38 @@ def test_a_plain_bootstrap_of_five_folds_covers_too_rarely() -> None:
     assert np.mean((low <= 0.4) & (high >= 0.4)) < 0.9
 
 
-@pytest.mark.parametrize("regime", ["models alike", "models differ", "models dominate"])
-def test_equal_measurements_keep_all_ranks(regime: str) -> None:
-    """All true ranks are 1 to 19, tied: no set may leave one of them out."""
+@pytest.mark.parametrize(("differing", "folds"), [(0, FOLDS), (9, FOLDS), (19, FOLDS), (0, 1)])
+def test_equal_measurements_keep_all_ranks(differing: int, folds: int) -> None:
+    """All true ranks are 1 to 19, tied: no set may leave one of them out.
+
+    The models differ by 70 % of the mean on none, some or all of the measurements.
+    """
     rng = np.random.default_rng(4)
     kept = []
     for _ in range(60):
-        low, high = rank_sets(invented(rng, 400, 19, rate=0.4, **REGIMES[regime]), 200)
+        sample = invented(rng, 400, 19, rate=0.4, folds=folds)
+        effect = rng.gamma(0.7**-2, 0.7**2, (FOLDS, 19))
+        effect[:, differing:] = 1
+        change = csr_array(sample.change.toarray() * effect[sample.fold])
+        low, high = rank_sets(sample._replace(change=change), 200)
         kept.append((low == 1).all() and (high == 19).all())
     assert np.mean(kept) >= 0.9
+
+
+def test_ratios_that_differ_by_chance_become_one() -> None:
+    """Those of five folds each, with one true ratio: the pooled freedom is large."""
+    ratio = 3 * np.random.default_rng(10).chisquare(4, 400) / 4
+    found, freedom = moderate(ratio, 4)
+    assert freedom > 50
+    np.testing.assert_allclose(found, 3, rtol=0.3)
+
+
+def test_ratios_that_differ_in_truth_stay_apart() -> None:
+    rng = np.random.default_rng(11)
+    ratio = np.repeat([0.01, 100.0], 200) * rng.chisquare(4, 400) / 4
+    found, freedom = moderate(ratio, 4)
+    assert 4 < freedom < 6
+    np.testing.assert_allclose(found, ratio, rtol=0.5, atol=0.01)
 
 
 def test_measurements_far_apart_have_one_rank() -> None:

@@ -49,7 +49,7 @@ def cell(table: pd.DataFrame, direction: str, kind: str, hour: int, measurement:
 
 
 def test_formulas_by_hand(attack: Attack) -> None:
-    """Lactate at hour 0, first examples of 0→1: |P| = 0.5, 0.3, 0 of K = 3 examples of N = 4 attacked stays."""
+    """Lactate at hour 0, first examples of 0→1: |P| = 0.5, 0.3, 0; K = 3 examples, N = 4 stays."""
     found = cell(run(attack)[0], "0→1", "first", 0, "lactate")
     assert (found.examples, found.attacked) == (3, 4)
     expected = {

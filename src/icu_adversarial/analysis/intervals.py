@@ -8,8 +8,10 @@ since each fold has a model of its own.
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.sparse import csr_array
-from scipy.special import ndtr, ndtri, stdtrit
+from scipy.special import digamma, ndtr, ndtri, polygamma, stdtrit
+from scipy.stats import studentized_range
 
 LEVEL = 0.95
 SINGLE = float(ndtri((1 + LEVEL) / 2))  # critical value of one interval: 1.96
@@ -97,7 +99,7 @@ def interval(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
 
     The coverage was simulated (tests/analysis/test_intervals.py): 92 to 98 % with no, some and
     dominating differences between models. A two-level bootstrap of folds and subjects covers in
-    84 to 98 % and, widened for five folds, in up to 100 %. The models of the folds share most of
+    83 to 98 % and, widened for five folds, in up to 100 %. The models of the folds share most of
     their training stays: the interval says nothing about another cohort to train on.
     """
     found = errors(sample)
@@ -139,9 +141,14 @@ def rank_sets(sample: Sample, resamples: int) -> tuple[np.ndarray, np.ndarray]:
     measurements with a larger A, so that equal ones share it. A measurement is behind those that
     are larger by more than a simultaneous interval of the pairwise differences allows (Mogstad,
     Romano, Shaikh and Wilhelm 2024, Review of Economic Studies 91). The critical value is the
-    95 % quantile, over the resamples, of the largest standardised difference of all pairs, at
-    least that of a single interval; it is used as in `interval`, with Student's quantile of the
-    same probability for the folds.
+    95 % quantile, over the resamples, of the largest standardised difference of all pairs, and at
+    least Tukey's for as many independent means: the deviations of five folds are bounded, and
+    their largest understates that of new folds. The standard error of a difference is that of the subjects
+    times the root of the variance ratio of `moderate`, at least 1; Student's quantile of the same
+    probability has the freedom that goes with it.
+
+    In simulations with equal measurements the sets hold all true ranks in 94 to 100 % of the
+    repetitions, whether the models differ on none, half or all of the measurements.
 
     Args:
         sample: with one column per measurement.
@@ -155,7 +162,39 @@ def rank_sets(sample: Sample, resamples: int) -> tuple[np.ndarray, np.ndarray]:
     deviation = drawn[:, one] - drawn[:, other] - found.a
     scale = deviation.std(axis=0)
     largest = np.abs(deviation[:, scale > 0] / scale[scale > 0]).max(axis=1, initial=0)
-    half = found.half_width(max(float(np.quantile(largest, LEVEL)), SINGLE))
+    tukey = float(studentized_range.ppf(LEVEL, cells, np.inf)) / np.sqrt(2)
+    critical = max(float(np.quantile(largest, LEVEL)), tukey)
+    half = found.half_width(critical)
+    varies = (found.subjects > 0) & (found.models > 0)
+    if varies.sum() > 1:
+        ratio = (found.models[varies] / found.subjects[varies]) ** 2
+        ratio, freedom = moderate(ratio, found.freedom)
+        error = found.subjects[varies] * np.sqrt(np.maximum(ratio, 1))
+        half[varies] = -stdtrit(freedom, ndtr(-critical)) * error
     ahead = np.zeros((cells, cells), bool)  # [i, j]: i is larger than j
     ahead[one, other], ahead[other, one] = found.a > half, -found.a > half
     return 1.0 + ahead.sum(axis=0), cells - ahead.sum(axis=1).astype(np.float64)
+
+
+def moderate(ratio: np.ndarray, freedom: int) -> tuple[np.ndarray, float]:
+    """Shrink variance ratios towards what they have in common.
+
+    Five folds say little about the variance between the models in one pair of measurements, but
+    much about that in all pairs. A scaled F distribution is fitted to the ratios by the mean and
+    variance of their logarithms, and each ratio becomes a posterior mean (Smyth 2004, Statistical
+    Applications in Genetics and Molecular Biology 3, sections 4 and 6.2).
+
+    Args:
+        ratio: float (n,), n > 1, positive: variance between folds, relative to what the subjects
+            alone explain.
+        freedom: degrees of freedom of each.
+
+    Returns:
+        The moderated ratios, float (n,), and their degrees of freedom.
+    """
+    logs = np.log(ratio) - digamma(freedom / 2) + np.log(freedom / 2)
+    excess = np.clip(logs.var(ddof=1) - polygamma(1, freedom / 2), 1e-6, 1e5)
+    half = brentq(lambda y: polygamma(1, y) - excess, 1e-3, 1e7)  # of the prior's freedom
+    common = np.exp(logs.mean() + digamma(half) - np.log(half))
+    total = 2 * half + freedom
+    return (2 * half * common + freedom * ratio) / total, total

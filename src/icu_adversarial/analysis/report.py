@@ -34,8 +34,9 @@ def warning(cohort: pd.DataFrame) -> str | None:
     if stays >= FEWEST_STAYS and prevalence <= LARGEST_PREVALENCE:
         return None
     return (
-        f"{stays} stays, {prevalence:.0%} of them deaths: too small or too deadly a cohort to conclude anything about patients "
-        f"(expected at least {FEWEST_STAYS} stays and at most {LARGEST_PREVALENCE:.0%} deaths); the numbers only show that the pipeline runs"
+        f"{stays} stays, {prevalence:.0%} of them deaths: too small or too deadly a cohort to "
+        f"conclude anything about patients (expected at least {FEWEST_STAYS} stays and at most "
+        f"{LARGEST_PREVALENCE:.0%} deaths); the numbers only show that the pipeline runs"
     )
 
 
@@ -88,9 +89,9 @@ def report(
         "A of a measurement is summed over its hours. A per measured cell is the mean of |P| over "
         "the cells that hold a measured value. Ranks follow A. The set in brackets holds the true "
         "rank; with 95 % confidence this is true of all measurements at once. S (GMP · GPP) and "
-        "sensitivity (GPP / GANZP) are the literature's numbers. They contain maxima and ratios "
-        "of the examples, grow with their number, and have no interval. No interval is given for "
-        f"what fewer than {FEWEST_PATIENTS} patients have perturbed.",
+        "sensitivity (GPP / GANZP) are the literature's numbers and have no interval. S contains a "
+        "maximum and grows with the number of examples. No interval is given for what fewer than "
+        f"{FEWEST_PATIENTS} patients have perturbed.",
     ]
     for direction in DIRECTIONS:
         models = attack[direction.replace("→", "_to_")]["models"]
