@@ -1,6 +1,5 @@
-"""The tables of small attacks, written by hand, and the folder in which the analyze stage and DVC run."""
+"""The tables of small attacks, written by hand, and a folder for the stage analyze and DVC."""
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from icu_adversarial.features.scaling import fit_scaler
+from icu_adversarial.files import write_json
 from icu_adversarial.measurements import NAMES, M
 from icu_adversarial.tables import (
     COHORT,
@@ -20,6 +20,7 @@ from icu_adversarial.tables import (
     write_table,
 )
 
+CAP = 0.5  # of the invented attack
 ROOT = Path(__file__).parents[1]
 METRICS = ("auroc", "auprc", "f1", "precision", "recall", "accuracy", "brier", "calibration_error")
 
@@ -38,7 +39,11 @@ Example = tuple[
 
 
 def build(rows: list[Example]) -> Attack:
-    """The three tables with their schemas' types. The iteration is the number of the stay; fold = subject % 2; one unit is 10 clinical units."""
+    """The three tables with their schemas' types.
+
+    The iteration is the number of the stay; fold = subject % 2; one unit is 10 clinical units. No
+    perturbed cell is observed.
+    """
     examples, cells = [], []
     for stay, subject, direction, kind, changed in rows:
         if changed is None:
@@ -90,8 +95,13 @@ def build(rows: list[Example]) -> Attack:
     )
 
 
+def nothing_measured(attack: Attack, bins: int = 2) -> np.ndarray:
+    """A grid of the cohort without a measured value: (N, bins, 19)."""
+    return np.full((len(attack.cohort), bins, M), np.nan, np.float32)
+
+
 def model_metrics() -> dict[str, object]:
-    """As the train stage writes them: one metric is not available."""
+    """As the stage evaluate writes them: one metric is not available."""
     scores: dict[str, dict[str, float | None]] = {
         m: {"value": 0.8, "low": 0.75, "high": 0.85} for m in METRICS
     }
@@ -103,7 +113,7 @@ def model_metrics() -> dict[str, object]:
 
 
 def write_attack(attack: Attack) -> None:
-    """What the stages train and attack leave for the objective sparse_small, in the current folder."""
+    """What evaluate, tune_attack and attack leave for sparse_small, in the current folder."""
     write_table(
         Path("data/attack/sparse_small/examples.parquet"),
         to_table(attack.examples, EXAMPLES),
@@ -122,12 +132,16 @@ def write_attack(attack: Attack) -> None:
         pa.table(columns, PERTURBATIONS),
         PERTURBATIONS,
     )
-    Path("metrics/train").mkdir(parents=True)
-    Path("metrics/train/metrics.json").write_text(json.dumps(model_metrics()))
+    write_json(Path("metrics/evaluate/metrics.json"), model_metrics())
+    best = {"trial": 0, "value": 1.0, "hyperparameters": {"cap": CAP, "patience": 4}}
+    write_json(Path("data/tune_attack/sparse_small/best.json"), best)
 
 
 def lay(attack: Attack, hours: int) -> None:
-    """The stage's inputs for the objective sparse_small, and our DVC templates, in the current folder. Half of the cells are observed."""
+    """The stage's inputs for the objective sparse_small, and our DVC templates.
+
+    They lie in the current folder. Half of the cells are observed.
+    """
     write_attack(attack)
     write_table(Path("data/preprocess/stays.parquet"), attack.cohort, COHORT)
     rng = np.random.default_rng(0)

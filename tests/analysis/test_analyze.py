@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from analysis_tables import Attack, lay
+from analysis_tables import CAP, Attack, lay
 
 from icu_adversarial.errors import InputError
 from icu_adversarial.features.scaling import Scaler
@@ -16,6 +16,7 @@ from icu_adversarial.stages import analyze
 
 PLOTS = {
     "discovery",
+    "heatmap_a",
     "heatmap_ganzp",
     "heatmap_gpp",
     "heatmap_s",
@@ -78,8 +79,47 @@ def test_metrics_say_what_they_are_about(attack: Attack, small: Params) -> None:
         0.2,
         False,
     )
+    assert found["cap"] == CAP
+    assert found["0_to_1"]["interval"] == "subjects and models"
     assert found["0_to_1"]["best"]["examples"] == 3
+    assert found["0_to_1"]["best"]["sum_a"] == pytest.approx((0.5 + 0.3 + 0.4) / 4)
     assert found["1_to_0"]["first"]["median_l0"] is None
+
+
+def test_every_figure_has_its_caption(attack: Attack, small: Params) -> None:
+    lay(attack, 2)
+    analyze.run(small, "sparse_small")
+    for name in PLOTS:
+        table = pd.read_csv(f"metrics/analyze/sparse_small/plots/{name}.csv")
+        for kind, share in (("first", "67%"), ("best", "33%")):
+            (note,) = table[table.kind == kind].note.unique()
+            assert note.startswith(f"Cap 0.5. 0→1: 3 examples of 4 stays, {share} at the cap;")
+
+
+def test_an_attack_without_a_cap_says_so(attack: Attack, small: Params) -> None:
+    lay(attack, 2)
+    best = Path("data/tune_attack/sparse_small/best.json")
+    best.write_text(json.dumps({"trial": 0, "value": 1, "hyperparameters": {"kappa": 0.1}}))
+    analyze.run(small, "sparse_small")
+    folder = Path("metrics/analyze/sparse_small")
+    assert json.loads((folder / "metrics.json").read_text())["cap"] is None
+    assert pd.read_csv(folder / "plots/heatmap_a.csv").note.str.startswith("No cap. ").all()
+
+
+def test_the_grid_says_what_was_measured_in_the_attacked_stays(
+    attack: Attack, small: Params
+) -> None:
+    """Calcium is never measured; the rows of the grid follow the cohort, not the examples."""
+    lay(attack, 2)
+    grid = np.load("data/preprocess/grid.npy")
+    grid[..., 1] = np.nan
+    grid[:, 0, 4], grid[2, 0, 4] = np.nan, 1  # lactate at hour 0 in the third stay alone
+    np.save("data/preprocess/grid.npy", grid)
+    analyze.run(small, "sparse_small")
+    found = pd.read_csv("metrics/analyze/sparse_small/susceptibility.csv")
+    assert found[found.known == 0].measurement.unique().tolist() == ["calcium"]
+    lactate = found[(found.measurement == "lactate") & (found.hour == 0)]
+    assert lactate.a_observed.isna().tolist() == [False, False, True, True]
 
 
 def test_no_example_at_all_still_gives_every_table(attack: Attack, small: Params) -> None:
@@ -88,7 +128,8 @@ def test_no_example_at_all_still_gives_every_table(attack: Attack, small: Params
     )
     lay(Attack(failures, attack.perturbations[:0], attack.cohort), 2)
     analyze.run(small, "sparse_small")
-    assert pd.read_csv("metrics/analyze/sparse_small/susceptibility.csv").s.eq(0).all()
+    found = pd.read_csv("metrics/analyze/sparse_small/susceptibility.csv")
+    assert found[["a", "s"]].eq(0).all(axis=None)
     assert len(pd.read_csv("data/analyze/sparse_small/patients.csv")) == 2
 
 

@@ -5,10 +5,19 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
-from analysis_tables import Attack, build
+from analysis_tables import Attack, build, nothing_measured
 
-from icu_adversarial.analysis.figures import BINS, discovery, histograms, label, patients, typical
-from icu_adversarial.analysis.susceptibility import DIRECTIONS, KINDS
+from icu_adversarial.analysis.figures import (
+    BINS,
+    discovery,
+    heatmaps,
+    histograms,
+    label,
+    patients,
+    typical,
+)
+from icu_adversarial.analysis.groups import DIRECTIONS, KINDS
+from icu_adversarial.analysis.susceptibility import susceptibility
 from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.measurements import M
 
@@ -90,7 +99,7 @@ def test_typical_examples_lie_next_to_the_median() -> None:
 
 
 def test_patients_in_clinical_units(attack: Attack) -> None:
-    """Scaled 0..1 is 0..10 clinical units here; stay 3 has potassium 4 at hour 0 alone, which fills hour 1."""
+    """Scaled 0..1 is 0..10 clinical units; stay 3 has potassium 4 at hour 0, which fills hour 1."""
     chosen = typical(attack.examples, 1, 1, 912)
     assert chosen.stay_id.tolist() == [3, 5]
     grids = np.full((2, 2, M), np.nan, np.float32)
@@ -167,3 +176,24 @@ def test_labels_come_first() -> None:
     table = label(pd.DataFrame({"x": [1, 2]}), "synthetic hospital (not real patients)", "sparsity")
     assert table.columns.tolist() == ["source", "objective", "x"]
     assert table.source.eq("synthetic hospital (not real patients)").all()
+
+
+def test_heat_maps_hold_one_value_of_every_cell_with_its_numbers(attack: Attack) -> None:
+    by_cell, _ = susceptibility(
+        attack.examples,
+        attack.perturbations,
+        attack.cohort,
+        nothing_measured(attack),
+        hours=range(2),
+        min_l0=1,
+        max_l0=912,
+        resamples=5,
+    )
+    found = heatmaps(by_cell)
+    names = ["a", "s", "gpp", "ganzp", "sensitivity"]
+    assert list(found) == [f"heatmap_{name}" for name in names]
+    for name in names:
+        table = found[f"heatmap_{name}"]
+        numbers = ["direction", "kind", "examples", "attacked", "patients", "known"]
+        assert table.columns.tolist() == [*numbers, "hour", "end_hour", "measurement", name]
+        pd.testing.assert_series_equal(table[name], by_cell[name])

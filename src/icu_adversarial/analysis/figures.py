@@ -1,6 +1,7 @@
-"""The data behind every figure of the analysis: small tables whose columns `source` and `objective` label the figure.
+"""The data behind every figure of the analysis: small tables.
 
-.dvc/plots holds one Vega-Lite template for each; no table but `patients` holds a patient's values.
+Their columns `source` and `objective` label the figure, and `note` is its caption. .dvc/plots holds
+one Vega-Lite template for each; no table but `patients` holds a patient's values.
 """
 
 from typing import Any
@@ -8,11 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from icu_adversarial.analysis.susceptibility import DIRECTIONS, KINDS, select
+from icu_adversarial.analysis.groups import DIRECTIONS, KINDS, select
 from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.measurements import NAMES, UNITS, M
 
-HEATMAPS = ("gpp", "ganzp", "sensitivity", "s")
+HEATMAPS = ("a", "s", "gpp", "ganzp", "sensitivity")
+MAP = ("direction", "kind", "examples", "attacked", "patients", "known")  # of every heat map,
+CELL = ("hour", "end_hour", "measurement")  # and where its value belongs
 FIELDS = (
     "patient",
     "cells",
@@ -25,7 +28,8 @@ FIELDS = (
     "changed",
     "observed",
 )
-# Fixed bins, so that two revisions can be compared bar by bar: L0 in half octaves, sizes in twentieths of the scaled range.
+# Fixed bins, so that two revisions can be compared bar by bar: L0 in half octaves, sizes in
+# twentieths of the scaled range.
 BINS = {
     "L0": np.array(
         [
@@ -60,16 +64,28 @@ BINS = {
 
 
 def label(frame: pd.DataFrame, source: str, objective: str) -> pd.DataFrame:
-    """`frame` with what its figure must say first: where the data come from and what the attack maximised."""
+    """`frame` with two first columns: where the data come from and what the attack maximised."""
     return pd.concat(
         [pd.DataFrame({"source": source, "objective": objective}, index=frame.index), frame], axis=1
     )
 
 
-def histograms(examples: pd.DataFrame, min_l0: int, max_l0: int) -> pd.DataFrame:
-    """direction, kind, quantity (L0 | mean |P| of the perturbed cells | L∞), low <= quantity < high, examples, share of the K examples.
+def heatmaps(by_cell: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The table of each heat map, by its name.
 
-    The last bin of a size includes 1. Bins above the largest value of all directions and kinds are left out.
+    Args:
+        by_cell: of `susceptibility.susceptibility`.
+    """
+    return {f"heatmap_{name}": by_cell[[*MAP, *CELL, name]] for name in HEATMAPS}
+
+
+def histograms(examples: pd.DataFrame, min_l0: int, max_l0: int) -> pd.DataFrame:
+    """How large the examples are.
+
+    Returns:
+        direction, kind, quantity (L0 | mean |P| of the perturbed cells | L∞), low <= quantity <
+        high, examples, share of the K examples. The last bin of a size includes 1. Bins above the
+        largest value of all directions and kinds are left out.
     """
     groups = {(d, k): select(examples, d, k, min_l0, max_l0) for d in DIRECTIONS for k in KINDS}
     rows = []
@@ -98,7 +114,12 @@ def _quantity(chosen: pd.DataFrame, quantity: str) -> np.ndarray:
 
 
 def discovery(examples: pd.DataFrame) -> pd.DataFrame:
-    """direction, kind, iteration, flipped (stays whose first or best example was found by then), attacked, share of all attacked stays."""
+    """How fast examples are found.
+
+    Returns:
+        direction, kind, iteration, flipped (stays whose first or best example was found by then),
+        attacked, share of all attacked stays.
+    """
     last = max(int(examples.iteration.max()), 0) if len(examples) else 0
     rows = []
     for direction in DIRECTIONS:
@@ -123,7 +144,10 @@ def discovery(examples: pd.DataFrame) -> pd.DataFrame:
 
 
 def typical(examples: pd.DataFrame, patients: int, min_l0: int, max_l0: int) -> pd.DataFrame:
-    """Up to `patients` best examples per direction: those whose L1 is nearest to the median, ties by stay_id."""
+    """Up to `patients` best examples per direction: their L1 is nearest to the median.
+
+    Ties are broken by stay_id.
+    """
     chosen = []
     for direction in DIRECTIONS:
         best = select(examples, direction, "best", min_l0, max_l0)
@@ -141,12 +165,20 @@ def patients(
     hours: range,
     scalers: dict[int, Scaler],
 ) -> pd.DataFrame:
-    """The perturbed measurements of single patients, bin by bin in clinical units, without an identifier.
+    """The perturbed measurements of single patients in clinical units, without an identifier.
 
-    chosen: n rows of tables.EXAMPLES, kind best; grids: (n, T, 19), NaN = not observed; hours: the first hour of each bin; scalers: by fold.
-    Returns direction, patient (1, 2, …), cells (L0), rank of the measurement by sum |P|, measurement, unit, hour, original (the model's input; empty
-    where it has none), perturbed, changed 0 | 1, observed 0 | 1 (a measured value). Without examples: one row per direction with patient 0 and the
-    rest empty.
+    Args:
+        chosen: n rows of tables.EXAMPLES, kind best.
+        perturbations: tables.PERTURBATIONS.
+        grids: (n, T, 19), NaN = not observed.
+        hours: the first hour of each bin.
+        scalers: by fold.
+
+    Returns:
+        One row per bin: direction, patient (1, 2, …), cells (L0), rank of the measurement by
+        sum |P|, measurement, unit, hour, original (the model's input; empty where it has none),
+        perturbed, changed 0 | 1, observed 0 | 1 (a measured value). Without examples: one row
+        per direction with patient 0 and the rest empty.
     """
     rows: list[tuple[object, ...]] = []
     number = dict.fromkeys(DIRECTIONS, 0)

@@ -1,12 +1,18 @@
-"""One page on one attack: what the data are, how good the model is, how the attack went, which cells are susceptible. No patient rows."""
+"""One page on one attack: the data, the model, the attack, and what it says about the model.
+
+No patient rows.
+"""
 
 from typing import Any
 
 import pandas as pd
 
-from icu_adversarial.analysis.susceptibility import DIRECTIONS, KINDS, select
+from icu_adversarial.analysis.groups import DIRECTIONS, KINDS, pooled
+from icu_adversarial.analysis.susceptibility import FEWEST_PATIENTS
 
 FEWEST_STAYS, LARGEST_PREVALENCE = 500, 0.3
+CELLS_SHOWN = 10  # of each direction
+NOTHING = "No successful example."
 MODELS = {
     "network": "network",
     "logistic_regression": "logistic regression",
@@ -28,57 +34,43 @@ def warning(cohort: pd.DataFrame) -> str | None:
     if stays >= FEWEST_STAYS and prevalence <= LARGEST_PREVALENCE:
         return None
     return (
-        f"{stays} stays, {prevalence:.0%} of them deaths: too small or too deadly a cohort to conclude anything about patients "
-        f"(expected at least {FEWEST_STAYS} stays and at most {LARGEST_PREVALENCE:.0%} deaths); the numbers only show that the pipeline runs"
+        f"{stays} stays, {prevalence:.0%} of them deaths: too small or too deadly a cohort to "
+        f"conclude anything about patients (expected at least {FEWEST_STAYS} stays and at most "
+        f"{LARGEST_PREVALENCE:.0%} deaths); the numbers only show that the pipeline runs"
     )
-
-
-def summary(
-    examples: pd.DataFrame, by_measurement: pd.DataFrame, min_l0: int, max_l0: int
-) -> dict[str, Any]:
-    """What metrics.json keeps of each direction ("0_to_1" | "1_to_0") and kind: numbers, or None where there is no example."""
-    result: dict[str, Any] = {}
-    for direction in DIRECTIONS:
-        attacked = examples[examples.direction == direction]
-        block: dict[str, Any] = {"attacked": int((attacked.kind == "best").sum())}
-        for kind in KINDS:
-            rows = attacked[attacked.kind == kind]
-            chosen = select(examples, direction, kind, min_l0, max_l0)
-            ranked = by_measurement[
-                (by_measurement.direction == direction) & (by_measurement.kind == kind)
-            ].sort_values("rank")
-            block[kind] = {
-                "success_rate": round(float(rows.success.mean()), 6) if len(rows) else None,
-                "examples": len(chosen),
-                **{
-                    f"median_{norm}": float(f"{chosen[norm].median():.6g}") if len(chosen) else None
-                    for norm in ("l0", "l1", "linf")
-                },
-                "sum_s": float(f"{ranked.s.sum():.9g}"),
-                "top_measurement": ranked.measurement.iloc[0] if len(chosen) else None,
-            }
-        result[direction.replace("→", "_to_")] = block
-    return result
 
 
 def report(
     source: str,
     objective: str,
+    cap: float | None,
     cohort: pd.DataFrame,
     model: dict[str, Any],
     attack: dict[str, Any],
     by_cell: pd.DataFrame,
     by_measurement: pd.DataFrame,
 ) -> str:
-    """Markdown. model: metrics/train/metrics.json (test.MODEL.METRIC.{value, low, high}); attack: from `summary`."""
+    """The page as Markdown.
+
+    Args:
+        source: what the data are called.
+        objective: what the attack maximised.
+        cap: the largest change of a cell that the attack allows; None where it has none.
+        cohort: tables.COHORT.
+        model: metrics/evaluate/metrics.json (test.MODEL.METRIC.{value, low, high}).
+        attack: of `summary.summary`.
+        by_cell, by_measurement: of `susceptibility.susceptibility`.
+    """
     told = warning(cohort)
     stays, subjects, test = len(cohort), cohort.subject_id.nunique(), int(cohort.is_test.sum())
     parts = [
         f"# Susceptibility, objective {objective}",
-        f"Data: **{source}**. {stays} stays of {subjects} subjects, {cohort.died.mean():.1%} deaths; {test} stays held out as test set.",
+        f"Data: **{source}**. {stays} stays of {subjects} subjects, {cohort.died.mean():.1%} "
+        f"deaths; {test} stays held out as test set.",
         f"**Warning:** {told}." if told else "",
         "## Model on the held-out test set",
-        "Value (95 % bootstrap interval over subjects). The threshold was chosen on validation data.",
+        "Value (95 % bootstrap interval over subjects). The threshold was chosen on validation "
+        "data.",
         _table(
             ["model", *METRICS.values()],
             [
@@ -87,73 +79,118 @@ def report(
             ],
         ),
         "## Attack",
-        "Successes over all attacked stays; medians over the successful examples that pass the L0 filter, in model input units.",
-        _table(
-            [
-                "direction",
-                "example",
-                "attacked",
-                "success rate",
-                "examples",
-                "median L0",
-                "median L1",
-                "median L∞",
-            ],
-            [
-                [
-                    d,
-                    kind,
-                    block["attacked"],
-                    _number(block[kind]["success_rate"]),
-                    block[kind]["examples"],
-                    *(_number(block[kind][f"median_{norm}"]) for norm in ("l0", "l1", "linf")),
-                ]
-                for d in DIRECTIONS
-                for kind in KINDS
-                for block in [attack[d.replace("→", "_to_")]]
-            ],
-        ),
-        "## Susceptibility of the best examples",
-        "GPP: share of the examples that perturb the cell; GANZP: mean size of a perturbation; S: largest size times GPP, of a measurement summed "
-        "over its hours; sizes in model input units, 1 from the lower to the upper percentile of a measurement. 95 % bootstrap intervals over "
-        "subjects; a resample can only lower the largest size, so those of S lean downwards.",
+        "The success rate is that of all attacked stays. Medians are those of the examples: the "
+        "successes that pass the filter by L0. Sizes are in model input units: 1 is the distance "
+        f"from the lower to the upper percentile of a measurement. {_cap(cap)} Sum of A: the mean "
+        "of Σ|P| over all attacked stays. The directions can be compared on it.",
+        _attack_table(attack),
+        "## Susceptibility to the best examples",
+        "**A** is the mean of |P| over all attacked stays; a stay without an example counts as 0. "
+        "A of a measurement is summed over its hours. A per measured cell is the mean of |P| over "
+        "the cells that hold a measured value. Ranks follow A. The set in brackets holds the true "
+        "rank; with 95 % confidence this is true of all measurements at once. S (GMP · GPP) and "
+        "sensitivity (GPP / GANZP) are the literature's numbers and have no interval. S contains a "
+        "maximum and grows with the number of examples. No interval is given for what fewer than "
+        f"{FEWEST_PATIENTS} patients have perturbed.",
     ]
     for direction in DIRECTIONS:
-        parts += [f"### {direction}", *_susceptible(by_cell, by_measurement, direction)]
+        models = attack[direction.replace("→", "_to_")]["models"]
+        tables = _susceptible(by_cell, by_measurement, direction)
+        parts += [f"### {direction}", *([covers(models), *tables] if tables else [NOTHING])]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def covers(models: int) -> str:
+    """What the intervals of one direction cover.
+
+    Args:
+        models: how many were attacked, each with stays of its own.
+    """
+    if models > 1:
+        return (
+            f"The intervals cover the choice of subjects and the differences between the {models} "
+            "folds' models. They do not cover another cohort to train on."
+        )
+    return (
+        "One model was attacked. The intervals cover the choice of subjects and leave out the "
+        "model: another training may give other values."
+    )
+
+
+def _cap(cap: float | None) -> str:
+    if cap is None:
+        return "The attack has no cap."
+    return (
+        f"The cap of the attack is {cap:g}: no cell moves further. Where many examples are at the "
+        "cap, it determines the largest |P|, and with it GMP and S."
+    )
+
+
+def _attack_table(attack: dict[str, Any]) -> str:
+    head = ["direction", "example", "attacked", "success rate", "examples"]
+    head += ["median L0", "median L1", "median L∞", "examples at the cap", "cells at the cap"]
+    keys = ("median_l0", "median_l1", "median_linf", "capped_examples", "capped_cells", "sum_a")
+    rows = []
+    for direction in DIRECTIONS:
+        block = attack[direction.replace("→", "_to_")]
+        for kind in KINDS:
+            found = block[kind]
+            first = [direction, kind, block["attacked"], _number(found["success_rate"])]
+            rows.append([*first, found["examples"], *(_number(found[key]) for key in keys)])
+    return _table([*head, "sum of A"], rows)
+
+
 def _susceptible(by_cell: pd.DataFrame, by_measurement: pd.DataFrame, direction: str) -> list[str]:
-    cells = by_cell[(by_cell.direction == direction) & (by_cell.kind == "best") & (by_cell.s > 0)]
+    """The measurements and the first cells by A; nothing without an example."""
+    cells = by_cell[(by_cell.direction == direction) & (by_cell.kind == "best") & (by_cell.a > 0)]
     if cells.empty:
-        return ["No successful example."]
-    top = cells.sort_values(["s", "hour"], ascending=[False, True], kind="stable").head(10)
-    ranked = by_measurement[
-        (by_measurement.direction == direction) & (by_measurement.kind == "best")
-    ].sort_values("rank")
-    head = ["rank", "measurement", "hour", "S", "GPP", "GANZP"]
+        return []
+    top = cells.sort_values(["a", "hour"], ascending=[False, True], kind="stable")
+    mine = by_measurement[(by_measurement.direction == direction) & (by_measurement.kind == "best")]
+    ranked = pooled(by_measurement, direction, "best")
+    ranks = mine[mine.fold != "all"].groupby("measurement")["rank"].agg(list)
+    head = ["rank (set)", "measurement", "A (95 % interval)", "A per measured cell"]
+    head += ["ranks by fold", "patients", "S", "sum of sensitivity"]
+    cell_head = ["rank", "measurement", "hour", "A (95 % interval)", "A per measured cell"]
+    cell_head += ["patients", "S", "GMP", "GPP", "GANZP"]
     return [
-        _table(head, [_cell(i, row) for i, row in enumerate(top.itertuples(), start=1)]),
         _table(
-            ["rank (interval)", "measurement", "S", "sum of sensitivity"],
-            [_measurement(row) for row in ranked.itertuples()],
+            head,
+            [_measurement(row, ranks.get(row.measurement, [])) for row in ranked.itertuples()],
+        ),
+        _table(
+            cell_head,
+            [_cell(i, row) for i, row in enumerate(top.head(CELLS_SHOWN).itertuples(), start=1)],
         ),
     ]
 
 
 def _cell(rank: int, row: Any) -> list[Any]:
-    s, gpp = _interval(row.s, row.s_low, row.s_high), _interval(row.gpp, row.gpp_low, row.gpp_high)
-    return [rank, row.measurement, f"{row.hour}–{row.end_hour}", s, gpp, f"{row.ganzp:.3f}"]
+    literature = (_number(value) for value in (row.s, row.gmp, row.gpp, row.ganzp))
+    place = [rank, row.measurement, f"{row.hour}–{row.end_hour}"]
+    return [*place, _a(row), _number(row.a_observed), row.patients, *literature]
 
 
-def _measurement(row: Any) -> list[Any]:
-    rank = f"{row.rank} ({row.rank_low:.0f}–{row.rank_high:.0f})"
+def _measurement(row: Any, ranks: list[int]) -> list[Any]:
+    if not row.known:
+        return ["–", row.measurement, "not in these data", *["–"] * 5]
     return [
-        rank,
+        f"{row.rank:.0f} ({row.rank_low:.0f}–{row.rank_high:.0f})",
         row.measurement,
-        _interval(row.s, row.s_low, row.s_high),
-        f"{row.sensitivity:.3g}",
+        _a(row),
+        _number(row.a_observed),
+        ", ".join(f"{rank:.0f}" for rank in ranks) or "–",
+        f"{row.patients:.0f}",
+        _number(row.s),
+        _number(row.sensitivity),
     ]
+
+
+def _a(row: Any) -> str:
+    """A with its interval, where there is one."""
+    if pd.isna(row.a_low):
+        return _number(row.a)
+    return f"{row.a:.3g} ({row.a_low:.3g}–{row.a_high:.3g})"
 
 
 def _table(head: list[str], rows: list[list[Any]]) -> str:
@@ -165,12 +202,10 @@ def _table(head: list[str], rows: list[list[Any]]) -> str:
 def _metric(found: dict[str, float | None]) -> str:
     """A metric is null where the test set has one class only."""
     value, low, high = (found[key] for key in ("value", "low", "high"))
-    return "–" if value is None or low is None or high is None else _interval(value, low, high)
-
-
-def _interval(value: float, low: float, high: float) -> str:
+    if value is None or low is None or high is None:
+        return "–"
     return f"{value:.3f} ({low:.3f}–{high:.3f})"
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
+    return "–" if value is None or pd.isna(value) else f"{value:.3g}"

@@ -1,202 +1,130 @@
-"""Where a model can be fooled: how often, how far and how easily each (bin, measurement) cell is perturbed (Sun et al. 2018).
+"""Where a model can be fooled: how far, how often and how easily each cell is perturbed.
 
-Over the K successful examples of one direction and kind, |P| in model input units:
-GMP = max |P|; GAP = sum |P| / K; GPP = #{P != 0} / K; GANZP = mean of the non-zero |P|; S = GMP * GPP; sensitivity = GPP / GANZP.
-*_all: the same sums over all N attacked stays of the direction, where a failure counts as not perturbed.
-A cell that no example touches has an undefined GANZP (NaN) and sensitivity 0. Without examples every number is 0 and every interval NaN.
+A cell is a bin of hours and a measurement. The leading number is A, the mean of |P| over all N
+attacked stays of one direction, where a stay without an example counts as 0; A_j of a measurement
+is the sum over its bins. Directions and data sets are compared on A.
+
+The other numbers describe the K successful examples as the literature does (Sun et al. 2018), in
+model input units: GMP = max |P|; GAP = sum |P| / K; GPP = #{P != 0} / K; GANZP = mean of the
+non-zero |P|; S = GMP * GPP; sensitivity = GPP / GANZP. GPP_all and S_all divide by N instead of
+K. They have no interval: a maximum grows with the number of examples, and so does S.
+A cell that no example touches has an undefined GANZP (NaN) and sensitivity 0.
 """
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array
 
+from icu_adversarial.analysis.groups import DIRECTIONS, KINDS, Group, group, measured_cells
+from icu_adversarial.analysis.intervals import interval, rank_sets
 from icu_adversarial.measurements import NAMES, M
 
-DIRECTIONS = ("0→1", "1→0")
-KINDS = ("first", "best")
-INTERVAL = (0.025, 0.975)  # quantiles of the resamples
-SEED = 0  # of the resamples
+FEWEST_PATIENTS = 5  # below them a cell or measurement has no interval, and maps show it in grey
 
 
-@dataclass(frozen=True)
-class Group:
-    """The examples of one direction and kind, summed per subject and cell. cell = bin * 19 + measurement.
+def tables(
+    g: Group, hours: range, known: np.ndarray, resamples: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Every cell (T * 19 rows: hour <= time < end_hour), and every measurement.
 
-    The entries (subject, cell, count, total, largest) are sorted by `largest`: int, int, examples that perturb it, sum and maximum of |P|.
+    Args:
+        g: of one direction and kind.
+        hours: the first hour of each bin.
+        known: bool (19,), whether any stay of the data has a value of the measurement.
+        resamples: of folds and subjects, for the ranks.
+
+    Returns:
+        The cells in the order of the grid. The measurements, 19 rows with `fold` "all" (rank 1 =
+        largest A; rank_low and rank_high: see `intervals.rank_sets`), then, where there are
+        several models, 19 rows for each with its own A and rank. A cell or measurement that
+        fewer than FEWEST_PATIENTS subjects have perturbed has no interval.
+        a_observed: mean |P| of the cells that hold a measured value, NaN where none does.
     """
-
-    attacked: int  # N, stays
-    subject_examples: np.ndarray  # (subjects,): K is its sum
-    subject: np.ndarray
-    cell: np.ndarray
-    count: np.ndarray
-    total: np.ndarray
-    largest: np.ndarray
-
-    @property
-    def examples(self) -> int:
-        """K."""
-        return int(self.subject_examples.sum())
-
-
-def select(
-    examples: pd.DataFrame, direction: str, kind: str, min_l0: int, max_l0: int
-) -> pd.DataFrame:
-    """The successful rows of tables.EXAMPLES of one direction and kind with min_l0 <= L0 <= max_l0."""
-    return examples[
-        (examples.direction == direction)
-        & (examples.kind == kind)
-        & examples.success
-        & examples.l0.between(min_l0, max_l0)
-    ]
-
-
-def group(
-    examples: pd.DataFrame,
-    perturbations: pd.DataFrame,
-    cohort: pd.DataFrame,
-    direction: str,
-    kind: str,
-    hours: range,
-    min_l0: int,
-    max_l0: int,
-) -> Group:
-    """Tables of tables.EXAMPLES, PERTURBATIONS and COHORT → the sums of one direction and kind. hours: the first hour of each bin."""
-    chosen = select(examples, direction, kind, min_l0, max_l0)
-    attacked = int(((examples.direction == direction) & (examples.kind == kind)).sum())
-    subject_of = cohort.set_index("stay_id").subject_id
-    names, subject = np.unique(
-        chosen.stay_id.map(subject_of).to_numpy(np.int64), return_inverse=True
-    )
-    number = pd.Series(subject, index=chosen.stay_id.to_numpy())
-    cells = perturbations[(perturbations.kind == kind) & perturbations.stay_id.isin(chosen.stay_id)]
-    columns = pd.Index(NAMES).get_indexer(pd.Index(cells.measurement))
-    entries = (
-        pd.DataFrame(
-            {
-                "subject": number.reindex(cells.stay_id).to_numpy(np.int64),
-                "cell": cells.hour.to_numpy(np.int64) // hours.step * M + columns,
-                "size": cells.delta.abs().to_numpy(np.float64),
-            }
-        )
-        .groupby(["subject", "cell"], as_index=False)["size"]
-        .agg(["count", "sum", "max"])
-        .sort_values(["max", "cell", "subject"])
-    )
-    return Group(
-        attacked,
-        np.bincount(subject, minlength=len(names)),
-        *(entries[c].to_numpy() for c in ("subject", "cell", "count", "sum", "max")),
-    )
-
-
-def measure(g: Group, weights: np.ndarray, cells: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """weights: (subjects,) how often each subject is drawn. Returns GMP, the number of perturbing examples and the sum of |P|, each (cells,)."""
-    times = weights[g.subject]
-    drawn = times > 0
-    gmp = np.zeros(cells)
-    gmp[g.cell[drawn]] = g.largest[drawn]  # of repeated cells the last, and so the largest, stays
-    return (
-        gmp,
-        np.bincount(g.cell, times * g.count, cells),
-        np.bincount(g.cell, times * g.total, cells),
-    )
-
-
-def resample(g: Group, cells: int, resamples: int) -> tuple[np.ndarray, np.ndarray]:
-    """GPP and S, each (resamples, cells), of the group with as many subjects drawn with replacement. The maximum is over the drawn subjects."""
-    rng = np.random.default_rng(SEED)
-    n = len(g.subject_examples)
-    gpp, s = np.empty((resamples, cells)), np.empty((resamples, cells))
-    for b in range(resamples):
-        weights = np.bincount(rng.integers(n, size=n), minlength=n)
-        gmp, count, _ = measure(g, weights, cells)
-        gpp[b] = count / (weights @ g.subject_examples)
-        s[b] = gmp * gpp[b]
-    return gpp, s
-
-
-def tables(g: Group, hours: range, resamples: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Every cell (T * 19 rows: hour <= time < end_hour) and every measurement (19 rows: S_j and sensitivity summed over the bins, rank 1 = most
-    susceptible). hours: the first hour of each bin.
-
-    *_low and *_high: 95 % percentile bootstrap over subjects. GMP is a maximum, which a resample can only lower: intervals of S lean downwards.
-    """
-    t, k = len(hours), g.examples
-    cells = t * M
-    gmp, count, total = measure(g, np.ones(len(g.subject_examples), np.int64), cells)
-    gpp, gpp_all = count / max(k, 1), count / max(g.attacked, 1)
-    ganzp = np.divide(total, count, out=np.full(cells, np.nan), where=count > 0)
-    sensitivity = np.divide(gpp, ganzp, out=np.zeros(cells), where=count > 0)
-    s = gmp * gpp
-    gpp_b, s_b = resample(g, cells, resamples) if k else (np.full((1, cells), np.nan),) * 2
-    s_j_b = s_b.reshape(-1, t, M).sum(1)
-    gpp_low, gpp_high = np.quantile(gpp_b, INTERVAL, axis=0)
-    s_low, s_high = np.quantile(s_b, INTERVAL, axis=0)
+    t, k, n, common = len(hours), max(g.k, 1), max(g.n, 1), {"examples": g.k, "attacked": g.n}
+    total, gpp = g.sample.change.sum(axis=0), g.count / k
+    ganzp = np.divide(total, g.count, out=np.full(t * M, np.nan), where=g.count > 0)
+    sensitivity = np.divide(gpp, ganzp, out=np.zeros(t * M), where=g.count > 0)
+    s = g.largest * gpp
+    low, high, patients = _interval(g)
     by_cell = pd.DataFrame(
         {
             "hour": np.repeat(hours, M),
             "end_hour": np.repeat(hours, M) + hours.step,
             "measurement": np.tile(NAMES, t),
-            **{
-                "gmp": gmp,
-                "gap": total / max(k, 1),
-                "gpp": gpp,
-                "gpp_low": gpp_low,
-                "gpp_high": gpp_high,
-                "ganzp": ganzp,
-            },
-            **{"s": s, "s_low": s_low, "s_high": s_high, "sensitivity": sensitivity},
-            **{
-                "gap_all": total / max(g.attacked, 1),
-                "gpp_all": gpp_all,
-                "s_all": gmp * gpp_all,
-                "examples": k,
-                "attacked": g.attacked,
-            },
+            "a": total / n,
+            "a_low": low,
+            "a_high": high,
+            "a_observed": _ratio(g.measured_total, g.measured),
+            "gmp": g.largest,
+            "gap": total / k,
+            "gpp": gpp,
+            "ganzp": ganzp,
+            "s": s,
+            "sensitivity": sensitivity,
+            "gpp_all": g.count / n,
+            "s_all": g.largest * g.count / n,
+            "patients": patients,
+            "known": np.tile(known.astype(np.int64), t),
+            **common,
         }
     )
-    s_j = s.reshape(t, M).sum(0)
-    s_low, s_high = np.quantile(s_j_b, INTERVAL, axis=0)
-    rank_low, rank_high = np.quantile(_ranks(s_j_b), INTERVAL, axis=0, method="nearest")
-    by_measurement = pd.DataFrame(
+
+    def summed(values: np.ndarray) -> np.ndarray:
+        return values.reshape(t, M).sum(axis=0)
+
+    whole = replace(g, sample=g.sample._replace(change=_over_bins(g.sample.change)))
+    low, high, patients = _interval(whole)
+    a = summed(total) / n
+    lowest, highest = rank_sets(whole.sample, resamples) if g.k else (np.full(M, np.nan),) * 2
+    pooled = pd.DataFrame(
         {
-            **{"measurement": NAMES, "s": s_j, "s_low": s_low, "s_high": s_high},
-            **{
-                "rank": _ranks(s_j[None])[0],
-                "rank_low": rank_low if k else np.nan,
-                "rank_high": rank_high if k else np.nan,
-            },
-            **{
-                "sensitivity": sensitivity.reshape(t, M).sum(0),
-                "examples": k,
-                "attacked": g.attacked,
-            },
+            "fold": "all",
+            "measurement": NAMES,
+            "a": a,
+            "a_low": low,
+            "a_high": high,
+            "rank": _ranks(a),
+            "rank_low": lowest,
+            "rank_high": highest,
+            "a_observed": _ratio(summed(g.measured_total), summed(g.measured)),
+            "s": summed(s),
+            "sensitivity": summed(sensitivity),
+            "patients": patients,
+            "known": known.astype(np.int64),
+            **common,
         }
     )
-    return by_cell, by_measurement
+    return by_cell, pd.concat([pooled, *_single_folds(whole, known)], ignore_index=True)
 
 
 def susceptibility(
     examples: pd.DataFrame,
     perturbations: pd.DataFrame,
     cohort: pd.DataFrame,
+    grid: np.ndarray,
     *,
     hours: range,
     min_l0: int,
     max_l0: int,
     resamples: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The tables of both directions and kinds, with these as first columns: 4 * T * 19 rows and 4 * 19 rows. hours: the first hour of each bin."""
+    """The `tables` of both directions and kinds, with these as first columns.
+
+    Args:
+        examples, perturbations, cohort: tables.EXAMPLES, PERTURBATIONS and COHORT.
+        grid: (N, T, 19) in the order of `cohort`, NaN = not measured.
+        hours: the first hour of each bin.
+        min_l0, max_l0: examples with another L0 count as 0, as failures do.
+        resamples: of folds and subjects, for the ranks.
+    """
+    known = measured_cells(grid, np.arange(len(grid))).sum(axis=0) > 0
     found = []
     for direction in DIRECTIONS:
         for kind in KINDS:
-            pair = tables(
-                group(examples, perturbations, cohort, direction, kind, hours, min_l0, max_l0),
-                hours,
-                resamples,
-            )
+            g = group(examples, perturbations, cohort, grid, direction, kind, hours, min_l0, max_l0)
+            pair = tables(g, hours, known, resamples)
             for table in pair:
                 table.insert(0, "direction", direction)
                 table.insert(1, "kind", kind)
@@ -205,6 +133,40 @@ def susceptibility(
     return pd.concat(by_cell, ignore_index=True), pd.concat(by_measurement, ignore_index=True)
 
 
+def _interval(g: Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lowest, highest and the subjects that are perturbed, each (C,)."""
+    change = g.sample.change
+    patients = np.bincount(change.indices, minlength=change.shape[1])
+    bounds = interval(g.sample) if g.n else (np.full(len(patients), np.nan),) * 2
+    low, high = (np.where(patients < FEWEST_PATIENTS, np.nan, bound) for bound in bounds)
+    return low, high, patients
+
+
+def _over_bins(change: csr_array) -> csr_array:
+    """(S, T * 19) → (S, 19)."""
+    cells = change.shape[1]
+    column = np.arange(cells) % M
+    return csr_array(change @ csr_array((np.ones(cells), (np.arange(cells), column))))
+
+
+def _single_folds(g: Group, known: np.ndarray) -> list[pd.DataFrame]:
+    """A and rank of each measurement by each fold's own model; none where there is one model."""
+    found = []
+    for i, name in enumerate(g.folds if len(g.folds) > 1 else ()):
+        rows = np.flatnonzero(g.sample.fold == i)
+        n = int(g.sample.stays[rows].sum())
+        a = g.sample.change[rows].sum(axis=0) / n
+        own = {"fold": str(name), "measurement": NAMES, "a": a, "rank": _ranks(a)}
+        counts = {"examples": g.examples[i], "attacked": n}
+        found.append(pd.DataFrame({**own, "known": known.astype(np.int64), **counts}))
+    return found
+
+
+def _ratio(total: np.ndarray, number: np.ndarray) -> np.ndarray:
+    """NaN where the number is 0."""
+    return np.divide(total, number, out=np.full(len(total), np.nan), where=number > 0)
+
+
 def _ranks(values: np.ndarray) -> np.ndarray:
-    """(rows, 19) → the same shape: 1 for the largest of a row; ties in column order."""
-    return np.argsort(np.argsort(-values, axis=1, kind="stable"), axis=1) + 1
+    """1 + the number of larger values; equal values share a rank. (n,) → int (n,)."""
+    return 1 + (values > values[:, None]).sum(axis=1)

@@ -1,84 +1,99 @@
-"""Perturbations → susceptibility maps: tables, the data of the figures, and a page of Markdown for one objective."""
+"""analyze: susceptibility maps of one objective: tables, the data of the figures, and a page."""
 
 import sys
 from pathlib import Path
 
 import pandas as pd
 
-from icu_adversarial.analysis import figures
-from icu_adversarial.analysis.report import report, summary, warning
+from icu_adversarial.analysis import captions, figures
+from icu_adversarial.analysis.report import report, warning
+from icu_adversarial.analysis.summary import summary
 from icu_adversarial.analysis.susceptibility import susceptibility
 from icu_adversarial.features.scaling import Scaler, widest
 from icu_adversarial.files import atomic, read_array, read_json, write_csv, write_json
 from icu_adversarial.measurements import M
 from icu_adversarial.params import Params
-from icu_adversarial.paths import ANALYZE, ATTACK, COHORT, GRID, METRICS
+from icu_adversarial.paths import ANALYZE, ATTACK, COHORT, GRID, METRICS, TUNE_ATTACK
 from icu_adversarial.tables import COHORT as COHORT_SCHEMA
 from icu_adversarial.tables import EXAMPLES, PERTURBATIONS, read_table
 
 
 def run(params: Params, objective: str) -> None:
-    """Reads the attack's examples, the cohort, its grid, the folds' scalers and the model's metrics; writes data/ and metrics/analyze/OBJECTIVE."""
+    """Turn the examples of an attack into tables, figures and a page.
+
+    Reads the examples, the cap of the attack, the cohort, its grid, the scalers and the scores of
+    the model; writes data/analyze/OBJECTIVE and metrics/analyze/OBJECTIVE.
+    """
     options, source = params.analyze, params.extract.label
     examples = read_table(ATTACK / objective / "examples.parquet", EXAMPLES)
     perturbations = read_table(ATTACK / objective / "perturbations.parquet", PERTURBATIONS)
     cohort = read_table(COHORT, COHORT_SCHEMA)
+    grid = read_array(GRID)
+    cap = read_json(TUNE_ATTACK / objective / "best.json")["hyperparameters"].get("cap")
     l0 = {"min_l0": options.min_l0, "max_l0": options.max_l0 or len(params.hours) * M}
 
+    reached = captions.reach(examples, perturbations, cap, **l0)
     by_cell, by_measurement = susceptibility(
-        examples, perturbations, cohort, hours=params.hours, resamples=options.bootstrap, **l0
+        examples,
+        perturbations,
+        cohort,
+        grid,
+        hours=params.hours,
+        resamples=options.bootstrap,
+        **l0,
     )
     plots = {
         "histograms": figures.histograms(examples, **l0),
         "discovery": figures.discovery(examples),
         "ranking": by_measurement,
+        **figures.heatmaps(by_cell),
     }
-    for name in figures.HEATMAPS:
-        plots[f"heatmap_{name}"] = by_cell[
-            ["direction", "kind", "examples", "hour", "end_hour", "measurement", name]
-        ]
+    notes = captions.notes(reached, cap)
+    folder = METRICS / "analyze" / objective
     tables = {
-        METRICS / "analyze" / objective / "plots" / f"{name}.csv": table
+        folder / "plots" / f"{name}.csv": table.assign(note=table.kind.map(notes))
         for name, table in plots.items()
     }
-    tables[METRICS / "analyze" / objective / "susceptibility.csv"] = by_cell
+    tables[folder / "susceptibility.csv"] = by_cell
     typical = figures.typical(examples, options.patients, **l0)
-    scalers = read_scalers(params.attack.models, params.attack.target)
-    grids = read_array(GRID)[pd.Index(cohort.stay_id).get_indexer(typical.stay_id)]
     tables[ANALYZE / objective / "patients.csv"] = figures.patients(
-        typical, perturbations, grids, params.hours, scalers
+        typical,
+        perturbations,
+        grid[pd.Index(cohort.stay_id).get_indexer(typical.stay_id)],
+        params.hours,
+        read_scalers(params.attack.models, params.attack.target),
     )
     for path, table in tables.items():
         write_csv(path, figures.label(table, source, objective))
 
-    attack = summary(examples, by_measurement, **l0)
+    attack = summary(examples, by_measurement, reached, **l0)
     told = warning(cohort)
-    prevalence = round(float(cohort.died.mean()), 6)
     content = {
         "source": source,
         "stays": len(cohort),
-        "prevalence": prevalence,
+        "prevalence": round(float(cohort.died.mean()), 6),
         "conclusive": told is None,
+        "cap": cap,
         **attack,
     }
-    write_json(METRICS / "analyze" / objective / "metrics.json", content)
-    with atomic(METRICS / "analyze" / objective / "report.md") as temporary:
-        page = report(
-            source,
-            objective,
-            cohort,
-            read_json(METRICS / "train" / "metrics.json"),
-            attack,
-            by_cell,
-            by_measurement,
-        )
+    write_json(folder / "metrics.json", content)
+    model = read_json(METRICS / "evaluate" / "metrics.json")
+    page = report(source, objective, cap, cohort, model, attack, by_cell, by_measurement)
+    with atomic(folder / "report.md") as temporary:
         temporary.write_text(page, encoding="utf-8")
     if told:
         print(f"warning: {told}", file=sys.stderr)
 
 
 def read_scalers(models: Path, target: str) -> dict[int, Scaler]:
-    """By the fold that the examples name: each fold's, -1 for the ensemble's, -2 for that of a model from elsewhere (attack.target file)."""
+    """The scalers by the fold that the examples name.
+
+    -1 is the ensemble's, -2 that of a model from elsewhere.
+
+    Args:
+        models: the folder of all folds' models, or of the other model.
+        target: attack.target.
+    """
     if target == "file":
         return {-2: Scaler.load(models / "scaler.json")}
     scalers = {

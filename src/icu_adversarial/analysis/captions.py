@@ -1,0 +1,67 @@
+"""What every figure and table of an attack must say about the attack: its cap, and its numbers.
+
+The cap is the largest change of a cell that the attack allows. Where many examples reach it, the
+size of |P|, and with it GMP and S, is the cap's and not the model's.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from icu_adversarial.analysis.groups import DIRECTIONS, KINDS, changes, select
+
+NEAR = 1e-4  # |P| this near to the cap has reached it: deltas are stored as float32
+
+
+def reach(
+    examples: pd.DataFrame,
+    perturbations: pd.DataFrame,
+    cap: float | None,
+    min_l0: int,
+    max_l0: int,
+) -> pd.DataFrame:
+    """How often the cap binds.
+
+    Args:
+        examples, perturbations: tables.EXAMPLES and PERTURBATIONS.
+        cap: in model input units; None where the attack has none.
+        min_l0, max_l0: examples with another L0 are left out.
+
+    Returns:
+        One row per direction and kind: direction, kind, attacked (stays), examples, and the shares
+        of the examples (capped_examples) and of their perturbed cells (capped_cells) that reach
+        the cap; NaN without a cap or an example.
+    """
+    rows = []
+    for direction in DIRECTIONS:
+        for kind in KINDS:
+            chosen = select(examples, direction, kind, min_l0, max_l0)
+            attacked = int(((examples.direction == direction) & (examples.kind == kind)).sum())
+            shares: tuple[float, ...] = (np.nan, np.nan)
+            if cap is not None and len(chosen):
+                sizes = chosen.linf, changes(perturbations, chosen, kind).delta.abs()
+                shares = tuple(float((size >= cap - NEAR).mean()) for size in sizes)
+            rows.append((direction, kind, attacked, len(chosen), *shares))
+    columns = ["direction", "kind", "attacked", "examples", "capped_examples", "capped_cells"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def notes(reached: pd.DataFrame, cap: float | None) -> dict[str, str]:
+    """One sentence for the figures of each kind of example, for both directions.
+
+    Args:
+        reached: of `reach`.
+        cap: as there.
+    """
+    found = {}
+    for kind, rows in reached.groupby("kind"):
+        parts = [_part(row, cap) for row in rows.itertuples()]
+        head = "No cap" if cap is None else f"Cap {cap:g}"
+        found[str(kind)] = f"{head}. {'; '.join(parts)}."
+    return found
+
+
+def _part(row: Any, cap: float | None) -> str:
+    reached = "" if cap is None or not row.examples else f", {row.capped_examples:.0%} at the cap"
+    return f"{row.direction}: {row.examples} examples of {row.attacked} stays{reached}"

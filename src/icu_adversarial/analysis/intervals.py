@@ -1,0 +1,200 @@
+"""How far the mean change A can be trusted: its 95 % interval, and sets of ranks.
+
+The only caller is `susceptibility`. A is the sum of |P| over all attacked stays, divided by their
+number. Two things make it vary: which subjects were attacked, and which model each of them met,
+since each fold has a model of its own.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.sparse import csr_array
+from scipy.special import digamma, ndtr, ndtri, polygamma, stdtrit
+from scipy.stats import studentized_range
+
+LEVEL = 0.95
+SINGLE = float(ndtri((1 + LEVEL) / 2))  # critical value of one interval: 1.96
+SEED = 0  # of the resamples
+CHUNK = 4_000_000  # weights drawn at a time
+
+
+class Sample(NamedTuple):
+    """The S subjects that were attacked in one direction.
+
+    fold: int (S,), the model that each subject met, numbered 0..K-1 without a gap; all 0 where
+        there is one model.
+    stays: float (S,), the attacked stays of each subject, at least 1.
+    change: (S, C), the sum of |P| over the stays of each subject in each of C cells, in model
+        input units.
+    """
+
+    fold: np.ndarray
+    stays: np.ndarray
+    change: csr_array
+
+    @property
+    def models(self) -> int:
+        """K."""
+        return int(self.fold.max()) + 1
+
+
+class Errors(NamedTuple):
+    """A, float (C,), and its standard errors, float (C,), by the source of the variance.
+
+    models: from the differences between the folds' values, with `freedom` degrees of freedom; 0
+        where there is one model. subjects: from the subjects within each fold.
+    """
+
+    a: np.ndarray
+    models: np.ndarray
+    subjects: np.ndarray
+    freedom: int
+
+    def half_width(self, critical: float) -> np.ndarray:
+        """Half the width of an interval, float (C,).
+
+        Args:
+            critical: quantile of the standard normal distribution, e.g. 1.96 for 95 %.
+        """
+        student = -stdtrit(self.freedom, ndtr(-critical))  # as unlikely, with few folds
+        return np.maximum(critical * self.subjects, student * self.models)
+
+
+def errors(sample: Sample) -> Errors:
+    """A of each cell and its standard errors.
+
+    A is a ratio of two sums, linearised: with Y_k, N_k the sums of |P| and of stays in fold k and
+    e_k = Y_k - A N_k, the variance between K folds is K / (K - 1) * sum e_k^2 / N^2. Within the
+    folds the same holds for the subjects of each fold, about the fold's own A (Cochran 1977,
+    Sampling Techniques, sections 6.4 and 9.3).
+    """
+    s, k = len(sample.fold), sample.models
+    y, n = sample.change, sample.stays
+    fold = csr_array((np.ones(s), (sample.fold, np.arange(s))), shape=(k, s))
+    total, stays, subjects = (fold @ y).toarray(), (fold @ n)[:, None], fold.sum(axis=1)
+    a = total.sum(axis=0) / n.sum()
+    own = total / stays
+    squares = (
+        (fold @ y.power(2)).toarray()
+        - 2 * own * (fold @ y.multiply(n[:, None]).tocsr()).toarray()
+        + own**2 * (fold @ n**2)[:, None]
+    )
+    spread = (subjects / np.maximum(subjects - 1, 1)) @ np.maximum(squares, 0)
+    between = ((total - a * stays) ** 2).sum(axis=0) * (k / max(k - 1, 1))
+    return Errors(a, np.sqrt(between) / n.sum(), np.sqrt(spread) / n.sum(), max(k - 1, 1))
+
+
+def interval(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+    """95 % interval of A in each cell: lowest and highest, float (C,); NaN where A is 0.
+
+    It is A * exp(-h / A) to A * exp(h / A), where h is the larger of two half-widths: 1.96
+    standard errors of the subjects with the models fixed, and Student's quantile with K - 1
+    degrees of freedom times the standard error between folds, which holds the variance of models
+    and subjects (Cameron and Miller 2015, Journal of Human Resources 50, section VI: with few
+    clusters a cluster bootstrap and the normal quantile cover too rarely). The larger of the two
+    never falls below what the subjects alone vary, however alike five folds happen to be. The
+    logarithm keeps the interval above 0 and makes it longer upwards, as the distribution of |P|
+    is skewed. With one model the first half-width is used alone.
+
+    The coverage was simulated (tests/analysis/test_intervals.py): 92 to 98 % with no, some and
+    dominating differences between models. A two-level bootstrap of folds and subjects covers in
+    83 to 98 % and, widened for five folds, in up to 100 %. The models of the folds share most of
+    their training stays: the interval says nothing about another cohort to train on.
+    """
+    found = errors(sample)
+    positive = found.a > 0
+    a = np.where(positive, found.a, np.nan)
+    width = found.half_width(SINGLE) / a
+    return a * np.exp(-width), a * np.exp(width)
+
+
+def resample(sample: Sample, resamples: int) -> np.ndarray:
+    """A in two-level resamples: folds are drawn with replacement, then subjects within them.
+
+    With one model there is one fold, and subjects alone are drawn. A fold that is drawn twice has
+    its subjects drawn twice: their weights are one multinomial draw of twice as many subjects.
+
+    Returns:
+        float (resamples, C).
+    """
+    rng = np.random.default_rng(SEED)
+    k, cells = sample.models, sample.change.shape[1]
+    times = rng.multinomial(k, np.full(k, 1 / k), resamples)
+    total, stays = np.zeros((resamples, cells)), np.zeros(resamples)
+    for i in range(k):
+        rows = np.flatnonzero(sample.fold == i)
+        change, n, s = sample.change[rows], sample.stays[rows], len(rows)
+        drawn, step = times[:, i] * s, max(1, CHUNK // s)
+        for start in range(0, resamples, step):
+            part = slice(start, start + step)
+            weights = rng.multinomial(drawn[part], np.full(s, 1 / s)).astype(np.float64)
+            total[part] += weights @ change
+            stays[part] += weights @ n
+    return total / stays[:, None]
+
+
+def rank_sets(sample: Sample, resamples: int) -> tuple[np.ndarray, np.ndarray]:
+    """The ranks that each of C measurements may have: lowest and highest, float (C,).
+
+    With 95 % confidence all true ranks lie within them at once; the rank is 1 + the number of
+    measurements with a larger A, so that equal ones share it. A measurement is behind those that
+    are larger by more than a simultaneous interval of the pairwise differences allows (Mogstad,
+    Romano, Shaikh and Wilhelm 2024, Review of Economic Studies 91). The critical value is the
+    95 % quantile, over the resamples, of the largest standardised difference of all pairs, and at
+    least Tukey's for as many independent means: the deviations of five folds are bounded, and
+    their largest understates that of new folds. The standard error of a difference is that of the subjects
+    times the root of the variance ratio of `moderate`, at least 1; Student's quantile of the same
+    probability has the freedom that goes with it.
+
+    In simulations with equal measurements the sets hold all true ranks in 94 to 100 % of the
+    repetitions, whether the models differ on none, half or all of the measurements.
+
+    Args:
+        sample: with one column per measurement.
+        resamples: how often folds and subjects are drawn.
+    """
+    cells = sample.change.shape[1]
+    one, other = np.triu_indices(cells, 1)
+    change = sample.change.toarray()
+    found = errors(sample._replace(change=csr_array(change[:, one] - change[:, other])))
+    drawn = resample(sample, resamples)
+    deviation = drawn[:, one] - drawn[:, other] - found.a
+    scale = deviation.std(axis=0)
+    largest = np.abs(deviation[:, scale > 0] / scale[scale > 0]).max(axis=1, initial=0)
+    tukey = float(studentized_range.ppf(LEVEL, cells, np.inf)) / np.sqrt(2)
+    critical = max(float(np.quantile(largest, LEVEL)), tukey)
+    half = found.half_width(critical)
+    varies = (found.subjects > 0) & (found.models > 0)
+    if varies.sum() > 1:
+        ratio = (found.models[varies] / found.subjects[varies]) ** 2
+        ratio, freedom = moderate(ratio, found.freedom)
+        error = found.subjects[varies] * np.sqrt(np.maximum(ratio, 1))
+        half[varies] = -stdtrit(freedom, ndtr(-critical)) * error
+    ahead = np.zeros((cells, cells), bool)  # [i, j]: i is larger than j
+    ahead[one, other], ahead[other, one] = found.a > half, -found.a > half
+    return 1.0 + ahead.sum(axis=0), cells - ahead.sum(axis=1).astype(np.float64)
+
+
+def moderate(ratio: np.ndarray, freedom: int) -> tuple[np.ndarray, float]:
+    """Shrink variance ratios towards what they have in common.
+
+    Five folds say little about the variance between the models in one pair of measurements, but
+    much about that in all pairs. A scaled F distribution is fitted to the ratios by the mean and
+    variance of their logarithms, and each ratio becomes a posterior mean (Smyth 2004, Statistical
+    Applications in Genetics and Molecular Biology 3, sections 4 and 6.2).
+
+    Args:
+        ratio: float (n,), n > 1, positive: variance between folds, relative to what the subjects
+            alone explain.
+        freedom: degrees of freedom of each.
+
+    Returns:
+        The moderated ratios, float (n,), and their degrees of freedom.
+    """
+    logs = np.log(ratio) - digamma(freedom / 2) + np.log(freedom / 2)
+    excess = np.clip(logs.var(ddof=1) - polygamma(1, freedom / 2), 1e-6, 1e5)
+    half = brentq(lambda y: polygamma(1, y) - excess, 1e-3, 1e7)  # of the prior's freedom
+    common = np.exp(logs.mean() + digamma(half) - np.log(half))
+    total = 2 * half + freedom
+    return (2 * half * common + freedom * ratio) / total, total
