@@ -55,7 +55,7 @@ def test_writes_its_outputs_and_nothing_else_twice_the_same(
     assert set(once) == metrics | {
         f"metrics/analyze/sparse_small/plots/{name}.csv" for name in PLOTS
     } | {"data/analyze/sparse_small/patients.csv"}
-    assert capsys.readouterr().err.count("warning: 5 stays") == 2
+    assert capsys.readouterr().err.count("warning: The cohort has 5 stays") == 2
 
 
 def test_every_table_is_labelled(attack: Attack, small: Params) -> None:

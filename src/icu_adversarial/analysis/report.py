@@ -9,8 +9,8 @@ import pandas as pd
 
 from icu_adversarial.analysis.groups import DIRECTIONS, KINDS, pooled
 from icu_adversarial.analysis.susceptibility import FEWEST_PATIENTS
+from icu_adversarial.features.cohort import cohort_warning
 
-FEWEST_STAYS, LARGEST_PREVALENCE = 500, 0.3
 CELLS_SHOWN = 10  # of each direction
 NOTHING = "No successful example."
 MODELS = {
@@ -28,16 +28,10 @@ METRICS = {
 }
 
 
-def warning(cohort: pd.DataFrame) -> str | None:
-    """Why nothing can be concluded from this cohort (tables.COHORT), or None."""
-    stays, prevalence = len(cohort), float(cohort.died.mean())
-    if stays >= FEWEST_STAYS and prevalence <= LARGEST_PREVALENCE:
-        return None
-    return (
-        f"{stays} stays, {prevalence:.0%} of them deaths: too small or too deadly a cohort to "
-        f"conclude anything about patients (expected at least {FEWEST_STAYS} stays and at most "
-        f"{LARGEST_PREVALENCE:.0%} deaths); the numbers only show that the pipeline runs"
-    )
+def warning_of(cohort: pd.DataFrame) -> str | None:
+    """`cohort_warning` of a table with the columns died and is_test (tables.COHORT)."""
+    died, test = cohort.died, cohort.is_test
+    return cohort_warning(len(cohort), int(died.sum()), int(died[test].sum()))
 
 
 def report(
@@ -61,7 +55,7 @@ def report(
         attack: of `summary.summary`.
         by_cell, by_measurement: of `susceptibility.susceptibility`.
     """
-    told = warning(cohort)
+    told = warning_of(cohort)
     stays, subjects, test = len(cohort), cohort.subject_id.nunique(), int(cohort.is_test.sum())
     parts = [
         f"# Susceptibility, objective {objective}",
@@ -69,8 +63,8 @@ def report(
         f"deaths; {test} stays held out as test set.",
         f"**Warning:** {told}." if told else "",
         "## Model on the held-out test set",
-        "Value (95 % bootstrap interval over subjects). The threshold was chosen on validation "
-        "data.",
+        "Value (95 % bootstrap interval over subjects). One threshold serves all folds. It was "
+        "chosen on the out-of-fold stays.",
         _table(
             ["model", *METRICS.values()],
             [

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from icu_adversarial.analysis import captions, figures
-from icu_adversarial.analysis.report import report, warning
+from icu_adversarial.analysis.report import report, warning_of
 from icu_adversarial.analysis.summary import summary
 from icu_adversarial.analysis.susceptibility import susceptibility
 from icu_adversarial.features.scaling import Scaler, widest
@@ -67,7 +67,7 @@ def run(params: Params, objective: str) -> None:
         write_csv(path, figures.label(table, source, objective))
 
     attack = summary(examples, by_measurement, reached, **l0)
-    told = warning(cohort)
+    told = warning_of(cohort)
     content = {
         "source": source,
         "stays": len(cohort),
