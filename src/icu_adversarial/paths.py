@@ -8,8 +8,6 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from icu_adversarial.files import clear_way, discard
-
 SYNTHETIC = Path("data/raw/synthetic")
 STAYS = Path("data/extract/stays.parquet")
 EVENTS = Path("data/extract/events.parquet")
@@ -44,6 +42,8 @@ def state(stage: str, key: str) -> Path:
     Returns:
         The folder, which need not exist yet. A file that lay in its place is discarded.
     """
+    from icu_adversarial.files import clear_way, discard  # not above: it imports pandas
+
     root = Path(os.environ.get("DVC_ROOT", ".")) / ".state"
     folder, lock_file = root / stage / key, root / "locks" / f"{stage}_{key}"
     clear_way(lock_file.parent)

@@ -129,7 +129,7 @@ class State:
         for name, tensor in tensors.items():
             group, _, own = name.partition("/")
             groups[group][own] = tensor
-        return cls(**groups, **about)
+        return cls(**groups, epoch=about["epoch"], history=about["history"])
 
 
 def seed_of(*parts: int) -> int:
