@@ -9,14 +9,22 @@ import torch
 from torch import nn
 
 from icu_adversarial import paths
+from icu_adversarial.attack.loop import Victim
 from icu_adversarial.features.scaling import Scaler, fit_scaler
-from icu_adversarial.files import write_json
-from icu_adversarial.measurements import M
+from icu_adversarial.files import read_array, read_json, write_json
+from icu_adversarial.measurements import NAMES, M
 from icu_adversarial.model.networks import build
 from icu_adversarial.model.storage import save_model
 from icu_adversarial.params import Params, load_params
-from icu_adversarial.stages import attack
-from icu_adversarial.tables import COHORT, EXAMPLES, PREDICTIONS, read_table, write_table
+from icu_adversarial.stages import attack, probe
+from icu_adversarial.tables import (
+    COHORT,
+    EXAMPLES,
+    PERTURBATIONS,
+    PREDICTIONS,
+    read_table,
+    write_table,
+)
 
 N, T, FOLDS = 90, 8, 3
 OBJECTIVE = "robust_l0"
@@ -130,3 +138,26 @@ def run_attack(params: Params, objective: str = OBJECTIVE) -> pd.DataFrame:
     )
     attack.run(params, objective)
     return read_table(paths.ATTACK / objective / "examples.parquet", EXAMPLES)
+
+
+def run_probe(params: Params, objective: str = OBJECTIVE) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Run the attack, then the probe; its metrics and the transfer table."""
+    run_attack(params, objective)
+    probe.run(params, objective)
+    folder = paths.METRICS / "probe" / objective
+    return read_json(folder / "metrics.json"), pd.read_csv(folder / "plots" / "transfer.csv")
+
+
+def logits(victim: Victim, stay_id: int, moved: bool = False) -> torch.Tensor:
+    """(2,) of a stay; `moved`: with its stored best example, in clinical units, within the limits of the victim's scaler."""
+    cohort = read_table(paths.COHORT, COHORT)
+    own = cohort["stay_id"] == stay_id
+    x = victim.scaler.apply(np.array(read_array(paths.GRID)[own]), cohort[own])
+    if moved:
+        cells = read_table(paths.ATTACK / OBJECTIVE / "perturbations.parquet", PERTURBATIONS)
+        span = np.where(victim.scaler.perturbable, victim.scaler.clinical_span, np.inf)
+        for cell in cells[(cells["stay_id"] == stay_id) & (cells["kind"] == "best")].itertuples():
+            j = NAMES.index(cell.measurement)
+            x[0, cell.hour, j] = np.clip(x[0, cell.hour, j] + cell.delta_clinical / span[j], 0, 1)
+    with torch.no_grad():
+        return victim.model(torch.from_numpy(x))[0]

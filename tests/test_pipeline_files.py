@@ -48,6 +48,7 @@ def test_the_stages_are_those_of_the_command_line_in_the_order_of_the_data() -> 
         *beside,
         "tune_attack",
         "attack",
+        "probe",
         "analyze",
     ]
     assert {f.stem for f in (SRC / "icu_adversarial" / "stages").glob("*.py")} == {
@@ -174,7 +175,7 @@ def test_features_and_records_know_no_torch_and_the_attack_knows_no_training() -
         assert not re.search(
             rf"icu_adversarial\.(model{allowed}|stages|search)", file.read_text()
         ), file
-    for stage in ("attack", "tune_attack"):
+    for stage in ("attack", "probe", "tune_attack"):
         assert not {
             file.removeprefix("src/icu_adversarial/model/")
             for file in closure(stage)

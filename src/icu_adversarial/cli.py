@@ -101,6 +101,12 @@ def attack(objective: ObjectiveOption) -> None:
 
 
 @app.command()
+def probe(objective: ObjectiveOption) -> None:
+    """Measure the attack: scores by direction, transfer between models, warnings."""
+    _run("probe", objective=objective)
+
+
+@app.command()
 def analyze(objective: ObjectiveOption) -> None:
     """Perturbations → susceptibility maps."""
     _run("analyze", objective=objective)

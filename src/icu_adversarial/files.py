@@ -1,8 +1,10 @@
-"""Files that are either whole or not there: written beside their place, then renamed."""
+"""Files that are whole or not there; checkpoints, whose damage is noticed."""
 
 import hashlib
 import json
 import os
+import shutil
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +14,8 @@ import numpy as np
 import pandas as pd
 
 from icu_adversarial.errors import InputError
+
+SEAL = hashlib.sha256().digest_size  # bytes at the end of a checkpoint
 
 
 @contextmanager
@@ -49,6 +53,66 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
     """The data table of a figure: nine significant digits, empty where not available."""
     with atomic(path) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.9g", lineterminator="\n")
+
+
+def discard(path: Path, found: str) -> None:
+    """Delete what an earlier run left and this one cannot use, and say so in one line on stderr.
+
+    Args:
+        path: A file or a folder below `.state`.
+        found: What is wrong with it, for example "is damaged".
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+    print(
+        f"warning: {path} {found}: it was deleted, and its part of the work is done again",
+        file=sys.stderr,
+    )
+
+
+def clear_way(folder: Path) -> None:
+    """Delete every file that lies where `folder` or a folder above it should be."""
+    for place in (*reversed(folder.parents), folder):
+        if place.is_file():
+            discard(place, "is no folder")
+
+
+def write_sealed(path: Path, content: bytes) -> None:
+    """Write a checkpoint: `content`, followed by its SHA-256.
+
+    Raises:
+        OSError: The disk is full.
+    """
+    with atomic(path) as temporary:
+        try:
+            temporary.write_bytes(content + hashlib.sha256(content).digest())
+        except OSError as error:  # the system does not name the file
+            raise OSError(f"{path}: {error.strerror}") from None
+
+
+def read_sealed(path: Path) -> bytes | None:
+    """Read the content of a file of `write_sealed`.
+
+    Args:
+        path: The checkpoint.
+
+    Returns:
+        The content. None if nothing is there, or if what is there was not written by
+        `write_sealed` or has changed since: it is then discarded.
+    """
+    clear_way(path.parent)
+    if path.is_dir():
+        discard(path, "is a folder")
+    if not path.exists():
+        return None
+    stored = path.read_bytes()
+    content, seal = stored[:-SEAL], stored[-SEAL:]
+    if hashlib.sha256(content).digest() != seal:
+        discard(path, "is damaged")
+        return None
+    return content
 
 
 def write_parts(file: Path, parts: Iterable[np.ndarray], shape: tuple[int, ...]) -> int:

@@ -1,4 +1,7 @@
-"""Where every stage reads and writes, relative to the repository's root. dvc.yaml says the same; a test compares them."""
+"""Where every stage reads and writes, relative to the repository's root.
+
+dvc.yaml says the same; a test compares them.
+"""
 
 import os
 from pathlib import Path
@@ -26,13 +29,29 @@ _held: list[FileLock] = []  # until this process ends
 
 
 def state(stage: str, key: str) -> Path:
-    """Folder for what must survive a failed or killed run: below DVC_ROOT, which DVC sets to the main repository even in a copied checkout.
+    """Take the folder for what must survive a failed or killed run.
 
-    It is this process's until it ends: another one that asks for the same, as of `dvc queue start --jobs 2`, waits, and goes on from what it finds.
+    It lies below DVC_ROOT, which DVC sets to the main repository even in a copied checkout. It
+    belongs to this process until the process ends: another process that asks for the same folder,
+    as one of `dvc queue start --jobs 2`, waits, and then goes on from what it finds.
+
+    Args:
+        stage: The stage that uses it.
+        key: What the work depends on (search.study.study_key).
+
+    Returns:
+        The folder, which need not exist yet. A file that lay in its place is discarded.
     """
+    from icu_adversarial.files import clear_way, discard  # not above: it imports pandas
+
     root = Path(os.environ.get("DVC_ROOT", ".")) / ".state"
-    (root / "locks").mkdir(parents=True, exist_ok=True)
-    lock = FileLock(root / "locks" / f"{stage}_{key}", is_singleton=True)
+    folder, lock_file = root / stage / key, root / "locks" / f"{stage}_{key}"
+    clear_way(lock_file.parent)
+    lock_file.parent.mkdir(parents=True, exist_ok=True)
+    if lock_file.is_dir():
+        discard(lock_file, "is a folder")
+    lock = FileLock(lock_file, is_singleton=True)
     lock.acquire()
     _held.append(lock)
-    return root / stage / key
+    clear_way(folder)
+    return folder

@@ -1,5 +1,6 @@
 """Each warning fires on a model or an attack that deserves it, and none on honest ones."""
 
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from attack_models import Recurrent
-from attack_tasks import make_stays
+from attack_tasks import make_stays, one_process
 from torch import Tensor, nn
 
 from icu_adversarial.attack.l1 import l1
@@ -17,6 +18,12 @@ from icu_adversarial.attack.sanity import check
 from icu_adversarial.measurements import M
 
 ATTACK = partial(l1, iterations=30, restarts=0, supports=0)
+
+
+@pytest.fixture(autouse=True)
+def _one_process() -> Iterator[None]:
+    with one_process():
+        yield
 
 
 class Values:

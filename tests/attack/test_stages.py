@@ -1,4 +1,4 @@
-"""tune_attack and attack on a tiny cohort whose models are untrained."""
+"""tune_attack, attack and probe on a tiny cohort whose models are untrained."""
 
 import json
 import os
@@ -17,18 +17,25 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from attack_tasks import one_process
-from attack_world import FOLDS, OBJECTIVE, T, make_params, run_attack, write_model, write_world
+from attack_world import (
+    FOLDS,
+    OBJECTIVE,
+    logits,
+    make_params,
+    run_attack,
+    write_model,
+    write_world,
+)
 
 from icu_adversarial import paths
 from icu_adversarial.attack.ensemble import ENSEMBLE, FILE
-from icu_adversarial.attack.loop import Victim
 from icu_adversarial.attack.victims import read_file, read_victims
 from icu_adversarial.errors import InputError
 from icu_adversarial.features.scaling import Scaler
-from icu_adversarial.files import read_array, read_json
-from icu_adversarial.measurements import NAMES, M
+from icu_adversarial.files import read_json
+from icu_adversarial.measurements import M
 from icu_adversarial.params import Params
-from icu_adversarial.stages import attack, tune_attack
+from icu_adversarial.stages import attack, probe, tune_attack
 from icu_adversarial.tables import (
     COHORT,
     EXAMPLES,
@@ -49,13 +56,13 @@ def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder after both stages with make_params()."""
+    """The folder after the three stages with make_params()."""
     folder = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch, one_process():
         patch.chdir(folder)
         patch.setenv("DVC_ROOT", str(folder))
         write_world()
-        run_both(make_params())
+        run_all(make_params())
     return folder
 
 
@@ -65,10 +72,11 @@ def done(whole: Path) -> None:
     shutil.copytree(whole, ".", dirs_exist_ok=True)
 
 
-def run_both(params: Params) -> dict[str, bytes]:
-    """Run both stages; the bytes of all their outputs."""
+def run_all(params: Params) -> dict[str, bytes]:
+    """Run the three stages; the bytes of all their outputs."""
     tune_attack.run(params, OBJECTIVE)
     attack.run(params, OBJECTIVE)
+    probe.run(params, OBJECTIVE)
     return outputs()
 
 
@@ -82,21 +90,6 @@ def outputs() -> dict[str, bytes]:
     }
 
 
-def logits(victim: Victim, stay_id: int, moved: bool = False) -> torch.Tensor:
-    """(2,) of a stay; `moved`: with its stored best example, in clinical units, within the limits of the victim's scaler."""
-    cohort = read_table(paths.COHORT, COHORT)
-    own = cohort["stay_id"] == stay_id
-    x = victim.scaler.apply(np.array(read_array(paths.GRID)[own]), cohort[own])
-    if moved:
-        cells = read_table(paths.ATTACK / OBJECTIVE / "perturbations.parquet", PERTURBATIONS)
-        span = np.where(victim.scaler.perturbable, victim.scaler.clinical_span, np.inf)
-        for cell in cells[(cells["stay_id"] == stay_id) & (cells["kind"] == "best")].itertuples():
-            j = NAMES.index(cell.measurement)
-            x[0, cell.hour, j] = np.clip(x[0, cell.hour, j] + cell.delta_clinical / span[j], 0, 1)
-    with torch.no_grad():
-        return victim.model(torch.from_numpy(x))[0]
-
-
 @pytest.mark.usefixtures("done")
 def test_every_eligible_stay_is_attacked_by_its_fold_and_the_outputs_repeat(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -107,8 +100,8 @@ def test_every_eligible_stay_is_attacked_by_its_fold_and_the_outputs_repeat(
         f"data/attack/{OBJECTIVE}/perturbations.parquet",
         f"data/tune_attack/{OBJECTIVE}/best.json",
         f"data/tune_attack/{OBJECTIVE}/trials.parquet",
-        f"metrics/attack/{OBJECTIVE}/metrics.json",
-        f"metrics/attack/{OBJECTIVE}/plots/transfer.csv",
+        f"metrics/probe/{OBJECTIVE}/metrics.json",
+        f"metrics/probe/{OBJECTIVE}/plots/transfer.csv",
         f"metrics/tune_attack/{OBJECTIVE}/metrics.json",
         *(
             f"metrics/tune_attack/{OBJECTIVE}/plots/{name}.csv"
@@ -138,33 +131,7 @@ def test_every_eligible_stay_is_attacked_by_its_fold_and_the_outputs_repeat(
     monkeypatch.chdir(again)
     monkeypatch.setenv("DVC_ROOT", str(again))
     write_world()
-    assert run_both(make_params()) == once
-
-
-@pytest.mark.usefixtures("done")
-def test_metrics_agree_with_the_tables() -> None:
-    metrics = read_json(paths.METRICS / "attack" / OBJECTIVE / "metrics.json")
-    examples = read_table(paths.ATTACK / OBJECTIVE / "examples.parquet", EXAMPLES)
-    best = examples[examples["kind"] == "best"]
-    assert (
-        metrics["attacked"]
-        == len(best)
-        == metrics["0_to_1"]["attacked"] + metrics["1_to_0"]["attacked"]
-    )
-    for name, rows in (
-        (None, best),
-        ("0_to_1", best[best["direction"] == "0→1"]),
-        ("1_to_0", best[best["direction"] == "1→0"]),
-    ):
-        block = metrics if name is None else metrics[name]
-        flipped = rows[rows["success"]]
-        assert block["success_rate"] == pytest.approx(len(flipped) / len(rows))
-        assert block["median_l1"] == pytest.approx(flipped["l1"].median())
-        assert block["score"] == pytest.approx(
-            (len(flipped) + 1 - flipped["l0"].median() / (T * M)) / len(rows)
-        )
-    first = examples[(examples["kind"] == "first") & examples["success"]]
-    assert metrics["median_first_iteration"] == first["iteration"].median()
+    assert run_all(make_params()) == once
 
 
 @pytest.mark.usefixtures("done")
@@ -195,7 +162,7 @@ def test_the_best_trial_is_reported_and_poor_ones_are_pruned() -> None:
 
 def test_a_cohort_of_one_direction_and_one_without_an_eligible_stay() -> None:
     write_world(classes=(0,))
-    metrics = json.loads(run_both(make_params())[f"metrics/attack/{OBJECTIVE}/metrics.json"])
+    metrics = json.loads(run_all(make_params())[f"metrics/probe/{OBJECTIVE}/metrics.json"])
     assert metrics["1_to_0"]["attacked"] == 0
     assert metrics["1_to_0"]["success_rate"] is metrics["1_to_0"]["median_l1"] is None
     assert metrics["0_to_1"]["attacked"] == metrics["attacked"] > 0
@@ -204,7 +171,7 @@ def test_a_cohort_of_one_direction_and_one_without_an_eligible_stay() -> None:
         read_table(paths.PREDICTIONS, PREDICTIONS).query("split == 'test'"),
         PREDICTIONS,
     )
-    metrics = json.loads(run_both(make_params())[f"metrics/attack/{OBJECTIVE}/metrics.json"])
+    metrics = json.loads(run_all(make_params())[f"metrics/probe/{OBJECTIVE}/metrics.json"])
     assert (metrics["attacked"], metrics["score"], metrics["success_rate"]) == (0, 0, None)
     assert len(read_table(paths.ATTACK / OBJECTIVE / "perturbations.parquet", PERTURBATIONS)) == 0
 
@@ -232,7 +199,8 @@ def test_every_objective_is_searched_and_attacked_by_its_method(objective: str) 
     params = Params.model_validate(content)
     tune_attack.run(params, objective)
     attack.run(params, objective)
-    found = read_json(paths.METRICS / "attack" / objective / "metrics.json")
+    probe.run(params, objective)
+    found = read_json(paths.METRICS / "probe" / objective / "metrics.json")
     assert found["method"] == (
         "l1" if objective in ("robust_l1", "sparse_small", "sparse_small_max") else "l0"
     )
@@ -247,13 +215,14 @@ def test_a_named_method_is_used_for_every_objective_with_its_own_space(method: s
     params = Params.model_validate(content)
     tune_attack.run(params, OBJECTIVE)
     attack.run(params, OBJECTIVE)
+    probe.run(params, OBJECTIVE)
     best = read_json(paths.TUNE_ATTACK / OBJECTIVE / "best.json")["hyperparameters"]
     assert set(best) == set(params.tune_attack.space.model_dump()[method])
     trials = pq.read_table(paths.TUNE_ATTACK / OBJECTIVE / "trials.parquet").num_rows
     assert trials == (
         1 if method == "sun" else 2
     )  # one trial is enough where there is nothing to search
-    assert read_json(paths.METRICS / "attack" / OBJECTIVE / "metrics.json")["method"] == method
+    assert read_json(paths.METRICS / "probe" / OBJECTIVE / "metrics.json")["method"] == method
 
 
 def test_max_perts_rules_its_objective_and_no_other() -> None:
@@ -263,11 +232,11 @@ def test_max_perts_rules_its_objective_and_no_other() -> None:
         content = make_params(max_stays=20).model_dump()
         content["tune_attack"]["max_perts"] = max_perts
         for objective in ("max_num_nonzero_perts", "sparsity"):
-            examples = run_attack(Params.model_validate(content), objective).query(
-                "kind == 'best' and success"
-            )
+            changed = Params.model_validate(content)
+            examples = run_attack(changed, objective).query("kind == 'best' and success")
+            probe.run(changed, objective)
             scores[objective, max_perts] = read_json(
-                paths.METRICS / "attack" / objective / "metrics.json"
+                paths.METRICS / "probe" / objective / "metrics.json"
             )["score"]
             if objective == "max_num_nonzero_perts":
                 assert scores[objective, max_perts] == (examples["l0"] <= max_perts).sum()
@@ -323,6 +292,7 @@ KILLED = """
 import os, sys, time
 from functools import partial
 from pathlib import Path
+from icu_adversarial.attack import tasks
 from icu_adversarial.params import Params
 from icu_adversarial.stages import attack
 
@@ -332,9 +302,8 @@ def noted(*arguments, method, **options):  # a task begins: a line in a file, an
     time.sleep(0.2)
     return method(*arguments, **options)
 
-attack.METHODS["l0"] = partial(noted, method=attack.METHODS["l0"])
+tasks.METHODS["l0"] = partial(noted, method=tasks.METHODS["l0"])
 attack.attack_cohort = partial(attack.attack_cohort, size=4)
-attack.sanity.check = lambda *arguments: []
 attack.run(Params.model_validate_json(Path("params.json").read_text()), sys.argv[1])
 """
 
@@ -361,7 +330,7 @@ def test_a_run_killed_at_any_moment_loses_at_most_a_task_per_process_and_ends_wi
         return begun.read_text().count("\n") if begun.exists() else 0
 
     def number_stored() -> int:
-        return len(list((tmp_path / ".state").glob("attack/*/perturbations_*.parquet")))
+        return len(list((tmp_path / ".state").glob("attack/*/task_*.sha256")))
 
     moments = random.Random()
     for _ in range(2):
@@ -424,38 +393,6 @@ def test_the_ensemble_attacks_test_stays_that_no_fold_has_seen() -> None:
         assert moved.mean(0).argmax() != each.mean(0).argmax()
 
 
-def test_the_transfer_table_counts_what_flips_each_model() -> None:
-    write_world()
-    examples = run_attack(make_params()).query("kind == 'best' and success")
-    table = pd.read_csv(paths.METRICS / "attack" / OBJECTIVE / "plots" / "transfer.csv")
-    assert set(table["attacked"]) == {"fold 0", "fold 1", "fold 2"}
-    assert set(table["scored"]) == {"ensemble", "fold 0", "fold 1", "fold 2"}
-    own = table[table["attacked"] == table["scored"]]
-    assert (own["flipped"] == 1).all()
-    assert own["examples"].sum() == len(examples)
-    other = table[(table["attacked"] != table["scored"]) & (table["examples"] > 0)]
-    assert other["flipped"].between(0, 1).all()
-    assert other["flipped"].mean() < 1
-
-    attacked, scored, direction = "fold 0", "fold 1", "0→1"
-    victim, stays = (
-        read_victims()[1],
-        examples.loc[(examples["fold"] == 0) & (examples["direction"] == direction), "stay_id"],
-    )
-    counts = [
-        logits(victim, stay, moved=True).argmax() == 1
-        for stay in stays
-        if logits(victim, stay).argmax() == 0
-    ]
-    assert 0 < len(counts) < len(stays)
-    row = table[
-        (table["attacked"] == attacked)
-        & (table["scored"] == scored)
-        & (table["direction"] == direction)
-    ].iloc[0]
-    assert (row["examples"], row["flipped"]) == (len(counts), pytest.approx(np.mean(counts)))
-
-
 def test_another_model_attacks_the_test_stays_that_it_gets_right() -> None:
     """Its decisions are its own: those of `predictions` do not matter."""
     write_world()
@@ -488,7 +425,8 @@ def test_another_model_attacks_the_test_stays_that_it_gets_right() -> None:
         assert row.direction == ("1→0" if decided[row.stay_id] else "0→1")
         assert bool(logits(victim, row.stay_id, moved=True).argmax() == 1) != decided[row.stay_id]
 
-    table = pd.read_csv(paths.METRICS / "attack" / OBJECTIVE / "plots" / "transfer.csv")
+    probe.run(params, OBJECTIVE)
+    table = pd.read_csv(paths.METRICS / "probe" / OBJECTIVE / "plots" / "transfer.csv")
     assert set(table["attacked"]) == set(table["scored"]) == {"file"}
     assert (table["flipped"] == 1).all()
     assert table["examples"].sum() == len(right)
@@ -500,17 +438,9 @@ def test_another_model_attacks_the_test_stays_that_it_gets_right() -> None:
     assert ((wrong["direction"] == "1→0") == [decided[stay] for stay in wrong["stay_id"]]).all()
 
 
-def test_the_transfer_table_names_the_ensemble_that_was_attacked() -> None:
-    write_world()
-    run_attack(make_params(target="ensemble"))
-    table = pd.read_csv(paths.METRICS / "attack" / OBJECTIVE / "plots" / "transfer.csv")
-    assert set(table["attacked"]) == {"ensemble"}
-    assert set(table["scored"]) == {"ensemble", "fold 0", "fold 1", "fold 2"}
-    assert (table.loc[table["scored"] == "ensemble", "flipped"] == 1).all()
-
-
 def test_a_missing_input_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InputError, match=r"predictions\.parquet is missing"):
         tune_attack.run(make_params(), OBJECTIVE)
-    with pytest.raises(InputError, match=r"best\.json is missing"):
-        attack.run(make_params(), OBJECTIVE)
+    for stage in (attack, probe):
+        with pytest.raises(InputError, match=r"best\.json is missing"):
+            stage.run(make_params(), OBJECTIVE)

@@ -1,4 +1,5 @@
 import json
+import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from damage import KINDS, damage, flipped
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from model_world import FEATURES, MODEL, VARIANTS, N, make_cohort, make_folds
 from safetensors.torch import load_file
 from sklearn.metrics import f1_score
@@ -270,6 +274,77 @@ def test_folds_trained_together_resume_after_an_interruption_to_the_same_bytes(
     assert all(
         same(a.best, b.best) and a.history == b.history for a, b in zip(whole, resumed, strict=True)
     )
+
+
+def assert_same_trainings(a: list[training.State], b: list[training.State]) -> None:
+    for one, other in zip(a, b, strict=True):
+        assert same(one.weights, other.weights)
+        assert same(one.optimizer, other.optimizer)
+        assert same(one.best, other.best)
+        assert one.history == other.history
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[training.State]]:
+    """Checkpoints of trainings that were cut off in the middle, and what whole ones lead to."""
+    folder = tmp_path_factory.mktemp("cut")
+    folds, _ = make_folds(*make_cohort(stays=120))
+    train_folds(folds, MODEL, OPTIONS.model_copy(update={"epochs": 2}), folder / "checkpoints")
+    return folder / "checkpoints", train_folds(folds, MODEL, OPTIONS, folder / "whole")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_damaged_checkpoint_is_told_in_one_line_and_its_fold_trained_from_the_start(
+    tmp_path: Path,
+    cut: tuple[Path, list[training.State]],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+) -> None:
+    shutil.copytree(cut[0], tmp_path / "again")
+    damage(tmp_path / "again" / "fold_1.safetensors", kind)
+    begun: list[int] = []
+
+    def watched(state: training.State, fold: Any, model: Any, **options: Any) -> training.State:
+        begun.append(state.epoch)
+        return training.advance(state, fold, model, **options)
+
+    monkeypatch.setattr("icu_adversarial.model.folds.advance", watched)
+    states = train_folds(make_folds(*make_cohort(stays=120))[0], MODEL, OPTIONS, tmp_path / "again")
+    assert_same_trainings(states, cut[1])
+    assert begun == [0, 2, 2, 2]  # the other two folds went on
+    (told,) = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert "again/fold_1.safetensors is " in told
+    assert "again" in told.split("deleted", 1)[1]
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.floats(0, 1, exclude_max=True), st.integers(0, 7))
+def test_a_checkpoint_with_any_bit_flipped_is_never_trained_on(
+    tmp_path: Path, cut: tuple[Path, list[training.State]], place: float, bit: int
+) -> None:
+    file = tmp_path / "state.safetensors"
+    file.write_bytes(flipped((cut[0] / "fold_0.safetensors").read_bytes(), place, bit))
+    assert training.State.load(file) is None
+    assert not file.exists()
+
+
+def test_a_file_in_the_place_of_the_checkpoints_is_told_and_deleted(
+    tmp_path: Path, cut: tuple[Path, list[training.State]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "key").write_text("a file")
+    folds, _ = make_folds(*make_cohort(stays=120))
+    assert_same_trainings(train_folds(folds, MODEL, OPTIONS, tmp_path / "key" / "part"), cut[1])
+    assert capsys.readouterr().err.count("key is no folder") == 1
+
+
+def test_the_checkpoints_of_trainings_that_diverged_are_removed(tmp_path: Path) -> None:
+    folds, _ = make_folds(*make_cohort(stays=120))
+    model = MODEL | {"optimizer": "sgd", "learning_rate": 1e30, "max_gradient": None}
+    message = "held-out loss of fold 0 was never a number: lower the learning rate"
+    with pytest.raises(InputError, match=message):
+        train_folds(folds, model, OPTIONS, tmp_path / "checkpoints")
+    assert not (tmp_path / "checkpoints").exists()
 
 
 def test_patience_stops_a_fold_that_no_longer_improves(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,8 +11,9 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from optuna.trial import TrialState
 
 from icu_adversarial.errors import InputError
 from icu_adversarial.params import Block, IntRange, Params, Range
@@ -232,6 +235,156 @@ def test_study_killed_ten_times_with_sigkill_resumes_to_the_undisturbed_one(tmp_
     assert drawn(resumed) == drawn(whole)
     assert best_trial(resumed, "minimize").params == best_trial(whole, "minimize").params
     assert len(survived) < total
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, list[Any]]:
+    """The journal of a whole study, and what its trials are."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    trials = drawn(run(folder))
+    return (folder / "journal.log").read_bytes(), trials
+
+
+def lines_of(journal: bytes) -> list[bytes]:
+    return journal.splitlines(keepends=True)
+
+
+def ended_in(journal: bytes) -> int:
+    """How many trials of the study have ended in this beginning of its journal."""
+    states = [json.loads(line).get("state") for line in lines_of(journal)]
+    return sum(state in (TrialState.COMPLETE, TrialState.PRUNED) for state in states)
+
+
+def goes_on_from(
+    state: Path, journal: bytes, undisturbed: tuple[bytes, list[Any]], capsys: Any
+) -> int:
+    """Run a study whose journal is damaged: it finds what an undisturbed one finds.
+
+    Returns the number of the line that it named.
+    """
+    state.mkdir(exist_ok=True)
+    (state / "journal.log").write_bytes(journal)
+    begun: list[int] = []
+
+    def counted(trial: optuna.Trial, h: dict[str, Any]) -> float:
+        begun.append(trial.number)
+        return evaluate(trial, h)
+
+    capsys.readouterr()
+    assert drawn(run(state, function=counted)) == undisturbed[1]
+    told = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    (found,) = re.findall(
+        r"(\S+) is damaged in line (\d+): .* from the (\d+) trials", "".join(told)
+    )
+    assert len(told) == 1
+    assert found[0] == str(state / "journal.log")
+    number, kept = int(found[1]), int(found[2])
+    assert kept == ended_in(b"".join(lines_of(undisturbed[0])[: number - 1]))
+    assert len(begun) == TRIALS - kept
+    assert drawn(run(state, function=counted)) == undisturbed[1]  # the journal is sound again
+    assert "warning" not in capsys.readouterr().err
+    assert len(begun) == TRIALS - kept
+    return number
+
+
+DAMAGE = {
+    "a blank line": lambda lines, i: [*lines[:i], b"\n", *lines[i:]],
+    "NULs": lambda lines, i: [*lines[:i], bytes(40), *lines[i:]],
+    "a line of NULs": lambda lines, i: [*lines[:i], bytes(40) + b"\n", *lines[i:]],
+    "half a line": lambda lines, i: [*lines[:i], lines[i][: len(lines[i]) // 2], *lines[i + 1 :]],
+    "the text of another program": lambda lines, i: [*lines[:i], b"<html>\n", *lines[i:]],
+    "another JSON": lambda lines, i: [*lines[:i], b'{"op_code": 4}\n', *lines[i:]],
+    "not UTF-8": lambda lines, i: [*lines[:i], b"\xff\xfe\n", *lines[i:]],
+    "a line is lost": lambda lines, i: [*lines[:i], *lines[i + 1 :]],
+    "a line comes twice": lambda lines, i: [*lines[: i + 1], *lines[i:]],
+    "no newline": lambda lines, i: [*lines[:i], lines[i][:-1]],
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+@pytest.mark.parametrize("place", [0, 0.4, 0.8])
+def test_a_damaged_journal_keeps_the_trials_before_the_damage(
+    tmp_path: Path,
+    undisturbed: tuple[bytes, list[Any]],
+    capsys: pytest.CaptureFixture[str],
+    kind: str,
+    place: float,
+) -> None:
+    lines = lines_of(undisturbed[0])
+    i = int(place * len(lines))
+    number = goes_on_from(tmp_path, b"".join(DAMAGE[kind](lines, i)), undisturbed, capsys)
+    assert number == i + 1 + (kind == "a line comes twice")
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_any_flipped_bit_of_a_journal_is_noticed(
+    tmp_path: Path,
+    undisturbed: tuple[bytes, list[Any]],
+    capsys: pytest.CaptureFixture[str],
+    data: st.DataObject,
+) -> None:
+    journal = bytearray(undisturbed[0])
+    place = data.draw(st.integers(0, len(journal) - 1))
+    journal[place] ^= 1 << data.draw(st.integers(0, 7))
+    number = goes_on_from(tmp_path, bytes(journal), undisturbed, capsys)
+    assert number == undisturbed[0][:place].count(b"\n") + 1
+
+
+def test_a_changed_value_is_noticed_though_the_line_is_still_json(
+    tmp_path: Path, undisturbed: tuple[bytes, list[Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = lines_of(undisturbed[0])
+    i = next(i for i, line in enumerate(lines) if b'"values":[' in line)
+    log = json.loads(lines[i])
+    log["values"] = [log["values"][0] - 1]
+    lines[i] = json.dumps(log, separators=(",", ":")).encode() + b"\n"
+    assert goes_on_from(tmp_path, b"".join(lines), undisturbed, capsys) == i + 1
+
+
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_journal_cut_within_a_line_is_noticed(
+    tmp_path: Path,
+    undisturbed: tuple[bytes, list[Any]],
+    capsys: pytest.CaptureFixture[str],
+    data: st.DataObject,
+) -> None:
+    """One cut between two lines is what the file was at an earlier moment: no damage."""
+    ends = [i for i, byte in enumerate(undisturbed[0], 1) if byte == ord("\n")]
+    length = data.draw(st.integers(0, len(undisturbed[0]) - 1).filter(lambda n: n not in ends))
+    goes_on_from(tmp_path, undisturbed[0][:length], undisturbed, capsys)
+
+
+@pytest.mark.parametrize("place", ["journal.log", "", ".."])
+def test_what_lies_in_the_place_of_a_journal_or_its_folder_is_deleted(
+    tmp_path: Path,
+    undisturbed: tuple[bytes, list[Any]],
+    capsys: pytest.CaptureFixture[str],
+    place: str,
+) -> None:
+    """A folder in the place of the journal, a file in the place of its folder or the one above."""
+    state = tmp_path / "tune_model" / "key"
+    if place == "journal.log":
+        (state / place / "inside").mkdir(parents=True)
+    else:
+        wrong = (state / place).resolve()
+        wrong.parent.mkdir(parents=True, exist_ok=True)
+        wrong.write_text("a file")
+    assert drawn(run(state)) == undisturbed[1]
+    told = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert len(told) == 1
+    assert str((state / place).resolve()) in told[0]
+
+
+def test_a_journal_written_without_seals_begins_again(
+    tmp_path: Path, undisturbed: tuple[bytes, list[Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = [json.loads(line) for line in lines_of(undisturbed[0])]
+    for log in plain:
+        del log["seal"]
+    journal = "".join(json.dumps(log) + "\n" for log in plain).encode()
+    assert goes_on_from(tmp_path, journal, undisturbed, capsys) == 1
 
 
 def test_tables_of_a_study(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""A whole cohort, task by task: each finished task is two files, so that a killed run goes on where it was, and the memory holds a few tasks."""
+"""A whole cohort, task by task; each finished task is stored in files of its own.
+
+So a killed run goes on where it was, and the memory holds a few tasks.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -17,15 +20,35 @@ from icu_adversarial.attack.loop import (
     split_by_fold,
     to_tables,
 )
+from icu_adversarial.files import atomic, clear_way, digest, discard
 from icu_adversarial.tables import EXAMPLES, PERTURBATIONS, read_batches, write_table
 
 
 class Checkpoint(NamedTuple):
-    """The two tables of a task, sorted. first: its first stay_id."""
+    """The two tables of a task, sorted, and the SHA-256 of both. first: its first stay_id."""
 
     first: int
     examples: Path
     perturbations: Path
+    seal: Path
+
+    @property
+    def tables(self) -> tuple[Path, Path]:
+        """Both files."""
+        return self.examples, self.perturbations
+
+    def is_whole(self) -> bool:
+        """Whether the task is stored. A checkpoint that is damaged is discarded."""
+        folders = [file for file in self[1:] if file.is_dir()]
+        for folder in folders:
+            discard(folder, "is a folder")
+        if folders or not self.seal.exists():
+            return False
+        present = all(file.exists() for file in self.tables)
+        if present and self.seal.read_bytes() == digest(*self.tables).encode():
+            return True
+        discard(self.seal, f"does not fit {self.examples.name} and {self.perturbations.name}")
+        return False
 
 
 def attack_cohort(
@@ -36,20 +59,35 @@ def attack_cohort(
     state: Path,
     size: int | None = None,
 ) -> list[Checkpoint]:
-    """Attack `chosen` (of `choose_stays`); the results are files in `state`, a checkpoint for each part of `split_by_fold`, by first stay_id.
+    """Attack stays; store the results task by task.
 
-    tasks: makes the task of such a part, which has at most `size` stays. What `state` already holds, from a run that was killed, is not attacked
-    again.
+    A task whose checkpoint `state` already holds, from a run that was killed, is not attacked
+    again. One whose checkpoint is damaged is attacked again.
+
+    Args:
+        chosen: The stays, from `choose_stays`.
+        tasks: Makes the task of a part of `chosen`.
+        attack: The attack with its hyperparameters.
+        bin_hours: Hours of a row of the grid.
+        state: The folder of the checkpoints.
+        size: The largest number of stays in a task; the default of `split_by_fold`.
+
+    Returns:
+        A checkpoint for each part of `split_by_fold`, by first stay_id.
     """
+    clear_way(state)
     checkpoints, missing = [], []
     for fold, members in split_by_fold(chosen, size):
         first = int(members["stay_id"].iloc[0])
         part = f"{fold}_{first}_{len(members)}"  # a GPU takes larger parts
         checkpoint = Checkpoint(
-            first, state / f"examples_{part}.parquet", state / f"perturbations_{part}.parquet"
+            first,
+            state / f"examples_{part}.parquet",
+            state / f"perturbations_{part}.parquet",
+            state / f"task_{part}.sha256",
         )
         checkpoints.append(checkpoint)
-        if not checkpoint.perturbations.exists():
+        if not checkpoint.is_whole():
             missing.append((members, checkpoint))
     jobs = (
         (task, attack, bin_hours, checkpoint)
@@ -68,12 +106,16 @@ def attack_cohort(
 
 
 def _attack_and_store(task: Task, attack: Attack, bin_hours: int, checkpoint: Checkpoint) -> int:
-    """The process that finished a task writes it, at once. Returns the number of stays."""
-    examples, perturbations = to_tables([run_task(task, attack)], bin_hours)
-    write_table(checkpoint.examples, examples, EXAMPLES)
-    write_table(
-        checkpoint.perturbations, perturbations, PERTURBATIONS
-    )  # the last one: where it is, the checkpoint is whole
+    """Attack a task and store it; the seal comes last. Returns the number of stays."""
+    for path, table, schema in zip(
+        checkpoint.tables,
+        to_tables([run_task(task, attack)], bin_hours),
+        (EXAMPLES, PERTURBATIONS),
+        strict=True,
+    ):
+        write_table(path, table, schema)
+    with atomic(checkpoint.seal) as temporary:
+        temporary.write_text(digest(*checkpoint.tables))
     return len(task.y)
 
 

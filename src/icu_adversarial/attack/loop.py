@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from icu_adversarial.attack.problem import Result, margins, without_dust
+from icu_adversarial.attack.quality import DIRECTIONS
 from icu_adversarial.errors import InputError
 from icu_adversarial.measurements import M
 from icu_adversarial.processes import prepare_worker, workers
 from icu_adversarial.tables import EXAMPLES, PERTURBATIONS, measurement_column, to_table
 
-DIRECTIONS = ("0→1", "1→0")  # by the class that the attack leaves
 KINDS = Result._fields
 TASK, GPU_TASK = 256, 4096  # stays of one fold, at most: what a killed run loses, per process
 

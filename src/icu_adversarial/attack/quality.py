@@ -1,9 +1,12 @@
 """What counts as a perturbed cell and as a flip, how good the examples of an attack are (the objectives of tune_attack), and their summary."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 NONZERO = 1e-6  # a cell is perturbed when |P| lies above (model input units)
+DIRECTIONS = ("0→1", "1→0")  # by the class that the attack leaves
 FLIP_MARGIN = -1e-5  # an attack trusts a flip whose margin Z_y - Z_t lies below: it survives the rounding of other hardware
 
 
@@ -60,4 +63,34 @@ def summarise(examples: pd.DataFrame) -> dict[str, float | int | None]:
         "attacked": len(examples),
         "success_rate": len(flipped) / len(examples) if len(examples) else None,
         **medians,
+    }
+
+
+def metrics(
+    examples: pd.DataFrame, objective: str, *, cells: int, max_perts: int
+) -> dict[str, Any]:
+    """Describe the best examples of an attack, in all and by direction.
+
+    Args:
+        examples: The table tables.EXAMPLES.
+        objective: The objective of `score`.
+        cells: Those that a perturbation could touch, T * 19.
+        max_perts: As for `score`.
+
+    Returns:
+        `score`, the values of `summarise`, and `median_first_iteration`, the median iteration of
+        the first examples; then the same for `0_to_1` and `1_to_0`.
+    """
+
+    def group(members: pd.DataFrame) -> dict[str, float | int | None]:
+        first, best = (members[members["kind"] == kind] for kind in ("first", "best"))
+        return {
+            "score": score(objective, best, cells=cells, max_perts=max_perts),
+            **summarise(best),
+            "median_first_iteration": summarise(first)["median_iteration"],
+        }
+
+    return group(examples) | {
+        direction.replace("→", "_to_"): group(examples[examples["direction"] == direction])
+        for direction in DIRECTIONS
     }

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from icu_adversarial.attack.loop import Attack, Task, model_input
+from icu_adversarial.attack.loop import Attack, Task, in_processes, model_input
 from icu_adversarial.attack.problem import Example, Logits, margin_and_gradient, margins
+from icu_adversarial.processes import prepare_worker
 
 STAYS = 16  # of each task
 TRIES = 64  # random perturbations per stay
@@ -14,32 +15,44 @@ FEW = 0.05  # share of stays from which on a warning is due
 
 
 def check(tasks: Iterable[Task], attack: Attack, seed: int) -> list[str]:
-    """What is suspicious about these models, each with its attack, on the first STAYS stays of each task: a line for every finding."""
+    """Find what is suspicious about these models, each with its attack.
+
+    Args:
+        tasks: Stays and their models; the first STAYS stays of each are attacked once more.
+        attack: The attack with its hyperparameters.
+        seed: Of the random perturbations.
+
+    Returns:
+        A line for every finding.
+    """
     found: dict[str, float] = {}
     tried = 0
-    for task in tasks:
-        x, y, lower, upper = (tensor[:STAYS] for tensor in model_input(task))
-        model = task.victim.model
-        best = attack(model, x, y, lower=lower, upper=upper).best
-        for name, share in {
-            "the outputs look like probabilities, not logits: their gradient vanishes where a model is sure": float(
-                are_probabilities(model, x)
-            ),
-            "the model answers the same question differently: an example may not flip the next time": float(
-                answers_vary(model, x)
-            ),
-            "the gradient is zero: an attack that follows it says nothing about such stays": zero_gradients(
-                model, x, y, lower
-            ),
-            "random sparse changes beat the attack": beaten(model, x, y, lower, upper, best, seed),
-        }.items():
-            found[name] = found.get(name, 0) + share * len(y)
-        tried += len(y)
+    for stays, shares in in_processes(_try, ((task, attack, seed) for task in tasks)):
+        for name, share in shares.items():
+            found[name] = found.get(name, 0) + share * stays
+        tried += stays
     return [
         f"{name} ({stays / tried:.0%} of the stays tried)"
         for name, stays in found.items()
         if stays / tried >= FEW
     ]
+
+
+def _try(task: Task, attack: Attack, seed: int) -> tuple[int, dict[str, float]]:
+    """The number of stays tried, and the share of them to which each finding applies."""
+    prepare_worker()
+    x, y, lower, upper = (tensor[:STAYS] for tensor in model_input(task))
+    model = task.victim.model
+    best = attack(model, x, y, lower=lower, upper=upper).best
+    return len(y), {
+        "the outputs look like probabilities, not logits: their gradient vanishes where a model "
+        "is sure": float(are_probabilities(model, x)),
+        "the model answers the same question differently: an example may not flip the next "
+        "time": float(answers_vary(model, x)),
+        "the gradient is zero: an attack that follows it says nothing about such "
+        "stays": zero_gradients(model, x, y, lower),
+        "random sparse changes beat the attack": beaten(model, x, y, lower, upper, best, seed),
+    }
 
 
 @torch.no_grad()

@@ -1,6 +1,7 @@
 """All folds together: trained side by side with checkpoints, saved with one threshold, and read
 back to predict."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -91,8 +92,10 @@ def train_folds(
     """Train the folds in parallel processes, `evaluate_every` epochs at a time, until `epochs` or, where the model keeps its best
     weights, until a fold has not improved for `patience`.
 
-    model: params.Model as a dict. Each state goes to `checkpoints` after every evaluation; a run that finds them there goes on from them, to the same
-    bytes.
+    model: params.Model as a dict. Each state goes to `checkpoints` after every evaluation; a run
+    that finds them there goes on from them, to the same bytes. A damaged one is discarded, and its
+    fold is trained from the start.
+    Raises InputError when a fold's held-out loss was never a number; its checkpoints are removed.
     """
     files = [checkpoints / f"fold_{k}.safetensors" for k in range(len(folds))]
     seeds = [seed_of(options.seed, k) for k in range(len(folds))]
@@ -100,7 +103,7 @@ def train_folds(
         options.patience if model["keep"] == "best" else None
     )  # the last weights are those of the last epoch
     states = [
-        State.load(file) if file.exists() else start(fold, model, seed)
+        State.load(file) or start(fold, model, seed)
         for file, fold, seed in zip(files, folds, seeds, strict=True)
     ]
     with workers() as parallel:
@@ -124,6 +127,13 @@ def train_folds(
             for k, state in zip(now, new, strict=True):
                 states[k] = state
                 state.save(files[k])
+    diverged = [k for k, state in enumerate(states) if kept_evaluation(state, model) == -1]
+    if diverged:
+        shutil.rmtree(checkpoints)
+        raise InputError(
+            f"the held-out loss of fold {diverged[0]} was never a number: lower the learning rate "
+            "of this network in params.yaml (model, tune_model.space or compare)"
+        )
     return states
 
 

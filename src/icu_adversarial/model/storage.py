@@ -12,13 +12,11 @@ from icu_adversarial.files import atomic, read_json, write_json
 from icu_adversarial.model.networks import Network, build
 
 
-def save_tensors(
-    path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
-) -> None:
+def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     """Raises OSError where the disk is full."""
     with atomic(path) as temporary:
         try:
-            save_file(tensors, temporary, metadata)
+            save_file(tensors, temporary)
         except SafetensorError as error:
             raise OSError(f"{path}: {error}") from None
 

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import safe_open
+from safetensors.torch import load, save
 from torch import Tensor
 
 from icu_adversarial.features.scaling import Scaler, fit_scaler
+from icu_adversarial.files import read_sealed, write_sealed
 from icu_adversarial.model.evaluation import log_loss, rank_scores, sigmoid
 from icu_adversarial.model.networks import Network, build
 from icu_adversarial.model.optimizers import (
@@ -20,7 +21,6 @@ from icu_adversarial.model.optimizers import (
     one_cycle,
     optimizer_state,
 )
-from icu_adversarial.model.storage import save_tensors
 from icu_adversarial.params import Features, Model
 from icu_adversarial.processes import prepare_worker
 
@@ -118,28 +118,34 @@ class State:
         return int(np.nanargmin(losses)) if np.isfinite(losses).any() else -1
 
     def save(self, path: Path) -> None:
+        """Store this state in `path`, with a checksum."""
         groups = {"weights": self.weights, "optimizer": self.optimizer, "best": self.best}
-        save_tensors(
-            path,
-            {
-                f"{group}/{name}": tensor.clone()
-                for group, tensors in groups.items()
-                for name, tensor in tensors.items()
-            },
-            {"state": json.dumps({"epoch": self.epoch, "history": self.history})},
-        )
+        tensors = {
+            f"{group}/{name}": tensor.clone()
+            for group, tensors in groups.items()
+            for name, tensor in tensors.items()
+        }
+        about = json.dumps({"epoch": self.epoch, "history": self.history})
+        tensors["about"] = torch.tensor(list(about.encode()), dtype=torch.uint8)
+        write_sealed(path, save(tensors))
 
     @classmethod
-    def load(cls, path: Path) -> "State":
+    def load(cls, path: Path) -> "State | None":
+        """Read what `save` stored.
+
+        Returns:
+            The state. None if `path` holds none, or a damaged one, which is then discarded.
+        """
+        content = read_sealed(path)
+        if content is None:
+            return None
+        tensors = load(content)
+        about = json.loads(bytes(tensors.pop("about").tolist()))
         groups: dict[str, dict[str, Tensor]] = {"weights": {}, "optimizer": {}, "best": {}}
-        with safe_open(path, "pt") as file:
-            about = json.loads(file.metadata()["state"])
-            for name in file.keys():  # noqa: SIM118 (not a dict)
-                group, _, tensor = name.partition("/")
-                groups[group][tensor] = file.get_tensor(name)
-        return cls(
-            groups["weights"], groups["optimizer"], groups["best"], about["epoch"], about["history"]
-        )
+        for name, tensor in tensors.items():
+            group, _, own = name.partition("/")
+            groups[group][own] = tensor
+        return cls(**groups, epoch=about["epoch"], history=about["history"])
 
 
 def seed_of(*parts: int) -> int:

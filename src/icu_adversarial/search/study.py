@@ -1,6 +1,9 @@
 """A search that can be stopped, killed and resumed, and still finds what an undisturbed one finds."""
 
+import hashlib
+import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,25 +18,72 @@ from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
 from icu_adversarial.errors import InputError
-from icu_adversarial.files import atomic, digest, write_json
+from icu_adversarial.files import atomic, clear_way, digest, discard, write_json
 from icu_adversarial.params import Block
 from icu_adversarial.search.space import decode, encode, suggest
 from icu_adversarial.search.tables import Direction, trials_table
 
-LOCK_SECONDS = (
-    3  # a lock this old was left by a process that was killed: a line is written in milliseconds
-)
+# A lock this old was left by a process that was killed: a line is written in milliseconds.
+LOCK_SECONDS = 3
+SEALED = re.compile(rb'(\{.*),"seal":"([0-9a-f]{64})"\}\n')  # a line of a journal
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 def study_key(*parts: bytes | str | Path) -> str:
-    """Names a study after what its trials depend on: `parts` (parameters, input files) and the code now loaded; not after the number of trials."""
+    """Name a study after what its trials depend on, which their number is not.
+
+    Args:
+        parts: Parameters and input files. The code that is now loaded counts as well.
+
+    Returns:
+        16 hexadecimal digits.
+    """
     modules = {
         name: module.__file__
         for name, module in sys.modules.items()
         if name.startswith("icu_adversarial")
     }
     return digest(*parts, *(Path(file) for _, file in sorted(modules.items()) if file))[:16]
+
+
+class Journal(JournalFileBackend):
+    """The log of a study: every line ends with a SHA-256 over itself and the line before it.
+
+    So the lines before the first damaged one are what the file held at an earlier moment, and the
+    study can go on from there. The damaged line and those after it are cut off.
+    """
+
+    def __init__(self, file: Path) -> None:
+        if file.is_dir():
+            discard(file, "is a folder")
+        lock = JournalFileSymlinkLock(str(file), grace_period=LOCK_SECONDS)
+        existed = file.exists()
+        super().__init__(str(file), lock_obj=lock)
+        self.file, self._last = file, b""
+        content, length, number = file.read_bytes(), 0, 1
+        for line in content.splitlines(keepends=True):
+            match = SEALED.fullmatch(line)
+            if not match or _seal(self._last, match[1]) != match[2]:
+                break
+            self._last = match[2]
+            length, number = length + len(line), number + 1
+        # An empty file is damage too: the study writes its first line as soon as it has made it.
+        self.damaged_line = number if existed and (length < len(content) or not length) else None
+        os.truncate(file, length)
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Add lines. logs: their content; this adds the seals."""
+        last, sealed = self._last, []
+        for log in logs:
+            last = _seal(last, json.dumps(log, separators=(",", ":"))[:-1].encode())
+            sealed.append({**log, "seal": last.decode()})
+        super().append_logs(sealed)
+        self._last = last
+
+
+def _seal(last: bytes, line: bytes) -> bytes:
+    """The seal of a line that begins with `line` and follows one with the seal `last`."""
+    return hashlib.sha256(last + line).hexdigest().encode()
 
 
 def run_study(
@@ -47,28 +97,49 @@ def run_study(
     state: Path,
     first: dict[str, Any] | None = None,
 ) -> list[FrozenTrial]:
-    """Run until `trials` trials have ended (complete or pruned), counting those that the journal in `state` already holds.
+    """Run until `trials` trials have ended, complete or pruned; those in the journal count.
 
-    evaluate(trial, hyperparameters) returns the value, may report and may raise TrialPruned. The sampler is seeded anew from (seed, number of ended
-    trials) before each trial, so that a resumed study draws what an undisturbed one draws. first: hyperparameters to try before any other, where
-    the space holds them. Returns the first `trials` ended trials, in order.
+    The sampler is seeded by (seed, number of ended trials) before each trial. So a study that goes
+    on after a kill, or after damage to its journal, draws what an undisturbed one draws.
+
+    Args:
+        evaluate: Takes the trial and its hyperparameters; returns the value, may report values on
+            the way and may raise TrialPruned.
+        space: The ranges of the hyperparameters.
+        trials: How many trials must have ended.
+        seed: Of the sampler.
+        direction: Whether small or large values are good.
+        pruner: Decides which trials end early.
+        state: The folder of the journal.
+        first: Hyperparameters to try before any other, where the space holds them.
+
+    Returns:
+        The first `trials` ended trials, in order.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    clear_way(state)
     state.mkdir(parents=True, exist_ok=True)
-    journal = state / "journal.log"
-    _drop_torn_line(journal)
-    lock = JournalFileSymlinkLock(str(journal), grace_period=LOCK_SECONDS)
-    storage = JournalStorage(JournalFileBackend(str(journal), lock_obj=lock))
+    journal = Journal(state / "journal.log")
     study = optuna.create_study(
-        storage=storage, study_name="study", load_if_exists=True, direction=direction, pruner=pruner
+        storage=JournalStorage(journal),
+        study_name="study",
+        load_if_exists=True,
+        direction=direction,
+        pruner=pruner,
     )
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        study.tell(trial.number, state=TrialState.FAIL)  # killed in the midst of it
+        study.tell(trial.number, state=TrialState.FAIL)  # it was running when the process ended
+    ended = len(study.get_trials(deepcopy=False, states=ENDED))
+    if journal.damaged_line:
+        print(
+            f"warning: {journal.file} is damaged in line {journal.damaged_line}: the search goes on from "
+            f"the {ended} trials before it",
+            file=sys.stderr,
+        )
 
     def objective(trial: optuna.Trial) -> float:
         return evaluate(trial, suggest(trial, space))
 
-    ended = len(study.get_trials(deepcopy=False, states=ENDED))
     known = encode(first, space) if first and ended == 0 else None
     if known and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
         study.enqueue_trial(known)
@@ -119,12 +190,3 @@ def write_study(
             temporary,
         )
     return content
-
-
-def _drop_torn_line(journal: Path) -> None:
-    """A process killed while it wrote leaves half a line at the end, which the next line would be glued to."""
-    if journal.exists():
-        content = journal.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            os.truncate(journal, whole)

@@ -14,13 +14,13 @@ from icu_adversarial import paths
 from icu_adversarial.attack.loop import Found, choose_stays, run_tasks, to_tables
 from icu_adversarial.attack.methods import METHODS, method_for
 from icu_adversarial.attack.quality import score, summarise
+from icu_adversarial.attack.tasks import read_tasks
 from icu_adversarial.attack.victims import model_files, read_victims
 from icu_adversarial.files import write_csv, write_json
 from icu_adversarial.measurements import M
 from icu_adversarial.params import Params
 from icu_adversarial.search.study import best_trial, run_study, study_key, write_study
 from icu_adversarial.search.tables import figure_tables
-from icu_adversarial.stages.attack import read_tasks
 from icu_adversarial.tables import PREDICTIONS, read_table
 
 
@@ -61,10 +61,16 @@ def run(params: Params, objective: str) -> None:
             )
             trial.report(value, step=len(found) - 1)
             if len(found) < len(tasks) and trial.should_prune():
+                describe(trial, examples)
                 raise optuna.TrialPruned
+        describe(trial, examples)
+        return value
+
+    def describe(trial: optuna.Trial, examples: pd.DataFrame) -> None:
+        """Keep the success rate and the medians of the stays attacked so far; a reader of the
+        trials understands them better than the score."""
         for name, number in summarise(examples).items():
             trial.set_user_attr(name, number)
-        return value
 
     def best_examples(found: list[Found]) -> pd.DataFrame:
         return to_tables(found, params.bin_hours)[0].to_pandas().query("kind == 'best'")
