@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
+from icu_adversarial.model import curves as curve_tables
 from icu_adversarial.model import evaluation
 
 
@@ -123,15 +124,15 @@ def test_best_threshold_has_the_best_f1_of_all(seed: int, rounded: bool) -> None
 
 def test_curves_are_those_of_scikit_learn() -> None:
     died, probability, _ = data(3, rounded=True)
-    curves = evaluation.curves(died, probability)
+    curves = curve_tables.curves(died, probability)
     fpr, tpr, _ = metrics.roc_curve(died, probability, drop_intermediate=False)
     np.testing.assert_allclose(curves["roc"], np.c_[fpr, tpr])
     precision, recall, _ = metrics.precision_recall_curve(died, probability)
     np.testing.assert_allclose(
         curves["precision_recall"][["recall", "precision"]], np.c_[recall, precision][-2::-1]
     )
-    many = evaluation.curves(*data(4, 3000)[:2])["roc"]
-    assert len(many) == evaluation.CURVE_POINTS
+    many = curve_tables.curves(*data(4, 3000)[:2])["roc"]
+    assert len(many) == curve_tables.CURVE_POINTS
     assert many.iloc[[0, -1]].to_numpy().tolist() == [[0, 0], [1, 1]]
     assert curves["reliability"]["stays"].sum() == len(died)
     weighted = (curves["reliability"]["observed"] * curves["reliability"]["stays"]).sum()
@@ -147,3 +148,45 @@ def test_mean_and_sd_over_folds() -> None:
         "mean": pytest.approx(np.mean(each)),
         "sd": pytest.approx(np.std(each, ddof=1)),
     }
+
+
+def test_corrected_standard_error_by_hand() -> None:
+    """Variance of 1, 2, 3 is 1: with three folds, sqrt(1/3 + 1/2); uncorrected, sqrt(1/3)."""
+    values = np.array([1.0, 2.0, 3.0])
+    assert evaluation.corrected_standard_error(values, 0.5) == pytest.approx(np.sqrt(5 / 6))
+    assert evaluation.corrected_standard_error(values, 0.0) == pytest.approx(np.sqrt(1 / 3))
+    assert np.isnan(evaluation.corrected_standard_error(values[:1], 0.5))
+
+
+def test_holm_by_hand() -> None:
+    """Sorted 0.01, 0.02, 0.03, 0.04 times 4, 3, 2, 1: each at least the one before."""
+    found = evaluation.holm(np.array([0.04, 0.01, 0.03, 0.02]))
+    np.testing.assert_allclose(found, [0.06, 0.04, 0.06, 0.06])
+    np.testing.assert_allclose(evaluation.holm(np.array([0.9, 0.8])), [1, 1])
+
+
+def test_paired_difference_is_that_of_the_scores_and_narrower_than_of_two_samples() -> None:
+    died, a, _ = data(6, 300)
+    b = a + np.random.default_rng(1).normal(0, 0.02, 300)  # nearly the same model
+    found = evaluation.paired_difference(died, a, b, np.arange(300), resamples=300, seed=0)
+    for name, score in (
+        ("auroc", metrics.roc_auc_score),
+        ("auprc", metrics.average_precision_score),
+    ):
+        assert found[name]["value"] == pytest.approx(score(died, a) - score(died, b))
+        assert found[name]["low"] < found[name]["value"] < found[name]["high"]
+    alone = evaluation.with_intervals(died, a, a > 0.4, np.arange(300), resamples=300, seed=0)
+    assert (
+        found["auroc"]["high"] - found["auroc"]["low"]
+        < (alone["auroc"]["high"] - alone["auroc"]["low"]) / 4
+    )
+    width = found["auroc"]["high"] - found["auroc"]["low"]
+    assert width == pytest.approx(3.92 * found["auroc"]["standard_error"], rel=0.15)
+
+
+def test_a_model_differs_from_itself_by_nothing() -> None:
+    died, a, _ = data(7)
+    found = evaluation.paired_difference(died, a, a, np.arange(200) // 2, resamples=20, seed=0)
+    assert found["auroc"] == {"value": 0, "low": 0, "high": 0, "standard_error": 0}
+    nothing = evaluation.paired_difference(np.zeros(200), a, a, np.arange(200), resamples=5, seed=0)
+    assert set(nothing["auprc"].values()) == {None}

@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from icu_adversarial.model.evaluation import decision_curve, rank_scores
+from icu_adversarial.model.curves import decision_curve
+from icu_adversarial.model.evaluation import rank_scores
 from icu_adversarial.model.subgroups import groups, subgroup_scores
 
 

@@ -1,11 +1,11 @@
 """How good a prediction is: scores with bootstrap intervals over subjects, and the curves behind them. Never on resampled or training stays."""
 
+from collections.abc import Iterator
+
 import numpy as np
-import pandas as pd
 
 EPSILON = 1e-7
 BINS = 10  # of the calibration error and the reliability curve, of equal width
-CURVE_POINTS = 400
 DRAWN = 2**22  # stays of all resamples worked on at once: 32 MB an array
 METRICS = (
     "auroc",
@@ -70,7 +70,7 @@ def scores(
     auroc, auprc = _rank_scores(died, probability, weight)
     hits, calls, deaths = weight @ (died * predicted), weight @ predicted, weight @ died
     p = np.clip(probability, EPSILON, 1 - EPSILON)
-    in_bin = np.eye(BINS)[_bin(probability)]
+    in_bin = np.eye(BINS)[bin_of(probability)]
     with np.errstate(invalid="ignore", divide="ignore"):
         return {
             "auroc": auroc,
@@ -100,23 +100,34 @@ def with_intervals(
     """Every score as {value, low, high}: the 2.5th and 97.5th percentile over `resamples` draws of the subjects, with replacement.
 
     None for what is undefined. died, probability, predicted, subject: (N,)."""
+    parts = [
+        scores(died, probability, predicted, weight)
+        for weight in _resamples(subject, resamples, seed)
+    ]
+    point = scores(died, probability, predicted)
+    return {
+        name: _with_interval(point[name][0], np.concatenate([part[name] for part in parts]))
+        for name in METRICS
+    }
+
+
+def _resamples(subject: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """Weights of the stays, float64 (R, N), in parts that sum to `resamples` rows: how often each
+    resample of the subjects, with replacement, drew the subject of the stay."""
     _, index = np.unique(subject, return_inverse=True)
     subjects = int(index.max()) + 1
-    rng, at_once = np.random.default_rng(seed), max(1, DRAWN // len(died))
-    parts = []
+    rng, at_once = np.random.default_rng(seed), max(1, DRAWN // len(subject))
     for begin in range(0, resamples, at_once):
-        draws = rng.multinomial(
-            subjects, np.full(subjects, 1 / subjects), size=min(at_once, resamples - begin)
-        )
-        parts.append(scores(died, probability, predicted, draws[:, index].astype(np.float64)))
-    point = scores(died, probability, predicted)
-    result: dict[str, dict[str, float | None]] = {}
-    for name in METRICS:
-        drawn = np.concatenate([part[name] for part in parts])
-        known = drawn[np.isfinite(drawn)]
-        low, high = np.percentile(known, [2.5, 97.5]) if len(known) else (np.nan, np.nan)
-        result[name] = {"value": finite(point[name][0]), "low": finite(low), "high": finite(high)}
-    return result
+        size = min(at_once, resamples - begin)
+        draws = rng.multinomial(subjects, np.full(subjects, 1 / subjects), size=size)
+        yield draws[:, index].astype(np.float64)
+
+
+def _with_interval(value: float, drawn: np.ndarray) -> dict[str, float | None]:
+    """{value, low, high}: the 2.5th and 97.5th percentile of the finite resampled values."""
+    known = drawn[np.isfinite(drawn)]
+    low, high = np.percentile(known, [2.5, 97.5]) if len(known) else (np.nan, np.nan)
+    return {"value": finite(value), "low": finite(low), "high": finite(high)}
 
 
 def over_folds(
@@ -138,6 +149,84 @@ def finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
+def corrected_standard_error(values: np.ndarray, test_over_train: float) -> float:
+    """The standard error of a mean over the folds of one cross-validation.
+
+    The folds share most of their training stays, so their values are not independent. The
+    variance of the values is multiplied by 1/k + n_test/n_train instead of by 1/k (Nadeau and
+    Bengio 2003, Inference for the generalization error, Machine Learning 52:239-281).
+
+    Args:
+        values: One value for each of k folds, (k,).
+        test_over_train: Number of test stays divided by number of training stays of a fold;
+            1/(k-1) for plain cross-validation.
+
+    Returns:
+        The standard error in the unit of the values. NaN if k is 1 or a value is NaN.
+    """
+    if len(values) < 2:
+        return float("nan")
+    return float(np.sqrt((1 / len(values) + test_over_train) * np.var(values, ddof=1)))
+
+
+def holm(p_values: np.ndarray) -> np.ndarray:
+    """Adjusted p-values of several tests (Holm 1979, Scandinavian Journal of Statistics 6:65-70).
+
+    Args:
+        p_values: One p-value for each of m tests, (m,), in [0, 1].
+
+    Returns:
+        The adjusted p-values, (m,), in the order of p_values, in [0, 1]. Rejecting those of at
+        most alpha keeps the chance of any false rejection at alpha or below.
+    """
+    order = np.argsort(p_values, kind="stable")
+    remaining = np.arange(len(p_values), 0, -1)
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.minimum(np.maximum.accumulate(remaining * p_values[order]), 1)
+    return adjusted
+
+
+def paired_difference(
+    died: np.ndarray,
+    log_odds_a: np.ndarray,
+    log_odds_b: np.ndarray,
+    subject: np.ndarray,
+    *,
+    resamples: int,
+    seed: int,
+) -> dict[str, dict[str, float | None]]:
+    """How much higher model A scores than model B on the same stays.
+
+    Each resample draws subjects with replacement and scores both models on the same draw.
+
+    Args:
+        died: The outcome, (N,), 0 or 1.
+        log_odds_a: Log odds of death by model A, (N,).
+        log_odds_b: Log odds of death by model B, (N,).
+        subject: The subject of each stay, (N,).
+        resamples: Number of resamples.
+        seed: Seed of the resamples.
+
+    Returns:
+        For auroc and auprc, score of A minus score of B: value, low and high (95 % percentile
+        interval) and standard_error (standard deviation over the resamples). None for what is
+        undefined.
+    """
+    died = died.astype(np.float64)
+    parts = [
+        np.subtract(_rank_scores(died, log_odds_a, w), _rank_scores(died, log_odds_b, w))
+        for w in _resamples(subject, resamples, seed)
+    ]
+    drawn = np.concatenate(parts, axis=1)
+    point = np.subtract(rank_scores(died, log_odds_a), rank_scores(died, log_odds_b))
+    result: dict[str, dict[str, float | None]] = {}
+    for name, value, draws in zip(("auroc", "auprc"), point, drawn, strict=True):
+        known = draws[np.isfinite(draws)]
+        error = known.std(ddof=1) if len(known) > 1 else np.nan
+        result[name] = _with_interval(value, draws) | {"standard_error": finite(error)}
+    return result
+
+
 def best_threshold(died: np.ndarray, log_odds: np.ndarray) -> float:
     """The log odds above which calling a death gives the highest F1 on these (validation) stays; between two stays, so that none lies on it."""
     order = np.argsort(-log_odds, kind="stable")
@@ -152,57 +241,5 @@ def best_threshold(died: np.ndarray, log_odds: np.ndarray) -> float:
     )
 
 
-def _bin(probability: np.ndarray) -> np.ndarray:
+def bin_of(probability: np.ndarray) -> np.ndarray:
     return np.minimum((probability * BINS).astype(int), BINS - 1)
-
-
-def curves(died: np.ndarray, probability: np.ndarray) -> dict[str, pd.DataFrame]:
-    """Tables `roc` (fpr, tpr), `precision_recall` (recall, precision) and `reliability` (predicted, observed, stays) of one model on one split.
-
-    Of more than CURVE_POINTS thresholds, that many evenly spaced ones: a figure shows no more.
-    """
-    died = died.astype(int)
-    order = np.argsort(-probability, kind="stable")
-    last = np.r_[np.diff(probability[order]) != 0, True]
-    hits = np.cumsum(died[order])[last]
-    calls = np.arange(1, len(died) + 1)[last]
-    deaths = died.sum()
-    roc = pd.DataFrame(
-        {"fpr": np.r_[0, (calls - hits) / (len(died) - deaths)], "tpr": np.r_[0, hits / deaths]}
-    )
-    precision_recall = pd.DataFrame({"recall": hits / deaths, "precision": hits / calls})
-    grouped = pd.DataFrame(
-        {"bin": _bin(probability), "predicted": probability, "observed": died}
-    ).groupby("bin")
-    reliability = grouped.agg(
-        predicted=("predicted", "mean"), observed=("observed", "mean"), stays=("observed", "size")
-    ).reset_index(drop=True)
-    return {
-        "roc": _thin(roc),
-        "precision_recall": _thin(precision_recall),
-        "reliability": reliability,
-    }
-
-
-def decision_curve(died: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
-    """Net benefit of acting on a predicted probability of at least `threshold` (Vickers and Elkin 2006), per stay.
-
-    Columns threshold (0.01 .. 0.6), net_benefit, and treat_all, the benefit of acting on everybody; acting on nobody has 0. died, probability: (N,).
-    """
-    threshold = np.linspace(0.01, 0.6, 60)
-    odds = threshold / (1 - threshold)
-    called = probability[None] >= threshold[:, None]
-    benefit = (called & died.astype(bool)).mean(axis=1) - odds * (called & ~died.astype(bool)).mean(
-        axis=1
-    )
-    return pd.DataFrame(
-        {
-            "threshold": threshold.round(2),
-            "net_benefit": benefit,
-            "treat_all": died.mean() - odds * (1 - died.mean()),
-        }
-    )
-
-
-def _thin(curve: pd.DataFrame) -> pd.DataFrame:
-    return curve.iloc[np.unique(np.linspace(0, len(curve) - 1, CURVE_POINTS).round().astype(int))]

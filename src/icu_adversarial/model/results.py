@@ -6,13 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from icu_adversarial.model.evaluation import (
-    curves,
-    decision_curve,
-    over_folds,
-    scores,
-    with_intervals,
-)
+from icu_adversarial.model.curves import curves, decision_curve
+from icu_adversarial.model.evaluation import over_folds, scores, with_intervals
 from icu_adversarial.model.subgroups import subgroup_scores
 
 CALIBRATION = ("calibration_error", "brier", "loss")
