@@ -1,17 +1,25 @@
-"""How good the network is: beside gradient boosting and logistic regression on the same inputs, and what each part of it is worth.
+"""How good the network is compared with gradient boosting and logistic regression, and what each
+part of the network is worth.
 
-python benchmarks/models.py CHALLENGE_FOLDER                # set A → set B, B → A, and five folds of both
-python benchmarks/models.py CHALLENGE_FOLDER --ablations    # `model` of params.yaml with one thing changed, A → B and B → A
+python benchmarks/models.py CHALLENGE_FOLDER                     # all three models
+python benchmarks/models.py CHALLENGE_FOLDER --models boosting   # one of them: no differences
+python benchmarks/models.py CHALLENGE_FOLDER --ablations         # one thing of `model` changed
+python benchmarks/models.py CHALLENGE_FOLDER --settings          # `baselines` of params.yaml
 
-Real patients of PhysioNet Challenge 2012. Every model is trained on the training stays of a split and scored once on the others, on which
-nothing is chosen here. The network is the mean of the log odds of --members trainings that differ in their seed; one alone is shown too.
-With --ablations, each training is scored for itself.
+Real patients of PhysioNet Challenge 2012: set A → set B, set B → set A, and five folds of both
+sets. Every model is trained on the training stays of a split and scored on the others, on which
+nothing is chosen here. The baselines are tuned within the training stays of each split, by
+cross-validation with --trials settings. Each model is trained with --members seeds. One model next
+to one model: the mean over the seeds of each model's own score. Averages next to averages: the
+score of the mean of all seeds' models in log odds. --settings searches within set A alone. The
+script prints Markdown tables.
 """
 
 import argparse
 import os
+import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,26 +28,35 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 import numpy as np
 import pandas as pd
-from attack_victims import workplace
+from attack_victims import ROOT, workplace
 from joblib import delayed
+from paired import (
+    NOT_SHOWN,
+    SCORES,
+    Difference,
+    of_averages,
+    of_single_models,
+    over_directions,
+    over_folds,
+)
 
 from icu_adversarial import paths
 from icu_adversarial.features.splits import assign_folds
 from icu_adversarial.files import read_array
 from icu_adversarial.model import baselines
-from icu_adversarial.model.evaluation import rank_scores
+from icu_adversarial.model.baseline_inputs import summaries, with_statics
+from icu_adversarial.model.evaluation import holm, rank_scores
 from icu_adversarial.model.networks import build
 from icu_adversarial.model.training import advance, log_odds, make_fold, seed_of, start
 from icu_adversarial.params import Features, Model, Params
 from icu_adversarial.processes import workers
 from icu_adversarial.tables import COHORT, read_table
 
-FOLDS, SEED, RESAMPLES = 5, 20240807, 1000
-LABELS = {
+FOLDS, SEED = 5, 20240807
+MODELS = {
     "network": "network",
-    "one": "one network alone",
-    "gradient_boosting": "gradient boosting",
-    "logistic_regression": "logistic regression",
+    "boosting": "gradient_boosting",
+    "logistic": "logistic_regression",
 }
 ABLATIONS: dict[str, dict[str, Any]] = {
     "the literature's BiLSTM with this recipe": {"architecture": "lstm"},
@@ -73,7 +90,11 @@ class Split(NamedTuple):
     test: np.ndarray
 
 
+Predictions = dict[str, list[list[np.ndarray]]]  # of the test stays, by model, split and seed
+
+
 def splits(cohort: pd.DataFrame) -> list[Split]:
+    """The two directions, then the folds of both sets."""
     first = (cohort["source_group"] == "set-a").to_numpy()
     fold = assign_folds(
         cohort["subject_id"].to_numpy(), cohort["died"].to_numpy(), folds=FOLDS, seed=SEED
@@ -105,81 +126,112 @@ def network(
 
 
 def baseline(
-    name: str, grid: np.ndarray, cohort: pd.DataFrame, split: Split, static_inputs: Iterable[str]
-) -> np.ndarray:
-    """Probability of the test stays."""
-    x = baselines.with_statics(baselines.summaries(grid), cohort, split.train, tuple(static_inputs))
-    return baselines.fitted(name, x, cohort["died"].to_numpy(), split.train, SEED)[split.test]
+    name: str, params: Params, cohort: pd.DataFrame, grid: np.ndarray, split: Split, members: int
+) -> list[np.ndarray]:
+    """Log odds of the test stays by each seed's model, with settings that the training stays chose.
 
-
-def beside_baselines(params: Params, cohort: pd.DataFrame, grid: np.ndarray, members: int) -> None:
-    every = splits(cohort)
-    jobs = [(split, seed) for split in every for seed in range(members)]
+    Logistic regression has no chance in its training: every seed has the same model.
+    """
+    settings = found(name, params, cohort[split.train], grid[split.train])
+    print(f"{split.name}, {name}: {settings}", file=sys.stderr, flush=True)
+    x = with_statics(summaries(grid), cohort, split.train, params.model.static_inputs)
+    died, seeds = cohort["died"].to_numpy(), range(members)
+    if name == "logistic_regression":
+        return [baselines.fitted(name, settings, x, died, split.train, SEED)[split.test]] * members
     z = workers()(
-        delayed(network)(
-            grid, cohort, split, params.features, params.model, params.train.epochs, seed
+        delayed(baselines.fitted)(name, settings, x, died, split.train, seed) for seed in seeds
+    )
+    return [values[split.test] for values in z]
+
+
+def found(name: str, params: Params, stays: pd.DataFrame, grid: np.ndarray) -> dict[str, Any]:
+    """The settings of a baseline that cross-validation within these stays chooses."""
+    return baselines.search(
+        name, grid, stays, params.model.static_inputs, params.baselines, params.tune_model, SEED
+    )
+
+
+def networks(
+    variants: dict[str, tuple[Features, Model]],
+    params: Params,
+    cohort: pd.DataFrame,
+    grid: np.ndarray,
+    chosen: list[Split],
+    members: int,
+) -> Predictions:
+    """Train each variant with each seed on each split."""
+    jobs = [(n, s, seed) for n in variants for s in chosen for seed in range(members)]
+    z = iter(
+        workers()(
+            delayed(network)(grid, cohort, split, *variants[name], params.train.epochs, seed)
+            for name, split, seed in jobs
         )
-        for split, seed in jobs
     )
-    others = [(split, name) for split in every for name in baselines.BASELINES]
-    p = workers()(
-        delayed(baseline)(name, grid, cohort, split, params.model.static_inputs)
-        for split, name in others
-    )
-    print(f"{'':16} {'':22} {'AUROC':>8} {'AUPRC':>8}")
-    means: dict[str, list[np.ndarray]] = {name: [] for name in LABELS}
-    for protocol in dict.fromkeys(split.name for split in every):
-        predictions: dict[str, list[np.ndarray]] = {name: [] for name in LABELS}
-        died = []
-        for split in (s for s in every if s.name == protocol):
-            own = [np.asarray(values) for (s, _), values in zip(jobs, z, strict=True) if s is split]
-            predictions["network"].append(np.mean(own, axis=0))
-            predictions["one"].append(own[0])
-            for (s, name), values in zip(others, p, strict=True):
-                if s is split:
-                    predictions[name].append(values)
-            died.append(cohort["died"].to_numpy()[split.test])
-        scored = {
-            name: np.array([rank_scores(y, v) for y, v in zip(died, values, strict=True)])
-            for name, values in predictions.items()
-        }
-        for name, values in scored.items():
-            means[name].append(values.mean(0))
-            print(
-                f"{protocol:16} {LABELS[name]:22} {values.mean(0)[0]:8.4f} {values.mean(0)[1]:8.4f}"
-            )
-        for name in ("network", "one"):
-            difference = scored[name] - scored["gradient_boosting"]
-            error = (
-                paired_error(died, predictions[name], predictions["gradient_boosting"])
-                if len(died) == 1
-                else error_of_mean(difference)
-            )
-            for value, sd, score in zip(difference.mean(0), error, ("AUROC", "AUPRC"), strict=True):
-                print(
-                    f"{'':16} {LABELS[name]} - gradient boosting, {score}: {value:+.4f}, standard error {sd:.4f}: {'yes' if value >= sd else 'NO'}"
-                )
-    for name, of_protocols in means.items():
-        auroc, auprc = np.mean(of_protocols, axis=0)
-        print(f"{'mean':16} {LABELS[name]:22} {auroc:8.4f} {auprc:8.4f}")
+    return {n: [[next(z) for _ in range(members)] for _ in chosen] for n in variants}
 
 
-def error_of_mean(difference: np.ndarray) -> np.ndarray:
-    """(2,), of the mean over the rows of (n, 2)."""
-    return difference.std(0, ddof=1) / np.sqrt(len(difference))
+def compare(
+    params: Params, cohort: pd.DataFrame, grid: np.ndarray, models: list[str], members: int
+) -> None:
+    """Print the scores, then the differences from the network."""
+    every = splits(cohort)
+    names = [MODELS[model] for model in models]
+    z: Predictions = {
+        name: [baseline(name, params, cohort, grid, split, members) for split in every]
+        for name in names
+        if name in baselines.BASELINES
+    }
+    if "network" in names:
+        own = {"network": (params.features, params.model)}
+        z = networks(own, params, cohort, grid, every, members) | z
+    died = [cohort["died"].to_numpy()[split.test] for split in every]
+    print("\n".join(score_rows(z, every, died, members)))
+    if len(z) > 1 and "network" in z:
+        print("\n" + "\n".join(difference_rows(z, every, died, members)))
 
 
-def paired_error(died: list[np.ndarray], a: list[np.ndarray], b: list[np.ndarray]) -> np.ndarray:
-    """(2,): standard deviation of the difference over draws of the stays (one stay a subject here), with replacement."""
-    rng, (y,), (p,), (q,) = np.random.default_rng(SEED), died, a, b
-    drawn = []
-    for _ in range(RESAMPLES):
-        rows = rng.integers(0, len(y), len(y))
-        drawn.append(np.subtract(rank_scores(y[rows], p[rows]), rank_scores(y[rows], q[rows])))
-    return np.std(drawn, axis=0, ddof=1)
+def score_rows(
+    z: Predictions, every: list[Split], died: list[np.ndarray], members: int
+) -> Iterator[str]:
+    """A Markdown table of AUROC / AUPRC: single models, then averages; one row a protocol."""
+    averaged = [name for name in z if name != "logistic_regression"]
+    heads = [f"one {shown(n)}" if n in averaged else shown(n) for n in z]
+    heads += [f"average of {members}: {shown(n)}" for n in averaged]
+    yield f"AUROC / AUPRC. One model: mean of the scores of {members} models, one for each seed."
+    yield f"Average: one score, of the mean of the {members} models in log odds.\n"
+    yield f"| | {' | '.join(heads)} |"
+    yield "|---" * (len(heads) + 1) + "|"
+    for protocol, which in protocols(every):
+        one = [np.mean([rank_scores(died[i], v) for i in which for v in z[n][i]], 0) for n in z]
+        mean = [
+            np.mean([rank_scores(died[i], np.mean(z[n][i], 0)) for i in which], 0) for n in averaged
+        ]
+        cells = [f"{auroc:.3f} / {auprc:.3f}" for auroc, auprc in (*one, *mean)]
+        yield f"| {protocol} | {' | '.join(cells)} |"
+
+
+def difference_rows(
+    z: Predictions, every: list[Split], died: list[np.ndarray], members: int
+) -> Iterator[str]:
+    """A Markdown table of what the network scores above each baseline."""
+    yield "Difference of paired scores, ± standard error (95 % interval). A → B, B → A: bootstrap"
+    yield f"over test stays and {members} trainings; folds: Nadeau and Bengio's correction.\n"
+    yield "| | | Δ AUROC | | Δ AUPRC | |\n|---|---|---|---|---|---|"
+    of_both = {"one": of_single_models, f"average of {members}": of_averages}
+    for other in (name for name in z if name != "network"):
+        for number, difference in of_both.items():
+            if number != "one" and other == "logistic_regression":
+                continue
+            for protocol, which in protocols(every):
+                parts = [difference(died[i], z["network"][i], z[other][i]) for i in which]
+                train, test = every[which[0]].train.sum(), every[which[0]].test.sum()
+                found = over_folds(parts, test / train) if len(parts) > 1 else parts[0]
+                cells = " | ".join(f"{written(d)} | {d.verdict}" for d in found)
+                yield f"| {protocol} | {number} network - {number} {shown(other)} | {cells} |"
 
 
 def ablations(params: Params, cohort: pd.DataFrame, grid: np.ndarray, members: int) -> None:
+    """Print what each change of the network does, A → B and B → A."""
     variants = {"the network": (params.features, params.model)}
     variants |= {
         name: (params.features, params.model.model_copy(update=changes))
@@ -189,40 +241,69 @@ def ablations(params: Params, cohort: pd.DataFrame, grid: np.ndarray, members: i
         name: (params.features.model_copy(update=changes), params.model)
         for name, changes in OTHER_FEATURES.items()
     }
-    jobs = [
-        (name, split, seed)
-        for name in variants
-        for split in splits(cohort)[:2]
-        for seed in range(members)
+    both = splits(cohort)[:2]
+    z = networks(variants, params, cohort, grid, both, members)
+    died = [cohort["died"].to_numpy()[split.test] for split in both]
+    print("\n".join(ablation_rows(z, died, members)))
+
+
+def ablation_rows(z: Predictions, died: list[np.ndarray], members: int) -> Iterator[str]:
+    """A Markdown table; the first model is what the others are compared with."""
+    first, *others = z
+    differences = [
+        over_directions(
+            [of_single_models(y, a, b) for y, a, b in zip(died, z[name], z[first], strict=True)]
+        )
+        for name in others
     ]
-    z = workers()(
-        delayed(network)(grid, cohort, split, *variants[name], params.train.epochs, seed)
-        for name, split, seed in jobs
-    )
-    died = cohort["died"].to_numpy()
-    scored = {
-        name: np.array(
-            [
-                rank_scores(died[s.test], v)
-                for (n, s, _), v in zip(jobs, z, strict=True)
-                if n == name
-            ]
+    adjusted = np.array(
+        [holm(np.array([d[i].p_value for d in differences])) for i in range(len(SCORES))]
+    ).T
+    yield f"Means over {members} single models in each direction, A → B and B → A. Differences are"
+    yield "paired over seeds and directions, ± standard error over test stays and trainings."
+    yield f"p: Holm's correction over the {len(others)} changes; {NOT_SHOWN}: p above 0.05.\n"
+    yield "| | AUROC | AUPRC | Δ AUROC | p | Δ AUPRC | p |\n|---|---|---|---|---|---|---|"
+    for name in z:
+        scores = np.mean(
+            [rank_scores(y, v) for y, d in zip(died, z[name], strict=True) for v in d], axis=0
         )
-        for name in variants
-    }
-    print(
-        f"mean of {2 * members} trainings each (A → B and B → A); difference to the network ± standard error over the pairs"
-    )
-    print("| | AUROC | AUPRC | Δ AUROC | Δ AUPRC |\n|---|---|---|---|---|")
-    for name, values in scored.items():
-        difference = values - scored["the network"]
-        (d, e), (error, other) = difference.mean(0), error_of_mean(difference)
-        change = (
-            "|  |  |"
-            if name == "the network"
-            else f"| {d:+.4f} ± {error:.4f} | {e:+.4f} ± {other:.4f} |"
+        row = f"| {name} | {scores[0]:.3f} | {scores[1]:.3f} "
+        if name == first:
+            yield row + "| | | | |"
+            continue
+        i = others.index(name)
+        pairs = zip(differences[i], adjusted[i], strict=True)
+        yield (
+            row
+            + "".join(
+                f"| {d.value:+.4f} ± {d.error:.4f} | {f'{p:.3f}' if p <= 0.05 else NOT_SHOWN} "
+                for d, p in pairs
+            )
+            + "|"
         )
-        print(f"| {name} | {values.mean(0)[0]:.4f} | {values.mean(0)[1]:.4f} {change}")
+
+
+def protocols(every: list[Split]) -> Iterator[tuple[str, list[int]]]:
+    """Each protocol and the numbers of its splits."""
+    for name in dict.fromkeys(split.name for split in every):
+        yield name, [i for i, split in enumerate(every) if split.name == name]
+
+
+def shown(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def written(difference: Difference) -> str:
+    low, high = difference.interval
+    return f"{difference.value:+.4f} ± {difference.error:.4f} ({low:+.4f} to {high:+.4f})"
+
+
+def commit() -> str:
+    """The commit of this code, and whether files differ from it."""
+    command = ("git", "describe", "--always", "--dirty", "--exclude=*")
+    return subprocess.run(
+        command, cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 def main() -> None:
@@ -235,14 +316,28 @@ def main() -> None:
     parser.add_argument(
         "--work", type=Path, help="where the records are prepared; a temporary folder by default"
     )
-    parser.add_argument("--members", type=int, default=3)
-    parser.add_argument("--ablations", action="store_true")
+    parser.add_argument("--members", type=int, default=5, help="seeds, at least 2")
+    parser.add_argument("--trials", type=int, default=17, help="settings tried for a baseline")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    task = parser.add_mutually_exclusive_group()
+    task.add_argument("--ablations", action="store_true")
+    task.add_argument("--settings", action="store_true")
     arguments = parser.parse_args()
+    if arguments.members < 2:
+        parser.error("--members must be at least 2: one training has no variance")
     with workplace(arguments.raw, arguments.work) as params:
+        options = params.baselines.model_copy(update={"trials": arguments.trials})
+        params = params.model_copy(update={"baselines": options})
         cohort, grid = read_table(paths.COHORT, COHORT), np.asarray(read_array(paths.GRID))
-        (ablations if arguments.ablations else beside_baselines)(
-            params, cohort, grid, arguments.members
-        )
+        print(f"Commit {commit()}.\n", flush=True)
+        if arguments.settings:
+            first = splits(cohort)[0].train
+            for name in baselines.BASELINES:
+                print(f"{name}: {found(name, params, cohort[first], grid[first])}")
+        elif arguments.ablations:
+            ablations(params, cohort, grid, arguments.members)
+        else:
+            compare(params, cohort, grid, arguments.models, arguments.members)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,14 @@ CALIBRATION = ("calibration_error", "brier", "loss")
 
 
 class Prediction(NamedTuple):
-    """Of every stay of a cohort, (N,): the probability of death, out of fold for the training stays; the decision."""
+    """Of every stay of a cohort, out of fold for the training stays.
 
+    log_odds: of death, (N,), which rank the stays: not calibrated, on one scale over the folds.
+    probability: of death, (N,), calibrated out of fold. predicted: the decision by one threshold
+    for all folds, bool (N,).
+    """
+
+    log_odds: np.ndarray
     probability: np.ndarray
     predicted: np.ndarray
 
@@ -42,11 +48,11 @@ def model_scores(
                 resamples=resamples,
                 seed=seed,
             )
-            for name, (probability, predicted) in models.items()
+            for name, (_, probability, predicted) in models.items()
         },
         "folds": {
             name: over_folds(died, probability, predicted, fold)
-            for name, (probability, predicted) in models.items()
+            for name, (_, probability, predicted) in models.items()
         },
     }
 

@@ -39,8 +39,9 @@ def run(params: Params, row: str) -> None:
     if about.scored_on == "balanced_training":
         result = {"folds": scores_on_training_stays(models, folds, options.seed), "test": None}
     else:
+        log_odds = (predictions["logit_1"] - predictions["logit_0"]).to_numpy(np.float64)
         prediction = Prediction(
-            *(np.asarray(predictions[name]) for name in ("probability", "predicted"))
+            log_odds, *(np.asarray(predictions[name]) for name in ("probability", "predicted"))
         )
         scored = model_scores(
             {row: prediction}, cohort, resamples=options.bootstrap, seed=options.seed

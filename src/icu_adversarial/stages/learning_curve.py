@@ -28,6 +28,7 @@ def run(params: Params) -> None:
     died, fold, subject = (cohort[name].to_numpy() for name in ("died", "fold", "subject_id"))
     best = paths.TUNE_MODEL / "best.json"
     model = read_json(best)["hyperparameters"]
+    whole = read_json(paths.METRICS / "train" / "metrics.json")
     recipe = Model.model_validate(model)
     blocks = [
         options.model_dump_json(),
@@ -60,15 +61,22 @@ def run(params: Params) -> None:
         ]
         for baseline in baselines.BASELINES:
             prediction = baselines.predict(
-                baseline, grid, cohort, recipe.static_inputs, params.train.seed, learn
+                baseline,
+                grid,
+                cohort,
+                recipe.static_inputs,
+                params.baselines.found(whole["baselines"]),
+                params.tune_model,
+                params.train.seed,
+                learn,
             )
-            scored = over_folds(died, *prediction, fold)
+            scored = over_folds(died, prediction.probability, prediction.predicted, fold)
             rows += [
                 (share, stays, baseline, name, scored[name]["mean"], scored[name]["sd"])
                 for name in SCORES
             ]
     stays = round(np.mean([(fold != k).sum() for k in range(fold.max() + 1)]))
-    for name, scored in read_json(paths.METRICS / "train" / "metrics.json")["folds"].items():
+    for name, scored in whole["folds"].items():
         rows += [
             (1.0, stays, name, score, scored[score]["mean"], scored[score]["sd"])
             for score in SCORES

@@ -109,11 +109,16 @@ def write_results(
     probability, before, predicted = (
         predictions[name].to_numpy() for name in ("probability", "uncalibrated", "predicted")
     )
-    models = {"network": Prediction(probability, predicted)}
-    models |= {
-        name: baselines.predict(name, grid, cohort, static_inputs, options.seed)
-        for name in baselines.BASELINES
+    log_odds = (predictions["logit_1"] - predictions["logit_0"]).to_numpy(np.float64)
+    models = {"network": Prediction(log_odds, probability, predicted)}
+    training = ~cohort["is_test"].to_numpy()
+    inside, stays = grid[training], cohort[training]
+    shared = (static_inputs, params.baselines, params.tune_model, options.seed)
+    settings = {
+        name: baselines.search(name, inside, stays, *shared) for name in baselines.BASELINES
     }
+    shared = (static_inputs, params.baselines.found(settings), params.tune_model, options.seed)
+    models |= {name: baselines.predict(name, grid, cohort, *shared) for name in settings}
     probabilities = {name: model.probability for name, model in models.items()}
     tables = curve_tables(probabilities, cohort)
     tables["reliability"] = curve_tables(
@@ -125,4 +130,7 @@ def write_results(
     for name, table in tables.items():
         write_csv(FOLDER / "plots" / f"{name}.csv", table.assign(source=params.extract.label))
     results = model_scores(models, cohort, resamples=options.bootstrap, seed=options.seed)
-    return results | {"calibration": calibration_scores(before, probability, cohort)}
+    return results | {
+        "calibration": calibration_scores(before, probability, cohort),
+        "baselines": settings,
+    }
