@@ -17,9 +17,7 @@ script prints Markdown tables.
 
 import argparse
 import os
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,24 +26,15 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 import numpy as np
 import pandas as pd
-from attack_victims import ROOT, workplace
+from attack_victims import workplace
 from joblib import delayed
-from paired import (
-    NOT_SHOWN,
-    SCORES,
-    Difference,
-    of_averages,
-    of_single_models,
-    over_directions,
-    over_folds,
-)
+from model_tables import Predictions, Protocol, ablation_rows, commit, difference_rows, score_rows
 
 from icu_adversarial import paths
 from icu_adversarial.features.splits import assign_folds
 from icu_adversarial.files import read_array
 from icu_adversarial.model import baselines
 from icu_adversarial.model.baseline_inputs import summaries, with_statics
-from icu_adversarial.model.evaluation import holm, rank_scores
 from icu_adversarial.model.networks import build
 from icu_adversarial.model.training import advance, log_odds, make_fold, seed_of, start
 from icu_adversarial.params import Features, Model, Params
@@ -88,9 +77,6 @@ class Split(NamedTuple):
     name: str
     train: np.ndarray
     test: np.ndarray
-
-
-Predictions = dict[str, list[list[np.ndarray]]]  # of the test stays, by model, split and seed
 
 
 def splits(cohort: pd.DataFrame) -> list[Split]:
@@ -171,10 +157,14 @@ def networks(
 
 
 def compare(
-    params: Params, cohort: pd.DataFrame, grid: np.ndarray, models: list[str], members: int
+    params: Params,
+    cohort: pd.DataFrame,
+    grid: np.ndarray,
+    every: list[Split],
+    models: list[str],
+    members: int,
 ) -> None:
     """Print the scores, then the differences from the network."""
-    every = splits(cohort)
     names = [MODELS[model] for model in models]
     z: Predictions = {
         name: [baseline(name, params, cohort, grid, split, members) for split in every]
@@ -185,49 +175,19 @@ def compare(
         own = {"network": (params.features, params.model)}
         z = networks(own, params, cohort, grid, every, members) | z
     died = [cohort["died"].to_numpy()[split.test] for split in every]
-    print("\n".join(score_rows(z, every, died, members)))
+    print("\n".join(score_rows(z, protocols(every), died, members)))
     if len(z) > 1 and "network" in z:
-        print("\n" + "\n".join(difference_rows(z, every, died, members)))
+        print("\n" + "\n".join(difference_rows(z, protocols(every), died, members)))
 
 
-def score_rows(
-    z: Predictions, every: list[Split], died: list[np.ndarray], members: int
-) -> Iterator[str]:
-    """A Markdown table of AUROC / AUPRC: single models, then averages; one row a protocol."""
-    averaged = [name for name in z if name != "logistic_regression"]
-    heads = [f"one {shown(n)}" if n in averaged else shown(n) for n in z]
-    heads += [f"average of {members}: {shown(n)}" for n in averaged]
-    yield f"AUROC / AUPRC. One model: mean of the scores of {members} models, one for each seed."
-    yield f"Average: one score, of the mean of the {members} models in log odds.\n"
-    yield f"| | {' | '.join(heads)} |"
-    yield "|---" * (len(heads) + 1) + "|"
-    for protocol, which in protocols(every):
-        one = [np.mean([rank_scores(died[i], v) for i in which for v in z[n][i]], 0) for n in z]
-        mean = [
-            np.mean([rank_scores(died[i], np.mean(z[n][i], 0)) for i in which], 0) for n in averaged
-        ]
-        cells = [f"{auroc:.3f} / {auprc:.3f}" for auroc, auprc in (*one, *mean)]
-        yield f"| {protocol} | {' | '.join(cells)} |"
-
-
-def difference_rows(
-    z: Predictions, every: list[Split], died: list[np.ndarray], members: int
-) -> Iterator[str]:
-    """A Markdown table of what the network scores above each baseline."""
-    yield "Difference of paired scores, ± standard error (95 % interval). A → B, B → A: bootstrap"
-    yield f"over test stays and {members} trainings; folds: Nadeau and Bengio's correction.\n"
-    yield "| | | Δ AUROC | | Δ AUPRC | |\n|---|---|---|---|---|---|"
-    of_both = {"one": of_single_models, f"average of {members}": of_averages}
-    for other in (name for name in z if name != "network"):
-        for number, difference in of_both.items():
-            if number != "one" and other == "logistic_regression":
-                continue
-            for protocol, which in protocols(every):
-                parts = [difference(died[i], z["network"][i], z[other][i]) for i in which]
-                train, test = every[which[0]].train.sum(), every[which[0]].test.sum()
-                found = over_folds(parts, test / train) if len(parts) > 1 else parts[0]
-                cells = " | ".join(f"{written(d)} | {d.verdict}" for d in found)
-                yield f"| {protocol} | {number} network - {number} {shown(other)} | {cells} |"
+def protocols(every: list[Split]) -> list[Protocol]:
+    """Each protocol, the numbers of its splits, and how large its test sets are."""
+    found = []
+    for name in dict.fromkeys(split.name for split in every):
+        which = [i for i, split in enumerate(every) if split.name == name]
+        shares = [every[i].test.sum() / every[i].train.sum() for i in which]
+        found.append(Protocol(name, which, float(np.mean(shares))))
+    return found
 
 
 def ablations(params: Params, cohort: pd.DataFrame, grid: np.ndarray, members: int) -> None:
@@ -247,65 +207,6 @@ def ablations(params: Params, cohort: pd.DataFrame, grid: np.ndarray, members: i
     print("\n".join(ablation_rows(z, died, members)))
 
 
-def ablation_rows(z: Predictions, died: list[np.ndarray], members: int) -> Iterator[str]:
-    """A Markdown table; the first model is what the others are compared with."""
-    first, *others = z
-    differences = [
-        over_directions(
-            [of_single_models(y, a, b) for y, a, b in zip(died, z[name], z[first], strict=True)]
-        )
-        for name in others
-    ]
-    adjusted = np.array(
-        [holm(np.array([d[i].p_value for d in differences])) for i in range(len(SCORES))]
-    ).T
-    yield f"Means over {members} single models in each direction, A → B and B → A. Differences are"
-    yield "paired over seeds and directions, ± standard error over test stays and trainings."
-    yield f"p: Holm's correction over the {len(others)} changes; {NOT_SHOWN}: p above 0.05.\n"
-    yield "| | AUROC | AUPRC | Δ AUROC | p | Δ AUPRC | p |\n|---|---|---|---|---|---|---|"
-    for name in z:
-        scores = np.mean(
-            [rank_scores(y, v) for y, d in zip(died, z[name], strict=True) for v in d], axis=0
-        )
-        row = f"| {name} | {scores[0]:.3f} | {scores[1]:.3f} "
-        if name == first:
-            yield row + "| | | | |"
-            continue
-        i = others.index(name)
-        pairs = zip(differences[i], adjusted[i], strict=True)
-        yield (
-            row
-            + "".join(
-                f"| {d.value:+.4f} ± {d.error:.4f} | {f'{p:.3f}' if p <= 0.05 else NOT_SHOWN} "
-                for d, p in pairs
-            )
-            + "|"
-        )
-
-
-def protocols(every: list[Split]) -> Iterator[tuple[str, list[int]]]:
-    """Each protocol and the numbers of its splits."""
-    for name in dict.fromkeys(split.name for split in every):
-        yield name, [i for i, split in enumerate(every) if split.name == name]
-
-
-def shown(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def written(difference: Difference) -> str:
-    low, high = difference.interval
-    return f"{difference.value:+.4f} ± {difference.error:.4f} ({low:+.4f} to {high:+.4f})"
-
-
-def commit() -> str:
-    """The commit of this code, and whether files differ from it."""
-    command = ("git", "describe", "--always", "--dirty", "--exclude=*")
-    return subprocess.run(
-        command, cwd=ROOT, check=True, capture_output=True, text=True
-    ).stdout.strip()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -319,6 +220,7 @@ def main() -> None:
     parser.add_argument("--members", type=int, default=5, help="seeds, at least 2")
     parser.add_argument("--trials", type=int, default=17, help="settings tried for a baseline")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--directions", action="store_true", help="without the five folds")
     task = parser.add_mutually_exclusive_group()
     task.add_argument("--ablations", action="store_true")
     task.add_argument("--settings", action="store_true")
@@ -337,7 +239,8 @@ def main() -> None:
         elif arguments.ablations:
             ablations(params, cohort, grid, arguments.members)
         else:
-            compare(params, cohort, grid, arguments.models, arguments.members)
+            every = splits(cohort)[: 2 if arguments.directions else None]
+            compare(params, cohort, grid, every, arguments.models, arguments.members)
 
 
 if __name__ == "__main__":

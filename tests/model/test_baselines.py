@@ -167,6 +167,7 @@ def test_baselines_read_the_static_inputs_and_learn_from_the_stays_allowed(
     """Only the sex tells who dies, and the labels of the other stays say the opposite."""
     cohort, grid = make_cohort()
     grid[:] = np.random.default_rng(0).normal(100, 10, grid.shape)
+    grid[:, :, 3:] = np.nan
     cohort["sex"] = np.where(cohort["died"], "F", "M")
     died, fold = cohort["died"].to_numpy(), cohort["fold"].to_numpy()
     learn = np.arange(len(cohort)) % 3 > 0
