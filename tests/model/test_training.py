@@ -11,7 +11,6 @@ import pytest
 import torch
 from model_world import FEATURES, MODEL, VARIANTS, N, make_cohort, make_folds
 from safetensors.torch import load_file
-from sklearn.metrics import f1_score
 
 from icu_adversarial.errors import InputError
 from icu_adversarial.features.scaling import Scaler
