@@ -11,7 +11,8 @@ sets. Every model is trained on the training stays of a split and scored on the 
 nothing is chosen here. The baselines are tuned within the training stays of each split, by
 cross-validation with --trials settings. Each model is trained with --members seeds. One model next
 to one model: the mean over the seeds of each model's own score. Averages next to averages: the
-score of the mean of all seeds' models in log odds. --settings searches within set A alone. The
+score of the mean of all seeds' models in log odds. --settings searches within set A alone.
+`model` and `baselines` of params.yaml, where the search starts, were chosen within set A. The
 script prints Markdown tables.
 """
 
@@ -219,9 +220,9 @@ def main() -> None:
     )
     parser.add_argument("--members", type=int, default=5, help="seeds, at least 2")
     parser.add_argument("--trials", type=int, default=17, help="settings tried for a baseline")
-    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--directions", action="store_true", help="without the five folds")
     task = parser.add_mutually_exclusive_group()
+    task.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     task.add_argument("--ablations", action="store_true")
     task.add_argument("--settings", action="store_true")
     arguments = parser.parse_args()

@@ -198,7 +198,11 @@ def test_ablations_are_corrected_and_say_where_nothing_is_shown() -> None:
 def test_a_baseline_is_tuned_and_trained_without_the_test_stays(params: Params) -> None:
     cohort, grid = make_cohort()
     content = params.baselines.model_dump() | {"trials": 3}
-    content["space"]["gradient_boosting"] |= {"max_iter": {"low": 5, "high": 20}}
+    content["gradient_boosting"] |= {"max_iter": 10, "min_samples_leaf": 5}
+    content["space"]["gradient_boosting"] |= {
+        "max_iter": {"low": 5, "high": 20},
+        "min_samples_leaf": {"low": 5, "high": 10},
+    }
     options = Baselines.model_validate(content)
     small = params.model_copy(update={"baselines": options})
     half = np.arange(len(cohort)) % 2 == 0

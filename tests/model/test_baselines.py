@@ -33,10 +33,12 @@ def make_options(params: Params, trials: int = 0) -> tuple[Baselines, TuneModel]
     """Small models, so that a search takes a second."""
     content = params.baselines.model_dump() | {"trials": trials}
     content["gradient_boosting"] |= {"max_iter": 20, "learning_rate": 0.2, "max_features": 1.0}
+    content["gradient_boosting"] |= {"max_leaf_nodes": 8, "min_samples_leaf": 10}
     content["logistic_regression"] |= {"C": 0.2}
     content["space"]["gradient_boosting"] |= {
         "max_iter": {"low": 5, "high": 20},
         "learning_rate": {"low": 0.1, "high": 0.3},
+        "min_samples_leaf": {"low": 5, "high": 20},
         "max_features": {"low": 0.1, "high": 1.0},
     }
     return Baselines.model_validate(content), params.tune_model.model_copy(update={"folds": 3})

@@ -1,5 +1,5 @@
 """Logistic regression and gradient boosting on summaries of each measurement: what a network has
-to beat. The stages that score the network call `predict`; benchmarks call the parts."""
+to beat. The stages that score the network call `search` and `predict`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,10 +25,8 @@ from icu_adversarial.processes import workers
 from icu_adversarial.search.space import encode, suggest
 
 BASELINES = ("logistic_regression", "gradient_boosting")
-WINSORISED = (
-    1,
-    99,
-)  # percentiles of the training stays that logistic regression clips a summary to
+# Logistic regression reads each summary clipped to these percentiles of the training stays.
+WINSORISED = (1, 99)
 
 
 def _make(name: str, settings: dict[str, Any], seed: int) -> BaseEstimator:
