@@ -1,17 +1,24 @@
-"""How good the network is: beside gradient boosting and logistic regression on the same inputs, and what each part of it is worth.
+"""How good the network is compared with gradient boosting and logistic regression, and what each
+part of the network is worth.
 
-python benchmarks/models.py CHALLENGE_FOLDER                # set A → set B, B → A, and five folds of both
-python benchmarks/models.py CHALLENGE_FOLDER --ablations    # `model` of params.yaml with one thing changed, A → B and B → A
+python benchmarks/models.py CHALLENGE_FOLDER                     # all three models
+python benchmarks/models.py CHALLENGE_FOLDER --models boosting   # one of them: no differences
+python benchmarks/models.py CHALLENGE_FOLDER --ablations         # one thing of `model` changed
+python benchmarks/models.py CHALLENGE_FOLDER --settings          # `baselines` of params.yaml
 
-Real patients of PhysioNet Challenge 2012. Every model is trained on the training stays of a split and scored once on the others, on which
-nothing is chosen here. The network is the mean of the log odds of --members trainings that differ in their seed; one alone is shown too.
-With --ablations, each training is scored for itself.
+Real patients of PhysioNet Challenge 2012: set A → set B, set B → set A, and five folds of both
+sets. Every model is trained on the training stays of a split and scored on the others, on which
+nothing is chosen here. The baselines are tuned within the training stays of each split, by
+cross-validation with --trials settings. Each model is trained with --members seeds. One model next
+to one model: the mean over the seeds of each model's own score. Averages next to averages: the
+score of the mean of all seeds' models in log odds. --settings searches within set A alone.
+`model` and `baselines` of params.yaml, where the search starts, were chosen within set A. The
+script prints Markdown tables.
 """
 
 import argparse
 import os
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,24 +29,24 @@ import numpy as np
 import pandas as pd
 from attack_victims import workplace
 from joblib import delayed
+from model_tables import Predictions, Protocol, ablation_rows, commit, difference_rows, score_rows
 
 from icu_adversarial import paths
 from icu_adversarial.features.splits import assign_folds
 from icu_adversarial.files import read_array
 from icu_adversarial.model import baselines
-from icu_adversarial.model.evaluation import rank_scores
+from icu_adversarial.model.baseline_inputs import summaries, with_statics
 from icu_adversarial.model.networks import build
 from icu_adversarial.model.training import advance, log_odds, make_fold, seed_of, start
 from icu_adversarial.params import Features, Model, Params
 from icu_adversarial.processes import workers
 from icu_adversarial.tables import COHORT, read_table
 
-FOLDS, SEED, RESAMPLES = 5, 20240807, 1000
-LABELS = {
+FOLDS, SEED = 5, 20240807
+MODELS = {
     "network": "network",
-    "one": "one network alone",
-    "gradient_boosting": "gradient boosting",
-    "logistic_regression": "logistic regression",
+    "boosting": "gradient_boosting",
+    "logistic": "logistic_regression",
 }
 ABLATIONS: dict[str, dict[str, Any]] = {
     "the literature's BiLSTM with this recipe": {"architecture": "lstm"},
@@ -74,6 +81,7 @@ class Split(NamedTuple):
 
 
 def splits(cohort: pd.DataFrame) -> list[Split]:
+    """The two directions, then the folds of both sets."""
     first = (cohort["source_group"] == "set-a").to_numpy()
     fold = assign_folds(
         cohort["subject_id"].to_numpy(), cohort["died"].to_numpy(), folds=FOLDS, seed=SEED
@@ -105,81 +113,86 @@ def network(
 
 
 def baseline(
-    name: str, grid: np.ndarray, cohort: pd.DataFrame, split: Split, static_inputs: Iterable[str]
-) -> np.ndarray:
-    """Probability of the test stays."""
-    x = baselines.with_statics(baselines.summaries(grid), cohort, split.train, tuple(static_inputs))
-    return baselines.fitted(name, x, cohort["died"].to_numpy(), split.train, SEED)[split.test]
+    name: str, params: Params, cohort: pd.DataFrame, grid: np.ndarray, split: Split, members: int
+) -> list[np.ndarray]:
+    """Log odds of the test stays by each seed's model, with settings that the training stays chose.
 
-
-def beside_baselines(params: Params, cohort: pd.DataFrame, grid: np.ndarray, members: int) -> None:
-    every = splits(cohort)
-    jobs = [(split, seed) for split in every for seed in range(members)]
+    Logistic regression has no chance in its training: every seed has the same model.
+    """
+    settings = found(name, params, cohort[split.train], grid[split.train])
+    print(f"{split.name}, {name}: {settings}", file=sys.stderr, flush=True)
+    x = with_statics(summaries(grid), cohort, split.train, params.model.static_inputs)
+    died, seeds = cohort["died"].to_numpy(), range(members)
+    if name == "logistic_regression":
+        return [baselines.fitted(name, settings, x, died, split.train, SEED)[split.test]] * members
     z = workers()(
-        delayed(network)(
-            grid, cohort, split, params.features, params.model, params.train.epochs, seed
+        delayed(baselines.fitted)(name, settings, x, died, split.train, seed) for seed in seeds
+    )
+    return [values[split.test] for values in z]
+
+
+def found(name: str, params: Params, stays: pd.DataFrame, grid: np.ndarray) -> dict[str, Any]:
+    """The settings of a baseline that cross-validation within these stays chooses."""
+    return baselines.search(
+        name, grid, stays, params.model.static_inputs, params.baselines, params.tune_model, SEED
+    )
+
+
+def networks(
+    variants: dict[str, tuple[Features, Model]],
+    params: Params,
+    cohort: pd.DataFrame,
+    grid: np.ndarray,
+    chosen: list[Split],
+    members: int,
+) -> Predictions:
+    """Train each variant with each seed on each split."""
+    jobs = [(n, s, seed) for n in variants for s in chosen for seed in range(members)]
+    z = iter(
+        workers()(
+            delayed(network)(grid, cohort, split, *variants[name], params.train.epochs, seed)
+            for name, split, seed in jobs
         )
-        for split, seed in jobs
     )
-    others = [(split, name) for split in every for name in baselines.BASELINES]
-    p = workers()(
-        delayed(baseline)(name, grid, cohort, split, params.model.static_inputs)
-        for split, name in others
-    )
-    print(f"{'':16} {'':22} {'AUROC':>8} {'AUPRC':>8}")
-    means: dict[str, list[np.ndarray]] = {name: [] for name in LABELS}
-    for protocol in dict.fromkeys(split.name for split in every):
-        predictions: dict[str, list[np.ndarray]] = {name: [] for name in LABELS}
-        died = []
-        for split in (s for s in every if s.name == protocol):
-            own = [np.asarray(values) for (s, _), values in zip(jobs, z, strict=True) if s is split]
-            predictions["network"].append(np.mean(own, axis=0))
-            predictions["one"].append(own[0])
-            for (s, name), values in zip(others, p, strict=True):
-                if s is split:
-                    predictions[name].append(values)
-            died.append(cohort["died"].to_numpy()[split.test])
-        scored = {
-            name: np.array([rank_scores(y, v) for y, v in zip(died, values, strict=True)])
-            for name, values in predictions.items()
-        }
-        for name, values in scored.items():
-            means[name].append(values.mean(0))
-            print(
-                f"{protocol:16} {LABELS[name]:22} {values.mean(0)[0]:8.4f} {values.mean(0)[1]:8.4f}"
-            )
-        for name in ("network", "one"):
-            difference = scored[name] - scored["gradient_boosting"]
-            error = (
-                paired_error(died, predictions[name], predictions["gradient_boosting"])
-                if len(died) == 1
-                else error_of_mean(difference)
-            )
-            for value, sd, score in zip(difference.mean(0), error, ("AUROC", "AUPRC"), strict=True):
-                print(
-                    f"{'':16} {LABELS[name]} - gradient boosting, {score}: {value:+.4f}, standard error {sd:.4f}: {'yes' if value >= sd else 'NO'}"
-                )
-    for name, of_protocols in means.items():
-        auroc, auprc = np.mean(of_protocols, axis=0)
-        print(f"{'mean':16} {LABELS[name]:22} {auroc:8.4f} {auprc:8.4f}")
+    return {n: [[next(z) for _ in range(members)] for _ in chosen] for n in variants}
 
 
-def error_of_mean(difference: np.ndarray) -> np.ndarray:
-    """(2,), of the mean over the rows of (n, 2)."""
-    return difference.std(0, ddof=1) / np.sqrt(len(difference))
+def compare(
+    params: Params,
+    cohort: pd.DataFrame,
+    grid: np.ndarray,
+    every: list[Split],
+    models: list[str],
+    members: int,
+) -> None:
+    """Print the scores, then the differences from the network."""
+    names = [MODELS[model] for model in models]
+    z: Predictions = {
+        name: [baseline(name, params, cohort, grid, split, members) for split in every]
+        for name in names
+        if name in baselines.BASELINES
+    }
+    if "network" in names:
+        own = {"network": (params.features, params.model)}
+        z = networks(own, params, cohort, grid, every, members) | z
+    died = [cohort["died"].to_numpy()[split.test] for split in every]
+    print("\n".join(score_rows(z, protocols(every), died, members)))
+    if len(z) > 1 and "network" in z:
+        print("\n" + "\n".join(difference_rows(z, protocols(every), died, members)))
 
 
-def paired_error(died: list[np.ndarray], a: list[np.ndarray], b: list[np.ndarray]) -> np.ndarray:
-    """(2,): standard deviation of the difference over draws of the stays (one stay a subject here), with replacement."""
-    rng, (y,), (p,), (q,) = np.random.default_rng(SEED), died, a, b
-    drawn = []
-    for _ in range(RESAMPLES):
-        rows = rng.integers(0, len(y), len(y))
-        drawn.append(np.subtract(rank_scores(y[rows], p[rows]), rank_scores(y[rows], q[rows])))
-    return np.std(drawn, axis=0, ddof=1)
+def protocols(every: list[Split]) -> list[Protocol]:
+    """Each protocol, the numbers of its splits, and how large its test sets are."""
+    found = []
+    for name in dict.fromkeys(split.name for split in every):
+        which = [i for i, split in enumerate(every) if split.name == name]
+        shares = [every[i].test.sum() / every[i].train.sum() for i in which]
+        found.append(Protocol(name, which, float(np.mean(shares))))
+    return found
 
 
 def ablations(params: Params, cohort: pd.DataFrame, grid: np.ndarray, members: int) -> None:
+    """Print what each change of the network does, A → B and B → A."""
     variants = {"the network": (params.features, params.model)}
     variants |= {
         name: (params.features, params.model.model_copy(update=changes))
@@ -189,40 +202,10 @@ def ablations(params: Params, cohort: pd.DataFrame, grid: np.ndarray, members: i
         name: (params.features.model_copy(update=changes), params.model)
         for name, changes in OTHER_FEATURES.items()
     }
-    jobs = [
-        (name, split, seed)
-        for name in variants
-        for split in splits(cohort)[:2]
-        for seed in range(members)
-    ]
-    z = workers()(
-        delayed(network)(grid, cohort, split, *variants[name], params.train.epochs, seed)
-        for name, split, seed in jobs
-    )
-    died = cohort["died"].to_numpy()
-    scored = {
-        name: np.array(
-            [
-                rank_scores(died[s.test], v)
-                for (n, s, _), v in zip(jobs, z, strict=True)
-                if n == name
-            ]
-        )
-        for name in variants
-    }
-    print(
-        f"mean of {2 * members} trainings each (A → B and B → A); difference to the network ± standard error over the pairs"
-    )
-    print("| | AUROC | AUPRC | Δ AUROC | Δ AUPRC |\n|---|---|---|---|---|")
-    for name, values in scored.items():
-        difference = values - scored["the network"]
-        (d, e), (error, other) = difference.mean(0), error_of_mean(difference)
-        change = (
-            "|  |  |"
-            if name == "the network"
-            else f"| {d:+.4f} ± {error:.4f} | {e:+.4f} ± {other:.4f} |"
-        )
-        print(f"| {name} | {values.mean(0)[0]:.4f} | {values.mean(0)[1]:.4f} {change}")
+    both = splits(cohort)[:2]
+    z = networks(variants, params, cohort, grid, both, members)
+    died = [cohort["died"].to_numpy()[split.test] for split in both]
+    print("\n".join(ablation_rows(z, died, members)))
 
 
 def main() -> None:
@@ -235,14 +218,30 @@ def main() -> None:
     parser.add_argument(
         "--work", type=Path, help="where the records are prepared; a temporary folder by default"
     )
-    parser.add_argument("--members", type=int, default=3)
-    parser.add_argument("--ablations", action="store_true")
+    parser.add_argument("--members", type=int, default=5, help="seeds, at least 2")
+    parser.add_argument("--trials", type=int, default=17, help="settings tried for a baseline")
+    parser.add_argument("--directions", action="store_true", help="without the five folds")
+    task = parser.add_mutually_exclusive_group()
+    task.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    task.add_argument("--ablations", action="store_true")
+    task.add_argument("--settings", action="store_true")
     arguments = parser.parse_args()
+    if arguments.members < 2:
+        parser.error("--members must be at least 2: one training has no variance")
     with workplace(arguments.raw, arguments.work) as params:
+        options = params.baselines.model_copy(update={"trials": arguments.trials})
+        params = params.model_copy(update={"baselines": options})
         cohort, grid = read_table(paths.COHORT, COHORT), np.asarray(read_array(paths.GRID))
-        (ablations if arguments.ablations else beside_baselines)(
-            params, cohort, grid, arguments.members
-        )
+        print(f"Commit {commit()}.\n", flush=True)
+        if arguments.settings:
+            first = splits(cohort)[0].train
+            for name in baselines.BASELINES:
+                print(f"{name}: {found(name, params, cohort[first], grid[first])}")
+        elif arguments.ablations:
+            ablations(params, cohort, grid, arguments.members)
+        else:
+            every = splits(cohort)[: 2 if arguments.directions else None]
+            compare(params, cohort, grid, every, arguments.models, arguments.members)
 
 
 if __name__ == "__main__":

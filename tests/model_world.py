@@ -100,6 +100,16 @@ def small(params: Params, **changes: dict[str, Any]) -> Params:
     }
     content["tune_model"] |= {"trials": 3, "folds": 2, "rounds": 2, "epochs_per_round": 1}
     content["tune_model"]["space"] |= {"log2_n_lstm": {"low": 2, "high": 3}, "n_fc": [4, 8, 16]}
+    content["baselines"]["gradient_boosting"] |= {
+        "max_iter": 20,
+        "learning_rate": 0.2,
+        "min_samples_leaf": 10,
+    }
+    content["baselines"]["space"]["gradient_boosting"] |= {
+        "max_iter": {"low": 5, "high": 20},
+        "learning_rate": {"low": 0.1, "high": 0.3},
+        "min_samples_leaf": {"low": 5, "high": 20},
+    }
     content["train"] |= {"epochs": 4, "evaluate_every": 2}
     content["evaluate"] |= {"bootstrap": 20}
     content["compare"]["train"] |= {"epochs": 3}

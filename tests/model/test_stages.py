@@ -21,7 +21,7 @@ from icu_adversarial.features.splits import some_subjects
 from icu_adversarial.features.statics import fit_statics
 from icu_adversarial.files import read_array
 from icu_adversarial.model import leaky
-from icu_adversarial.model.baselines import summaries
+from icu_adversarial.model.baseline_inputs import summaries
 from icu_adversarial.model.calibration import SMALLEST_SLOPE
 from icu_adversarial.model.folds import make_folds
 from icu_adversarial.params import Params
@@ -331,7 +331,9 @@ def test_the_learning_curve_ends_at_the_whole() -> None:
 
 @pytest.mark.usefixtures("done")
 def test_a_share_is_scored_on_all_held_out_stays_of_its_fold() -> None:
-    """Gradient boosting, trained on half of the subjects outside the fold: the scores of scikit-learn itself."""
+    """Gradient boosting, trained on half of the subjects outside the fold with the settings that
+    all training stays chose: the scores of scikit-learn itself."""
+    settings = metrics("evaluate")["baselines"]["gradient_boosting"]
     cohort, grid = read_table(paths.COHORT, COHORT), read_array(paths.GRID)
     inside = (cohort["fold"] >= 0).to_numpy()
     cohort, x = cohort[inside], summaries(np.asarray(grid)[inside])
@@ -341,9 +343,9 @@ def test_a_share_is_scored_on_all_held_out_stays_of_its_fold() -> None:
     for k in range(3):
         chosen = learn & (fold != k)
         both = np.c_[x, fit_statics(cohort[chosen], ("age", "sex", "icu_type")).apply(cohort)]
-        model = HistGradientBoostingClassifier(random_state=20240807).fit(
-            both[chosen], died[chosen]
-        )
+        model = HistGradientBoostingClassifier(
+            early_stopping=False, random_state=20240807, **settings
+        ).fit(both[chosen], died[chosen])
         scores.append(roc_auc_score(died[fold == k], model.predict_proba(both[fold == k])[:, 1]))
     assert metrics("learning_curve")["folds"]["gradient_boosting"]["0.5"]["auroc"] == pytest.approx(
         np.mean(scores)

@@ -21,8 +21,6 @@ from icu_adversarial.errors import InputError
 from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.measurements import M
 from icu_adversarial.model import optimizers, training
-from icu_adversarial.model.baselines import BASELINES, summaries
-from icu_adversarial.model.baselines import predict as predict_baseline
 from icu_adversarial.model.evaluation import best_threshold, rank_scores
 from icu_adversarial.model.folds import kept_evaluation, predict, save_folds, train_folds
 from icu_adversarial.model.networks import Network
@@ -549,59 +547,6 @@ def test_the_logits_of_a_test_stay_are_the_mean_of_all_networks_on_its_own_recor
         np.testing.assert_allclose(
             table.loc[i, ["logit_0", "logit_1"]].to_numpy(float), z, atol=1e-5
         )
-
-
-def test_summaries_by_hand() -> None:
-    grid = np.full((1, 4, M), np.nan, np.float32)
-    grid[0, :3, 2] = [1.0, np.nan, 5.0]
-    s = summaries(grid).reshape(6, M)
-    np.testing.assert_allclose(s[:, 2], [3, 1, 5, 2, 5, 2])
-    assert np.isnan(s[:5, 3]).all()
-    assert s[5, 3] == 0
-
-
-@pytest.mark.parametrize("name", BASELINES)
-def test_baselines_learn_out_of_fold(name: str) -> None:
-    cohort, grid = make_cohort()
-    grid[..., 1] = (
-        np.nan
-    )  # a measurement that the source does not have, as calcium in the Challenge
-    died, fold = cohort["died"].to_numpy(), cohort["fold"].to_numpy()
-    _, probability, predicted = predict_baseline(name, grid, cohort, (), seed=0)
-    for chosen in (fold >= 0, fold == -1):
-        assert rank_scores(died[chosen], probability[chosen])[0] > 0.75
-    assert 0 < predicted.mean() < 0.6
-    leaky = predict_baseline(
-        name, grid, cohort.assign(died=died ^ (fold == 0)), (), seed=0
-    ).probability  # labels of fold 0 reversed
-    assert (
-        rank_scores(died[fold == 0], leaky[fold == 0])[0] > 0.6
-    )  # its own labels were not learned from
-
-
-def test_a_baseline_decides_by_the_best_f1_of_all_out_of_fold_stays() -> None:
-    cohort, grid = make_cohort()
-    died, training_stays = cohort["died"].to_numpy(), cohort["fold"].to_numpy() >= 0
-    z, _, predicted = predict_baseline("logistic_regression", grid, cohort, (), seed=0)
-    y, ranked = died[training_stays], z[training_stays]
-    best = max(f1_score(y, ranked > t) for t in [-np.inf, *ranked])
-    assert f1_score(y, predicted[training_stays]) == pytest.approx(best)
-    assert z[~predicted].max() < z[predicted].min()
-
-
-@pytest.mark.parametrize("name", BASELINES)
-def test_baselines_read_the_static_inputs_and_learn_from_the_stays_allowed(name: str) -> None:
-    """Nothing but the sex tells who dies; and the labels of stays that may not be learned from say the opposite."""
-    cohort, grid = make_cohort()
-    grid[:] = np.random.default_rng(0).normal(100, 10, grid.shape)
-    cohort["sex"] = np.where(cohort["died"], "F", "M")
-    died, fold = cohort["died"].to_numpy(), cohort["fold"].to_numpy()
-    learn = np.arange(len(cohort)) % 3 > 0
-    wrong = cohort.assign(died=np.where(learn | (fold < 0), died, ~died))
-    told = predict_baseline(name, grid, wrong, ("sex",), seed=0, learn=learn).probability
-    assert rank_scores(died[fold < 0], told[fold < 0])[0] > 0.95
-    blind = predict_baseline(name, grid, cohort, (), seed=0).probability
-    assert rank_scores(died[fold < 0], blind[fold < 0])[0] < 0.75
 
 
 @pytest.mark.gpu

@@ -31,9 +31,10 @@ def run(params: Params) -> None:
     models = {
         "network": from_table(read_table(paths.PREDICTIONS, PREDICTIONS), network["threshold"])
     }
-    static_inputs = network["model"]["static_inputs"]
-    for name in baselines.BASELINES:
-        models[name] = baselines.predict(name, grid, cohort, static_inputs, seed)
+    settings, predicted = baselines.compared(
+        grid, cohort, network["model"]["static_inputs"], params.baselines, params.tune_model, seed
+    )
+    models |= predicted
 
     about = about_cohort(cohort)
     calibration = {name: calibration_scores(model, cohort) for name, model in models.items()}
@@ -43,6 +44,7 @@ def run(params: Params) -> None:
         **model_scores(models, cohort, resamples=resamples, seed=seed),
         "difference": differences(models, cohort, resamples=resamples, seed=seed),
         "calibration": calibration,
+        "baselines": settings,
     }
     tables = curve_tables(models, cohort)
     tables["subgroups"] = subgroup_table(models["network"], cohort, resamples=resamples, seed=seed)

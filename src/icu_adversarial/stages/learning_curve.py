@@ -31,6 +31,7 @@ def run(params: Params) -> None:
     died, fold, subject = (cohort[name].to_numpy() for name in ("died", "fold", "subject_id"))
     best = paths.TUNE_MODEL / "best.json"
     model = read_json(best)["hyperparameters"]
+    whole = read_json(paths.METRICS / "evaluate" / "metrics.json")
     recipe = Model.model_validate(model)
     blocks = [
         options.model_dump_json(),
@@ -65,7 +66,14 @@ def run(params: Params) -> None:
         ]
         for baseline in baselines.BASELINES:
             prediction = baselines.predict(
-                baseline, grid, cohort, recipe.static_inputs, params.evaluate.seed, learn
+                baseline,
+                grid,
+                cohort,
+                recipe.static_inputs,
+                params.baselines.found(whole["baselines"]),
+                params.tune_model,
+                params.evaluate.seed,
+                learn,
             )
             scored = over_folds(died, *prediction, fold, learn)
             rows += [
@@ -73,7 +81,7 @@ def run(params: Params) -> None:
                 for name in SCORES
             ]
     stays = round(np.mean([(fold != k).sum() for k in range(fold.max() + 1)]))
-    for name, scored in read_json(paths.METRICS / "evaluate" / "metrics.json")["folds"].items():
+    for name, scored in whole["folds"].items():
         rows += [
             {"share": 1.0, "stays": stays, "model": name, "score": score} | scored[score]
             for score in SCORES

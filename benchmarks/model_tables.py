@@ -1,0 +1,124 @@
+"""Markdown tables of models and of their paired differences; benchmarks/models.py prints them."""
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from paired import (
+    NOT_SHOWN,
+    SCORES,
+    Difference,
+    of_averages,
+    of_single_models,
+    over_directions,
+    over_folds,
+)
+
+from icu_adversarial.model.evaluation import holm, rank_scores
+
+Predictions = dict[str, list[list[np.ndarray]]]  # log odds, by model, split and seed
+
+
+class Protocol(NamedTuple):
+    """One split, or the folds of one cross-validation.
+
+    splits: their numbers. test_over_train: test stays divided by training stays of a split.
+    """
+
+    name: str
+    splits: list[int]
+    test_over_train: float
+
+
+def score_rows(
+    z: Predictions, protocols: Sequence[Protocol], died: list[np.ndarray], members: int
+) -> Iterator[str]:
+    """A Markdown table of AUROC / AUPRC: single models, then averages; one row a protocol."""
+    averaged = [name for name in z if name != "logistic_regression"]
+    heads = [f"one {shown(n)}" if n in averaged else shown(n) for n in z]
+    heads += [f"average of {members}: {shown(n)}" for n in averaged]
+    yield f"AUROC / AUPRC. One model: mean of the scores of {members} models, one for each seed."
+    yield f"Average: one score, of the mean of the {members} models in log odds.\n"
+    yield f"| | {' | '.join(heads)} |"
+    yield "|---" * (len(heads) + 1) + "|"
+    for protocol, which, _ in protocols:
+        one = [np.mean([rank_scores(died[i], v) for i in which for v in z[n][i]], 0) for n in z]
+        mean = [
+            np.mean([rank_scores(died[i], np.mean(z[n][i], 0)) for i in which], 0) for n in averaged
+        ]
+        cells = [f"{auroc:.3f} / {auprc:.3f}" for auroc, auprc in (*one, *mean)]
+        yield f"| {protocol} | {' | '.join(cells)} |"
+
+
+def difference_rows(
+    z: Predictions, protocols: Sequence[Protocol], died: list[np.ndarray], members: int
+) -> Iterator[str]:
+    """A Markdown table of what the network scores above each baseline."""
+    yield "Difference of paired scores, ± standard error (95 % interval). A → B, B → A: bootstrap"
+    yield f"over test stays and {members} trainings; folds: Nadeau and Bengio's correction.\n"
+    yield "| | | Δ AUROC | network | Δ AUPRC | network |\n|---|---|---|---|---|---|"
+    of_both = {"one": of_single_models, f"average of {members}": of_averages}
+    for other in (name for name in z if name != "network"):
+        for number, difference in of_both.items():
+            if number != "one" and other == "logistic_regression":
+                continue
+            for protocol, which, test_over_train in protocols:
+                parts = [difference(died[i], z["network"][i], z[other][i]) for i in which]
+                found = over_folds(parts, test_over_train) if len(parts) > 1 else parts[0]
+                cells = " | ".join(f"{written(d)} | {d.verdict}" for d in found)
+                yield f"| {protocol} | {number} network - {number} {shown(other)} | {cells} |"
+
+
+def ablation_rows(z: Predictions, died: list[np.ndarray], members: int) -> Iterator[str]:
+    """A Markdown table; the first model is what the others are compared with."""
+    first, *others = z
+    differences = [
+        over_directions(
+            [of_single_models(y, a, b) for y, a, b in zip(died, z[name], z[first], strict=True)]
+        )
+        for name in others
+    ]
+    adjusted = np.array(
+        [holm(np.array([d[i].p_value for d in differences])) for i in range(len(SCORES))]
+    ).T
+    yield f"Means over {members} single models in each direction, A → B and B → A. Differences are"
+    yield "paired over seeds and directions, ± standard error over test stays and trainings."
+    yield f"p: Holm's correction over the {len(others)} changes; {NOT_SHOWN}: p above 0.05.\n"
+    yield "| | AUROC | AUPRC | Δ AUROC | p | Δ AUPRC | p |\n|---|---|---|---|---|---|---|"
+    for name in z:
+        scores = np.mean(
+            [rank_scores(y, v) for y, d in zip(died, z[name], strict=True) for v in d], axis=0
+        )
+        row = f"| {name} | {scores[0]:.3f} | {scores[1]:.3f} "
+        if name == first:
+            yield row + "| | | | |"
+            continue
+        i = others.index(name)
+        pairs = zip(differences[i], adjusted[i], strict=True)
+        yield (
+            row
+            + "".join(
+                f"| {d.value:+.4f} ± {d.error:.4f} | {f'{p:.3f}' if p <= 0.05 else NOT_SHOWN} "
+                for d, p in pairs
+            )
+            + "|"
+        )
+
+
+def commit() -> str:
+    """The commit of this code, and whether files differ from it."""
+    command = ("git", "describe", "--always", "--dirty", "--exclude=*")
+    return subprocess.run(
+        command, cwd=Path(__file__).parent, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def shown(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def written(difference: Difference) -> str:
+    low, high = difference.interval
+    return f"{difference.value:+.4f} ± {difference.error:.4f} ({low:+.4f} to {high:+.4f})"

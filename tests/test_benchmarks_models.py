@@ -1,0 +1,217 @@
+"""What benchmarks/models.py reports: standard errors, verdicts and tables, against values by hand."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from model_world import make_cohort
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from icu_adversarial.params import Baselines, Params
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+import model_tables
+import models
+import paired
+from paired import Difference
+
+N, MEMBERS = 300, 5
+
+
+def make_models(
+    seed: int, signal: float, died: np.ndarray, spread: float = 0.3
+) -> list[np.ndarray]:
+    """Log odds of one model trained with MEMBERS seeds: a part that all have, and their own."""
+    rng = np.random.default_rng(seed)
+    common = signal * died + rng.normal(size=len(died))
+    return [common + spread * rng.normal(size=len(died)) for _ in range(MEMBERS)]
+
+
+def make_died(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random(N) < 0.3
+
+
+def test_both_errors_and_their_degrees_of_freedom_by_hand() -> None:
+    found = paired.with_both_errors(0.02, 0.003, [0.01, 0.03])
+    # variance over trainings: 0.0002 / 2; over test stays: 0.000009
+    assert found.error == pytest.approx(np.sqrt(0.000109))
+    assert found.freedom == pytest.approx((0.000109 / 0.0001) ** 2)
+    alone = paired.with_both_errors(0.02, 0.003, [0.02, 0.02])
+    assert (alone.error, alone.freedom) == (0.003, np.inf)
+    assert alone.interval == pytest.approx((0.02 - 1.96 * 0.003, 0.02 + 1.96 * 0.003), abs=1e-6)
+
+
+def test_interval_and_p_value_are_those_of_students_t() -> None:
+    found = Difference(0.5, 0.2, 4)
+    assert found.interval == pytest.approx((0.5 - 2.776445 * 0.2, 0.5 + 2.776445 * 0.2), abs=1e-6)
+    assert Difference(2.776445, 1, 4).p_value == pytest.approx(0.05, abs=1e-6)
+    assert Difference(-2.776445, 1, 4).p_value == pytest.approx(0.05, abs=1e-6)
+    assert Difference(0, 0, np.inf).p_value == 1
+
+
+def test_only_an_interval_without_0_shows_a_difference() -> None:
+    verdicts = [Difference(value, 0.1, 4).verdict for value in (0.3, 0.27, -0.27, -0.3, 0)]
+    assert verdicts == ["higher", "not shown", "not shown", "lower", "not shown"]
+
+
+def test_error_over_folds_is_corrected_for_what_they_share() -> None:
+    folds = [[Difference(v, 9, 9), Difference(-v, 9, 9)] for v in (0.01, 0.02, 0.03, 0.04, 0.05)]
+    auroc, auprc = paired.over_folds(folds, test_over_train=0.25)
+    assert auroc == pytest.approx((0.03, np.sqrt((0.2 + 0.25) * 0.00025), 4))
+    assert auprc == pytest.approx((-0.03, auroc.error, 4))
+
+
+def test_mean_of_two_directions_by_hand() -> None:
+    (found,) = paired.over_directions([[Difference(1, 3, 4)], [Difference(2, 4, 4)]])
+    # variances 9 / 4 and 16 / 4
+    freedom = 6.25**2 / (2.25**2 / 4 + 4**2 / 4)
+    assert found == pytest.approx((1.5, 2.5, freedom))
+
+
+def test_errors_of_single_models_and_of_averages_against_a_slow_reference() -> None:
+    died = make_died()
+    a, b = make_models(1, 2, died), make_models(2, 1, died)
+    scorers = (roc_auc_score, average_precision_score)
+    rng = np.random.default_rng(3)
+    draws = [rng.integers(0, N, N) for _ in range(300)]
+    for i, scorer in enumerate(scorers):
+
+        def of(
+            x: np.ndarray, y: np.ndarray, rows: Any = slice(None), scorer: Any = scorer
+        ) -> float:
+            return scorer(died[rows], x[rows]) - scorer(died[rows], y[rows])
+
+        single = paired.of_single_models(died, a, b)[i]
+        each = np.array([of(x, y) for x, y in zip(a, b, strict=True)])
+        assert single.value == pytest.approx(each.mean())
+        test = np.std([of(a[0], b[0], rows) for rows in draws])
+        expected = np.sqrt(test**2 + each.var(ddof=1) / MEMBERS)
+        assert single.error == pytest.approx(expected, rel=0.15)
+
+        average = paired.of_averages(died, a, b)[i]
+        assert average.value == pytest.approx(of(np.mean(a, 0), np.mean(b, 0)))
+        without = np.array(
+            [
+                of(np.mean(a[:k] + a[k + 1 :], 0), np.mean(b[:k] + b[k + 1 :], 0))
+                for k in range(MEMBERS)
+            ]
+        )
+        jackknife = (MEMBERS - 1) / MEMBERS * ((without - without.mean()) ** 2).sum()
+        test = np.std([of(np.mean(a, 0), np.mean(b, 0), rows) for rows in draws])
+        assert average.error == pytest.approx(np.sqrt(test**2 + jackknife), rel=0.15)
+
+
+def test_the_variance_of_the_trainings_is_part_of_the_error() -> None:
+    died = make_died()
+    calm, wild = (
+        paired.of_single_models(died, make_models(1, 2, died, spread), make_models(2, 2, died, 0))
+        for spread in (0, 3)
+    )
+    assert calm[0].freedom == np.inf
+    assert wild[0].freedom < 1000
+
+
+def cells(lines: list[str]) -> list[list[str]]:
+    """Of the rows of the Markdown tables, without the rule under the head."""
+    rows = "\n".join(lines).splitlines()
+    split = [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows if row[:1] == "|"]
+    assert len({len(row) for row in split}) == 1
+    return [row for row in split if set("".join(row)) != {"-"}]
+
+
+def make_predictions() -> tuple[model_tables.Predictions, list[np.ndarray]]:
+    """A network as good as gradient boosting, on two directions and two folds."""
+    died = [make_died(i) for i in range(4)]
+    z = {
+        "network": [make_models(10 + i, 2, d) for i, d in enumerate(died)],
+        "gradient_boosting": [make_models(10 + i, 2, d) for i, d in enumerate(died)],
+        "logistic_regression": [make_models(30 + i, 0.5, d, 0) for i, d in enumerate(died)],
+    }
+    return z, died
+
+
+PROTOCOLS = [
+    model_tables.Protocol("A → B", [0], 1.0),
+    model_tables.Protocol("B → A", [1], 1.0),
+    model_tables.Protocol("folds", [2, 3], 1.0),
+]
+
+
+def test_single_models_and_averages_have_columns_of_their_own() -> None:
+    z, died = make_predictions()
+    head, first, *_ = cells(list(model_tables.score_rows(z, PROTOCOLS, died, MEMBERS)))
+    assert head == [
+        "",
+        "one network",
+        "one gradient boosting",
+        "logistic regression",
+        "average of 5: network",
+        "average of 5: gradient boosting",
+    ]
+    one = np.mean([roc_auc_score(died[0], v) for v in z["network"][0]])
+    average = roc_auc_score(died[0], np.mean(z["network"][0], axis=0))
+    assert first[1].startswith(f"{one:.3f} / ")
+    assert first[4].startswith(f"{average:.3f} / ")
+    assert average > one + 0.001
+
+
+def test_differences_say_what_is_shown() -> None:
+    z, died = make_predictions()
+    _, *rows = cells(list(model_tables.difference_rows(z, PROTOCOLS, died, MEMBERS)))
+    verdicts = {(protocol, models): row[1::2] for protocol, models, *row in rows}
+    assert len(verdicts) == len(rows) == 9
+    for (protocol, compared), found in verdicts.items():
+        if "boosting" in compared:
+            assert found == ["not shown", "not shown"], (protocol, compared)
+    assert verdicts["A → B", "one network - one logistic regression"] == ["higher", "higher"]
+
+
+def test_ablations_are_corrected_and_say_where_nothing_is_shown() -> None:
+    died = [make_died(0), make_died(1)]
+    z = {
+        "the network": [make_models(i, 2, d) for i, d in enumerate(died)],
+        "nothing": [make_models(i, 2, d) for i, d in enumerate(died)],
+        "noise": [
+            [v + 1e-3 * np.sin(v * 1e4) for v in make_models(i, 2, d)] for i, d in enumerate(died)
+        ],
+        "worse": [make_models(i, 0.3, d) for i, d in enumerate(died)],
+    }
+    lines = list(model_tables.ablation_rows(z, died, MEMBERS))
+    assert "the 3 changes" in " ".join(lines)
+    _, *rows = cells(lines)
+    found = {name: row for name, *row in rows}
+    assert found["the network"][2:] == [""] * 4
+    for name in ("nothing", "noise"):
+        assert found[name][3::2] == ["not shown", "not shown"]
+    assert found["worse"][2].startswith("-0.")
+    assert float(found["worse"][3]) < 0.05
+    # Holm: the smallest of three p-values times three
+    a = paired.over_directions(
+        [paired.of_single_models(d, z["worse"][i], z["the network"][i]) for i, d in enumerate(died)]
+    )
+    assert float(found["worse"][3]) == pytest.approx(3 * a[0].p_value, abs=6e-4)
+
+
+def test_a_baseline_is_tuned_and_trained_without_the_test_stays(params: Params) -> None:
+    cohort, grid = make_cohort()
+    content = params.baselines.model_dump() | {"trials": 3}
+    content["gradient_boosting"] |= {"max_iter": 10, "min_samples_leaf": 5}
+    content["space"]["gradient_boosting"] |= {
+        "max_iter": {"low": 5, "high": 20},
+        "min_samples_leaf": {"low": 5, "high": 10},
+    }
+    options = Baselines.model_validate(content)
+    small = params.model_copy(update={"baselines": options})
+    half = np.arange(len(cohort)) % 2 == 0
+    split = models.Split("half", half, ~half)
+    before = models.baseline("gradient_boosting", small, cohort, grid, split, 2)
+    assert len(before) == 2
+    assert (before[0] != before[1]).any()  # each seed its own trees
+    other = cohort.assign(died=cohort["died"] ^ ~half)
+    after = models.baseline("gradient_boosting", small, other, grid, split, 2)
+    np.testing.assert_array_equal(before, after)
+    same = models.baseline("logistic_regression", small, cohort, grid, split, 2)
+    np.testing.assert_array_equal(same[0], same[1])
