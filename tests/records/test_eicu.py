@@ -12,21 +12,41 @@ from places import to_duckdb, to_postgres
 from icu_adversarial.errors import InputError
 from icu_adversarial.measurements import MEASUREMENTS, choose
 from icu_adversarial.records import eicu
+from icu_adversarial.records.eicu_units import CONVERSIONS, SPELLINGS, USUAL
 
-# The column types that eicu-code's scripts give the tables, and the column `why` of the golden tables.
+# The column types that eicu-code's scripts give the tables, and the column `why` of the golden
+# tables.
 TYPES = {
-    "patient": "patientunitstayid int, patienthealthsystemstayid int, gender varchar(25), age varchar(10), ethnicity varchar(50), hospitalid int, "
-    "hospitaladmitoffset int, hospitaldischargeyear smallint, hospitaldischargeoffset int, hospitaldischargestatus varchar(10), "
-    "unittype varchar(50), unitvisitnumber int, unitdischargeoffset int, unitdischargestatus varchar(10), unitstaytype varchar(15), uniquepid varchar(10), why text",
-    "lab": "labid int, patientunitstayid int, labresultoffset int, labtypeid numeric(3,0), labname varchar(256), labresult numeric(11,4), "
-    "labresulttext varchar(255), labmeasurenamesystem varchar(255), labmeasurenameinterface varchar(255), labresultrevisedoffset int, why text",
-    "vitalPeriodic": "vitalperiodicid bigint, patientunitstayid int, observationoffset int, temperature numeric(11,4), sao2 int, heartrate int, "
-    "respiration int, cvp int, etco2 int, systemicsystolic int, systemicdiastolic int, systemicmean int, why text",
-    "vitalAperiodic": "vitalaperiodicid bigint, patientunitstayid int, observationoffset int, noninvasivesystolic double precision, "
-    "noninvasivediastolic double precision, noninvasivemean double precision, why text",
-    "nurseCharting": "nursingchartid bigint, patientunitstayid int, nursingchartoffset int, nursingchartentryoffset int, "
-    "nursingchartcelltypecat varchar(255), nursingchartcelltypevallabel varchar(255), nursingchartcelltypevalname varchar(255), "
-    "nursingchartvalue varchar(255), why text",
+    "patient": (
+        "patientunitstayid int, patienthealthsystemstayid int, gender varchar(25), age "
+        "varchar(10), ethnicity varchar(50), hospitalid int, hospitaladmitoffset int, "
+        "hospitaldischargeyear smallint, hospitaldischargeoffset int, hospitaldischargestatus "
+        "varchar(10), unittype varchar(50), unitvisitnumber int, unitdischargeoffset int, "
+        "unitdischargestatus varchar(10), unitstaytype varchar(15), uniquepid varchar(10), why "
+        "text"
+    ),
+    "lab": (
+        "labid int, patientunitstayid int, labresultoffset int, labtypeid numeric(3,0), labname "
+        "varchar(256), labresult numeric(11,4), labresulttext varchar(255), "
+        "labmeasurenamesystem varchar(255), labmeasurenameinterface varchar(255), "
+        "labresultrevisedoffset int, why text"
+    ),
+    "vitalPeriodic": (
+        "vitalperiodicid bigint, patientunitstayid int, observationoffset int, temperature "
+        "numeric(11,4), sao2 int, heartrate int, respiration int, cvp int, etco2 int, "
+        "systemicsystolic int, systemicdiastolic int, systemicmean int, why text"
+    ),
+    "vitalAperiodic": (
+        "vitalaperiodicid bigint, patientunitstayid int, observationoffset int, "
+        "noninvasivesystolic double precision, noninvasivediastolic double precision, "
+        "noninvasivemean double precision, why text"
+    ),
+    "nurseCharting": (
+        "nursingchartid bigint, patientunitstayid int, nursingchartoffset int, "
+        "nursingchartentryoffset int, nursingchartcelltypecat varchar(255), "
+        "nursingchartcelltypevallabel varchar(255), nursingchartcelltypevalname varchar(255), "
+        "nursingchartvalue varchar(255), why text"
+    ),
 }
 
 
@@ -62,7 +82,7 @@ def server(golden: Path, postgres: str, tmp_path: Path) -> Iterator[Path]:
 
 
 def test_golden(golden: Path) -> None:
-    """eicu: what counts as an event. eicu_edges: every rule of outcomes, units and kinds of stays."""
+    """eicu: what counts as an event. eicu_edges: outcomes, units and kinds of stays."""
     assert_golden(golden.name, read(golden))
 
 
@@ -162,15 +182,15 @@ def replace(file: str, old: str, new: str) -> Callable[[Path], object]:
         ),
         (
             replace("patient.csv", "Female,> 89", "Female,old"),
-            r"PATIENT\.age: 1 values are neither a number nor > 89",
+            r"PATIENT\.age: 1 values are neither from 0 to 120 nor > 89",
         ),
         (
             replace("patient.csv", "Male,64", "Male,inf"),
-            r"PATIENT\.age: 1 values are neither a number nor > 89",
+            r"PATIENT\.age: 1 values are neither from 0 to 120 nor > 89",
         ),
         (
             replace("patient.csv", "Male,64", "Male,-1"),
-            r"PATIENT\.age: 1 values are neither a number nor > 89",
+            r"PATIENT\.age: 1 values are neither from 0 to 120 nor > 89",
         ),
         (
             replace("patient.csv", "unitstaytype", "kind"),
@@ -241,3 +261,16 @@ def test_limits_are_those_of_mimic() -> None:
             m.name == "calcium"
             or {(i.above, i.below, i.below_counts, i.fahrenheit) for i in m.eicu} <= allowed
         )
+
+
+def test_conversions_keep_within_the_limits_of_their_measurement() -> None:
+    of_test = {
+        name: (m, i) for m in MEASUREMENTS for i in m.eicu if i.table == "lab" for name in i.names
+    }
+    for c in CONVERSIONS:
+        measurement, _ = of_test[c.test]
+        limits = measurement.items[-1]
+        assert c.unit in SPELLINGS
+        assert c.unit not in USUAL[c.test]
+        assert limits.above <= c.factor * c.above < c.factor * c.at_most <= limits.below
+        assert measurement.unit in USUAL[c.test]

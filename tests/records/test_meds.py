@@ -1,5 +1,6 @@
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -140,7 +141,7 @@ def test_without_codes_of_hospital_death_the_time_of_death_decides(tmp_path: Pat
 def test_the_demo_of_mimic3_as_meds_gives_the_same_stays_and_all_its_events(
     mimic_demo: Path, tmp_path: Path
 ) -> None:
-    """Real records, but for what MEDS does not tell: ids, and which of two stays an event belongs to."""
+    """Real records. MEDS has no ids of stays, and does not say to which stay an event belongs."""
     write_demo(mimic_demo, tmp_path)
     (stays, events), (expected_stays, expected_events) = (
         read(tmp_path),
@@ -249,6 +250,10 @@ def without(file: Path, column: str) -> bytes:
             "none of its codes stands for icu_admission",
         ),
         (
+            lambda folder: (shutil.rmtree(folder / "data"), (folder / "data").write_bytes(b"x")),
+            r"holds no data/\*\*/\*\.parquet: give the root of a MEDS data set",
+        ),
+        (
             lambda folder: (folder / "data/train/0.parquet").write_bytes(b"nothing"),
             "is damaged, or not what its name says",
         ),
@@ -276,19 +281,19 @@ def test_bad_data_are_told_in_one_line(
         (
             "LAB//220277//*,spo2,,",
             "LAB//220277//*,sao2,,",
-            "line 51: stands_for is 'sao2', expected one of icu_admission",
+            "line 55: stands_for is 'sao2', expected one of icu_admission",
         ),
-        ("LAB//220277//*,spo2,,", "LAB//220277//*,spo2", "line 51: 2 fields"),
-        ("0.5555555555555556", "5/9", "line 47: factor or offset is not a number"),
-        ("0.5555555555555556", "nan", "line 47: factor or offset is not a number"),
-        ("-17.77777777777778", "inf", "line 47: factor or offset is not a number"),
-        ("0.5555555555555556", "0", "line 47: a factor of 0 makes all values equal"),
+        ("LAB//220277//*,spo2,,", "LAB//220277//*,spo2", "line 55: 2 fields"),
+        ("0.5555555555555556", "5/9", "line 51: factor or offset is not a number"),
+        ("0.5555555555555556", "nan", "line 51: factor or offset is not a number"),
+        ("-17.77777777777778", "inf", "line 51: factor or offset is not a number"),
+        ("0.5555555555555556", "0", "line 51: a factor of 0 makes all values equal"),
         (
             "LAB//220277//*,spo2,,",
             "LAB//220210//*,resprate,,",
-            r"line 51: LAB//220210//\* stands for resprate twice",
+            r"line 55: LAB//220210//\* stands for resprate twice",
         ),
-        ("LAB//220045//*,", '"LAB//220045//*,', "line 42: not a line of CSV"),
+        ("LAB//220045//*,", '"LAB//220045//*,', "line 46: not a line of CSV"),
         ("ICU_DISCHARGE//*,icu_discharge,,", "", "no code stands for icu_discharge"),
         (
             "LAB//220277//*,spo2,,",

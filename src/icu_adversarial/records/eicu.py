@@ -134,7 +134,9 @@ def _check(raw: Path, patient: pd.DataFrame) -> None:
         )
     age = _age(patient)
     if wrong := ((patient["age"].fillna("").str.strip() != "") & ~age.between(0, OLDEST)).sum():
-        raise InputError(f"{raw}: PATIENT.age: {wrong} values are neither a number nor > 89")
+        raise InputError(
+            f"{raw}: PATIENT.age: {wrong} values are neither from 0 to {OLDEST} nor > 89"
+        )
 
 
 def _age(patient: pd.DataFrame) -> pd.Series:

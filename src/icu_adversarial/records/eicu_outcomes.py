@@ -17,10 +17,10 @@ def outcome(patient: pd.DataFrame) -> pd.Series:
         patient: PATIENT.
 
     Returns:
-        boolean (unit stays). It is hospitaldischargestatus, or a death where that is missing and
-        the unit says Expired. It is null where it is unknown, and where the record contradicts
-        itself: a death in a hospital stay that a patient left alive, deaths in two hospital stays
-        of a subject, or a hospital stay that ends in a year after the subject's death.
+        boolean (unit stays). It is hospitaldischargestatus. Where that is missing, it is a death if
+        a unit of the hospital stay says Expired, else null. It is also null where the record
+        contradicts itself: a death in a hospital stay that the patient left alive, deaths in two
+        hospital stays of a subject, or a hospital stay that ends in a year after the death.
     """
     hospital, unit = (
         _status(patient, "hospitaldischargestatus"),
@@ -34,7 +34,7 @@ def outcome(patient: pd.DataFrame) -> pd.Series:
     died_in = year.where(dead & ~left_alive).groupby(subject).transform("min")
     deaths = stay.where(dead & ~left_alive).groupby(subject).transform("nunique")
     contradicted = (dead & left_alive) | (dead & (deaths > 1)) | (year > died_in).fillna(False)
-    return hospital.where(hospital.notna(), unit.where(unit.fillna(False))).mask(contradicted)
+    return hospital.fillna(dead.astype("boolean").where(dead)).mask(contradicted)
 
 
 def death_minute(patient: pd.DataFrame) -> pd.Series:

@@ -1,4 +1,4 @@
-"""Units of eICU's laboratory results: how they are spelled, and what a value in another unit is worth.
+"""Units of eICU's laboratory results: their spellings and conversions.
 
 eICU files every result of a test under one unit, and keeps the unit that the laboratory sent
 (labmeasurenameinterface). The number is the laboratory's own, so the sent unit decides. eicu.py
@@ -53,8 +53,8 @@ class Conversion(NamedTuple):
     at_most: float
 
 
-# Factors from molar masses in g/mol: glucose 180.16, creatinine 113.12, urea nitrogen 28.01,
-# lactic acid 90.08, magnesium 24.305; 1 kPa is 7.50062 mmHg; magnesium and calcium carry two charges.
+# Factors from molar masses in g/mol: glucose 180.16, creatinine 113.1, the nitrogen of urea 28.01,
+# lactic acid 90.08, magnesium 24.305. 1 kPa is 7.50062 mmHg. Magnesium and calcium have 2 charges.
 CONVERSIONS = (
     Conversion("glucose", "mmol/L", 18.016, 0.5, 55),
     Conversion("creatinine", "umol/L", 1 / 88.42, 10, 3000),

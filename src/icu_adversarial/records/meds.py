@@ -124,8 +124,8 @@ def _check(raw: Path, code_map: Path, codes: pd.DataFrame) -> None:
         raise InputError(f"{raw}: none of its codes stands for icu_admission in {code_map}")
     if len(twice := measured[measured.duplicated()]):
         raise InputError(
-            f"extract.code_map: {code_map}: {twice.nunique()} codes stand for several measurements, "
-            f"the first is {twice.iloc[0]}"
+            f"extract.code_map: {code_map}: {twice.nunique()} codes stand for several "
+            f"measurements, the first is {twice.iloc[0]}"
         )
 
 

@@ -7,14 +7,16 @@ FROM (SELECT DISTINCT code FROM events) c
 JOIN meanings m ON c.code = m.code OR (m.is_prefix AND starts_with(c.code, m.code))
 ORDER BY c.code
 """
-# Rows that name no subject, or no time, where both are needed.
+# Rows that name no subject or no time where one is needed, and subjects in two splits.
 COUNTS_QUERY = """
-SELECT count(*) FILTER (WHERE e.subject_id IS NULL) AS without_subject,
-       count(*) FILTER (WHERE c.stands_for = 'icu_admission' AND e.time IS NULL) AS without_time,
-       (SELECT count(*) FROM (
-         SELECT 1 FROM splits GROUP BY subject_id HAVING count(DISTINCT split) > 1
-       )) AS in_two_splits
-FROM events e JOIN codes c ON c.code = e.code
+SELECT (
+  SELECT count(*) FROM events e JOIN codes c ON c.code = e.code WHERE e.subject_id IS NULL
+) AS without_subject, (
+  SELECT count(*) FROM events e JOIN codes c ON c.code = e.code
+  WHERE e.time IS NULL AND c.stands_for = 'icu_admission'
+) AS without_time, (
+  SELECT count(*) FROM (SELECT 1 FROM splits GROUP BY subject_id HAVING count(DISTINCT split) > 1)
+) AS in_two_splits
 """
 # The text of meds.py says which mark belongs to which stay, and what is made of a mark at 00:00:
 # it is known only to the day, from `time` to `until`. A named admission (column hadm_id) decides
