@@ -43,7 +43,7 @@ class Conversion(NamedTuple):
     """What a value of a test in another unit is worth.
 
     A value v is stored as v * factor where above < v <= at_most. The limits hold what patients can
-    have in that unit, so that a value with a wrong unit beside it is left out.
+    have in that unit, so that a value that was filed under a wrong unit is left out.
     """
 
     test: str
