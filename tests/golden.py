@@ -18,17 +18,24 @@ CODE_MAP = Path(__file__).parents[1] / "code_maps" / "mimiciv_meds.csv"
 
 def collect(records: Records) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Stays and events, both checked against their schema."""
-    stays, events = records
-    return to_table(stays, STAYS).to_pandas(), pa.Table.from_batches(events, EVENTS).to_pandas()
+    return (
+        to_table(records.stays, STAYS).to_pandas(),
+        pa.Table.from_batches(records.events, EVENTS).to_pandas(),
+    )
 
 
-def assert_golden(name: str, found: tuple[pd.DataFrame, pd.DataFrame]) -> None:
-    """`found` is what expected_stays.csv and expected_events.csv of tests/data/NAME say, in their order; ages to a thousandth of a year."""
+def assert_golden(
+    name: str, found: tuple[pd.DataFrame, pd.DataFrame], stays: str = "stays"
+) -> None:
+    """`found` is what expected_STAYS.csv and expected_events.csv of tests/data/NAME say.
+
+    In their order; ages to a thousandth of a year.
+    """
     texts = dict.fromkeys(("source_group", "sex", "icu_type", "measurement"), str) | {
         "died": "boolean",
         "hadm_id": "Int64",
     }
-    for table, frame in zip(("stays", "events"), found, strict=True):
+    for table, frame in zip((stays, "events"), found, strict=True):
         expected = pd.read_csv(DATA / name / f"expected_{table}.csv", dtype=texts)
         for column in frame:
             ours, theirs = frame[column], expected[column]
@@ -46,8 +53,11 @@ def assert_golden(name: str, found: tuple[pd.DataFrame, pd.DataFrame]) -> None:
                 ], f"{name} {column}"
 
 
-def write_meds(folder: Path, splits: bool = True, **changes: str) -> Path:
-    """tests/data/meds as a MEDS data set: a Parquet file per shard, and the splits. changes: SQL expressions for columns of the events."""
+def write_meds(folder: Path, splits: bool = True, name: str = "meds", **changes: str) -> Path:
+    """tests/data/NAME as a MEDS data set: a Parquet file per shard, and the splits.
+
+    changes: SQL expressions for columns of the events.
+    """
     columns = {
         "subject_id": "subject_id::BIGINT",
         "time": "time::TIMESTAMP",
@@ -59,7 +69,7 @@ def write_meds(folder: Path, splits: bool = True, **changes: str) -> Path:
     )
     with duckdb.connect() as connection:
         connection.execute(
-            f"CREATE TABLE raw AS FROM read_csv('{DATA / 'meds' / 'events.csv'}', all_varchar = true, delim = ',', quote = '\"')"
+            f"CREATE TABLE raw AS FROM read_csv('{DATA / name / 'events.csv'}', all_varchar = true, delim = ',', quote = '\"')"
         )
         for (shard,) in connection.execute("SELECT DISTINCT shard FROM raw").fetchall():
             file = folder / "data" / f"{shard}.parquet"

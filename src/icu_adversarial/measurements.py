@@ -15,8 +15,7 @@ class Items:
     vital signs, or of what nurses chart.
 
     A value v counts when `above < v < below`, or `above < v <= below` where `below_counts`. The limits apply to the value as charted;
-    it is stored as (v - 32) / 1.8 where `fahrenheit`, else as v * factor. unit (eICU's labs): the rows charted in this unit, in small letters;
-    None: in every unit that no other entry of the lab names.
+    it is stored as (v - 32) / 1.8 where `fahrenheit`, else as v * factor.
     """
 
     table: str
@@ -26,7 +25,6 @@ class Items:
     below_counts: bool = True
     fahrenheit: bool = False
     names: tuple[str, ...] = ()
-    unit: str | None = None
     factor: float = 1.0
 
     def at(self, table: str, *names: str) -> "Items":
@@ -81,22 +79,20 @@ DIASBP = Items(
 RESPRATE = Items("chartevents", (615, 618, 220210, 224690), below=70, below_counts=False)
 SPO2 = Items("chartevents", (646, 220277), below=100)
 
-# eICU files every ionized calcium under mg/dL, though many laboratories send mmol/L, in which patients have 0.6 to 2.5: above that a value is in
-# mg/dL. mEq/L, which the size does not tell from mmol/L, is told by the unit that the laboratory sent. 1 mmol is 40.08 mg, and 2 mEq.
+# eICU files every ionized calcium under mg/dL, though many laboratories send mmol/L. Patients have
+# 0.6 to 2.5 mmol/L, so a larger value is in mg/dL. 1 mmol is 40.08 mg. records/eicu_units.py holds
+# the units that the size of a value does not tell apart.
 EICU_CALCIUM = (
     replace(FREE_CALCIUM.at("lab", "ionized calcium"), below=2.5),
     replace(FREE_CALCIUM.at("lab", "ionized calcium"), above=2.5, factor=1 / 4.008),
-    replace(FREE_CALCIUM.at("lab", "ionized calcium"), unit="meq/l", factor=0.5),
 )
-EICU_MAGNESIUM = (
-    MAGNESIUM.at("lab", "magnesium"),
-    replace(MAGNESIUM.at("lab", "magnesium"), unit="meq/l", factor=1.2153),
-)  # 24.305 mg/mmol
+# The size of a temperature tells its unit: monitors send both, and nurses chart either of them
+# under either name.
 EICU_TEMPERATURE = (
     CELSIUS.at("vitalperiodic", "temperature"),
     FAHRENHEIT.at("vitalperiodic", "temperature"),
-    CELSIUS.at("nursecharting", "Temperature (C)"),
-    FAHRENHEIT.at("nursecharting", "Temperature (F)"),
+    CELSIUS.at("nursecharting", "Temperature (C)", "Temperature (F)"),
+    FAHRENHEIT.at("nursecharting", "Temperature (C)", "Temperature (F)"),
 )
 
 MEASUREMENTS = (
@@ -112,7 +108,7 @@ MEASUREMENTS = (
     _lab("bicarbonate", "mEq/L", 50882, "HCO3", "bicarbonate", at_most=10000),
     _lab("platelet", "K/uL", 51265, "Platelets", "platelets x 1000", at_most=10000),
     _lab("glucose", "mg/dL", 50931, "Glucose", "glucose", at_most=10000),
-    Measurement("magnesium", "mg/dL", (MAGNESIUM,), ("Mg",), EICU_MAGNESIUM),
+    Measurement("magnesium", "mg/dL", (MAGNESIUM,), ("Mg",), (MAGNESIUM.at("lab", "magnesium"),)),
     _vital("heartrate", "/min", HEARTRATE, ("HR",), {"vitalperiodic": ("heartrate",), "nursecharting": ("Heart Rate",)}),
     _vital("sysbp", "mmHg", SYSBP, ("SysABP", "NISysABP"), {
         "vitalperiodic": ("systemicsystolic",), "vitalaperiodic": ("noninvasivesystolic",),

@@ -27,7 +27,7 @@ COLUMNS = "subject_id int, charttime timestamp, valuenum real"
 
 
 def extracted(raw: Path, folder: Path) -> tuple[bytes, bytes]:
-    stays, events = mimic3.read(raw, 48, MEASUREMENTS)
+    stays, events, *_ = mimic3.read(raw, 48, MEASUREMENTS)
     write_batches(folder / "events.parquet", events, EVENTS)
     write_table(folder / "stays.parquet", stays, STAYS)
     return (folder / "stays.parquet").read_bytes(), (folder / "events.parquet").read_bytes()

@@ -1,4 +1,7 @@
-"""eICU-CRD 2.0: its raw tables in files or a database → stays and events. Times are minutes from the admission to the unit."""
+"""eICU-CRD 2.0: its raw tables in files or a database → stays and events.
+
+Times are minutes from the admission to the unit. sources.py calls this reader.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +11,12 @@ import pandas as pd
 import pyarrow as pa
 
 from icu_adversarial.errors import InputError
-from icu_adversarial.measurements import MEASUREMENTS, Items, Measurement
-from icu_adversarial.records.database import RANKS, open_raw
+from icu_adversarial.measurements import MEASUREMENTS, Measurement
+from icu_adversarial.records.database import open_raw
+from icu_adversarial.records.eicu_outcomes import death_minute, outcome
+from icu_adversarial.records.eicu_sql import EVENTS_QUERY, LEFT_OUT_QUERY, STAYS_QUERY, fill
 from icu_adversarial.records.sources import Records, refuse_blood_gas
-from icu_adversarial.records.views import Table, literal
+from icu_adversarial.records.views import Table
 
 NAMES = {  # of the labs, columns and charts that are read, by table
     table: tuple(
@@ -32,19 +37,27 @@ NURSE = STAY | {
     "nursingchartcelltypevalname": "VARCHAR",
     "nursingchartvalue": "VARCHAR",
 }
+PATIENT_NUMBERS = (
+    "patienthealthsystemstayid",
+    "hospitalid",
+    "hospitaldischargeyear",
+    "unitvisitnumber",
+    "hospitaladmitoffset",
+    "hospitaldischargeoffset",
+    "unitdischargeoffset",
+)
+PATIENT_TEXTS = (
+    "uniquepid",
+    "gender",
+    "age",
+    "hospitaldischargestatus",
+    "unitdischargestatus",
+    "unittype",
+    "unitstaytype",
+)
 TABLES = {
     "patient": Table(
-        STAY
-        | dict.fromkeys(
-            ("patienthealthsystemstayid", "hospitalid", "hospitaldischargeyear", "unitvisitnumber"),
-            "BIGINT",
-        )
-        | dict.fromkeys(
-            ("hospitaladmitoffset", "hospitaldischargeoffset", "unitdischargeoffset"), "BIGINT"
-        )
-        | dict.fromkeys(
-            ("uniquepid", "gender", "age", "hospitaldischargestatus", "unittype"), "VARCHAR"
-        )
+        STAY | dict.fromkeys(PATIENT_NUMBERS, "BIGINT") | dict.fromkeys(PATIENT_TEXTS, "VARCHAR")
     ),
     "lab": Table(LAB | {"labresultrevisedoffset": "BIGINT"}, keep=("labname", NAMES["lab"])),
     "vitalperiodic": Table(MONITOR | dict.fromkeys(NAMES["vitalperiodic"], "DOUBLE PRECISION")),
@@ -52,62 +65,63 @@ TABLES = {
     "nursecharting": Table(NURSE, keep=("nursingchartcelltypevalname", NAMES["nursecharting"])),
 }
 SEXES = {"Female": "F", "Male": "M"}
-OUTCOMES = {"Expired": True, "Alive": False}
-STAYS_QUERY = "SELECT * FROM patient ORDER BY patientunitstayid"
-# Of a laboratory result and its revisions, the last counts. A nurse's value counts in the hours that have none from a monitor: nurses also copy
-# what the monitor shows. Both pressures count, from the arterial line (vitalPeriodic) and the cuff (vitalAperiodic), as in MIMIC.
-# The order is total: the same bytes on every run.
-EVENTS_QUERY = """
-WITH items(source, name, unit, rank, above, below, below_counts, fahrenheit, factor) AS (VALUES {items}),
-charted(source, patientunitstayid, minute, name, value, unit) AS (
-  SELECT 'lab', patientunitstayid, labresultoffset, labname, labresult,
-         CASE WHEN (labname, LOWER(labmeasurenameinterface)) IN ({units}) THEN LOWER(labmeasurenameinterface) END
-  FROM (SELECT *, MAX(labresultrevisedoffset) OVER (PARTITION BY patientunitstayid, labname, labresultoffset) AS last_revision FROM lab) l
-  WHERE labresultrevisedoffset IS NOT DISTINCT FROM last_revision
-  UNION ALL
-  SELECT 'vitalperiodic', patientunitstayid, observationoffset, c.name, {vitalperiodic}, NULL
-  FROM vitalperiodic CROSS JOIN (SELECT DISTINCT name FROM items WHERE source = 'vitalperiodic') c
-  UNION ALL
-  SELECT 'vitalaperiodic', patientunitstayid, observationoffset, c.name, {vitalaperiodic}, NULL
-  FROM vitalaperiodic CROSS JOIN (SELECT DISTINCT name FROM items WHERE source = 'vitalaperiodic') c
-  UNION ALL
-  SELECT 'nursecharting', patientunitstayid, nursingchartoffset, nursingchartcelltypevalname,
-         CASE WHEN nursingchartvalue ~ '^-?[0-9]+([.][0-9]*)?$' THEN CAST(nursingchartvalue AS DOUBLE PRECISION) END, NULL
-  FROM nursecharting
-), counted AS (
-  SELECT c.source, c.patientunitstayid AS stay_id, c.minute, i.rank,
-         CASE WHEN i.fahrenheit THEN (c.value - 32) / 1.8 ELSE c.value * i.factor END AS value
-  FROM charted c
-  JOIN items i ON i.source = c.source AND i.name = c.name AND i.unit IS NOT DISTINCT FROM c.unit
-  JOIN patient p ON p.patientunitstayid = c.patientunitstayid
-  WHERE c.minute >= 0 AND c.minute < {minutes} AND c.value > i.above AND (c.value < i.below OR (i.below_counts AND c.value = i.below))
-), monitored AS (
-  SELECT DISTINCT stay_id, rank, minute - minute % 60 AS full_hour FROM counted WHERE source <> 'nursecharting'
-), events AS (
-  SELECT stay_id, minute, rank, value FROM counted WHERE source <> 'nursecharting'
-  UNION ALL
-  SELECT n.stay_id, n.minute, n.rank, n.value
-  FROM counted n LEFT JOIN monitored m ON m.stay_id = n.stay_id AND m.rank = n.rank AND m.full_hour = n.minute - n.minute % 60
-  WHERE n.source = 'nursecharting' AND m.stay_id IS NULL
-)
-SELECT stay_id, CAST(minute / CAST(60 AS DOUBLE PRECISION) AS REAL) AS hour, rank, value FROM events ORDER BY stay_id, hour, rank, value
-"""
+ICU, STEP_DOWN = ("admit", "readmit", "transfer"), "stepdown/other"  # of unitstaytype
+OLDEST = 120  # years: a larger age is an error
 
 
 def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) -> Records:
-    """Read PATIENT, LAB, VITALPERIODIC, VITALAPERIODIC and NURSECHARTING in `raw` (see open_raw).
+    """Read PATIENT, LAB, VITALPERIODIC, VITALAPERIODIC and NURSECHARTING.
 
-    A subject is a uniquepid, numbered from 1 in their order; source_group is hospital-ID. Ages over 89 are 90. died is null where the outcome is
-    unknown. eICU does not date a subject's hospital stays; subject_order is by year of discharge, number of the hospital stay, and ICU visit.
-    Raises InputError for a missing place, table, column or id, a value of the wrong type, or ids that are not unique.
+    A subject is a uniquepid, numbered from 1 in their order; source_group is hospital-ID. Ages
+    over 89 are 90. eICU does not date a subject's hospital stays, so subject_order is by year of
+    discharge, number of the hospital stay, and ICU visit.
+
+    died is described in eicu_outcomes.outcome. Death comes with the end of the unit stay that says
+    Expired, else with the discharge from the hospital. It is before hour 0 of a stay that begins
+    after it.
+    Stays in step-down units, and those of an unknown unitstaytype, are no ICU stays: they are
+    counted in `excluded`. A hospital admission after the unit admission is an error of the record,
+    so that admit_hour is never above 0.
+
+    Args:
+        raw: Place of the tables; see open_raw.
+        window_hours: Length of the observation window.
+        measurements: What to read.
+
+    Returns:
+        Stays, events, stays excluded at source, and laboratory values in a unit that cannot be
+        converted.
+
+    Raises:
+        InputError: A missing place, table, column or id, a value of the wrong type, ids that are
+            not unique, or no ICU stay.
     """
     refuse_blood_gas(measurements, "eICU does not tell which potassium is from blood gases")
     with open_raw(raw, {"patient": TABLES["patient"]}) as database:
         patient = database.frame(STAYS_QUERY)
-    return Records(_stays(raw, patient), _events(raw, window_hours, measurements))
+    _check(raw, patient)
+    kind = patient["unitstaytype"].fillna("").str.strip(" ").str.lower()
+    in_icu = kind.isin(ICU)
+    counts = {
+        "step-down units": int((kind == STEP_DOWN).sum()),
+        "units of an unknown kind": int((~in_icu & (kind != STEP_DOWN)).sum()),
+    }
+    if not in_icu.any():
+        raise InputError(
+            f"{raw}: PATIENT.unitstaytype: none of {len(patient)} values is {', '.join(ICU)}: "
+            "there is no ICU stay"
+        )
+    patient = patient.assign(died=outcome(patient), death=death_minute(patient))
+    left_out: dict[str, int] = {}
+    return Records(
+        _stays(patient[in_icu].reset_index(drop=True)),
+        _events(raw, window_hours, measurements, left_out),
+        {reason: count for reason, count in counts.items() if count},
+        left_out,
+    )
 
 
-def _stays(raw: Path, patient: pd.DataFrame) -> pd.DataFrame:
+def _check(raw: Path, patient: pd.DataFrame) -> None:
     if patient.empty:
         raise InputError(f"{raw}: PATIENT has no rows")
     for column in ("patientunitstayid", "uniquepid", "hospitalid"):
@@ -115,19 +129,29 @@ def _stays(raw: Path, patient: pd.DataFrame) -> pd.DataFrame:
             raise InputError(f"{raw}: PATIENT.{column}: {missing} values are missing")
     if repeated := patient["patientunitstayid"].duplicated().sum():
         raise InputError(
-            f"{raw}: PATIENT.patientunitstayid: {repeated} values occur more than once: they must be unique"
+            f"{raw}: PATIENT.patientunitstayid: {repeated} values occur more than once: "
+            "they must be unique"
         )
+    age = _age(patient)
+    if wrong := ((patient["age"].fillna("").str.strip() != "") & ~age.between(0, OLDEST)).sum():
+        raise InputError(
+            f"{raw}: PATIENT.age: {wrong} values are neither from 0 to {OLDEST} nor > 89"
+        )
+
+
+def _age(patient: pd.DataFrame) -> pd.Series:
     text = patient["age"].fillna("").str.strip()
-    age = pd.to_numeric(text.mask(text == "> 89", "90"), errors="coerce")
-    if wrong := (age.isna() & (text != "")).sum():
-        raise InputError(f"{raw}: PATIENT.age: {wrong} values are neither a number nor > 89")
-    hours = (
-        patient[["hospitaladmitoffset", "hospitaldischargeoffset", "unitdischargeoffset"]].astype(
-            "float64"
-        )
-        / 60
-    )
-    died = patient["hospitaldischargestatus"].map(OUTCOMES).astype("boolean")
+    return pd.to_numeric(text.mask(text == "> 89", "90"), errors="coerce")
+
+
+def _stays(patient: pd.DataFrame) -> pd.DataFrame:
+    """tables.STAYS of the rows of PATIENT that are ICU stays, with the columns died and death."""
+    offsets = ["hospitaladmitoffset", "hospitaldischargeoffset", "unitdischargeoffset"]
+    hours = patient[[*offsets, "death"]].astype("float64") / 60
+    discharge = hours["hospitaldischargeoffset"]
+    died = patient["died"]
+    death = hours["death"].fillna(discharge).where(died.fillna(False) | (hours["death"] < 0))
+    subject = np.unique(patient["uniquepid"].to_numpy(str), return_inverse=True)[1]
     in_order = patient.sort_values(
         [
             "hospitaldischargeyear",
@@ -139,53 +163,27 @@ def _stays(raw: Path, patient: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "stay_id": patient["patientunitstayid"],
-            "subject_id": np.unique(patient["uniquepid"].to_numpy(str), return_inverse=True)[
-                1
-            ].astype("int64")
-            + 1,
+            "subject_id": subject.astype("int64") + 1,
             "hadm_id": patient["patienthealthsystemstayid"].astype("Int64"),
             "subject_order": (in_order.groupby("uniquepid").cumcount() + 1).astype("int16"),
             "source_group": "hospital-" + patient["hospitalid"].astype(str),
-            "age": age.clip(upper=90).astype("float32"),
+            "age": _age(patient).clip(upper=90).astype("float32"),
             "sex": patient["gender"].map(SEXES),
             "icu_type": patient["unittype"],
-            "admit_hour": hours["hospitaladmitoffset"].astype("float32"),
-            "discharge_hour": hours["hospitaldischargeoffset"].astype("float32"),
+            "admit_hour": hours["hospitaladmitoffset"].clip(upper=0).astype("float32"),
+            "discharge_hour": discharge.astype("float32"),
             "out_hour": hours["unitdischargeoffset"].astype("float32"),
-            "death_hour": hours["hospitaldischargeoffset"]
-            .where(died.fillna(False))
-            .astype("float32"),
+            "death_hour": death.astype("float32"),
             "died": died,
         }
     )
 
 
-def _item(i: Items, name: str, rank: int) -> str:
-    """A row of `items` in EVENTS_QUERY."""
-    limits = f"CAST({i.above} AS DOUBLE PRECISION), CAST({i.below} AS DOUBLE PRECISION), {i.below_counts}"
-    unit = "NULL" if i.unit is None else literal(i.unit)
-    return f"({literal(i.table)}, {literal(name)}, {unit}, {rank}, {limits}, {i.fahrenheit}, CAST({i.factor} AS DOUBLE PRECISION))"
-
-
-def _chosen(table: str) -> str:
-    """The column of a table of monitors that c.name names."""
-    return (
-        "CASE c.name "
-        + " ".join(f"WHEN {literal(column)} THEN {column}" for column in NAMES[table])
-        + " END"
-    )
-
-
 def _events(
-    raw: Path, window_hours: int, measurements: tuple[Measurement, ...]
+    raw: Path, window_hours: int, measurements: tuple[Measurement, ...], left_out: dict[str, int]
 ) -> Iterator[pa.RecordBatch]:
-    items = [(i, name, RANKS[m.name]) for m in measurements for i in m.eicu for name in i.names]
-    sql = EVENTS_QUERY.format(
-        items=", ".join(_item(*item) for item in items),
-        units=", ".join(f"({literal(name)}, {literal(i.unit)})" for i, name, _ in items if i.unit),
-        vitalperiodic=_chosen("vitalperiodic"),
-        vitalaperiodic=_chosen("vitalaperiodic"),
-        minutes=60 * window_hours,
-    )
+    """Batches of events; at their end `left_out` is filled."""
     with open_raw(raw, TABLES) as database:
-        yield from database.events(sql)
+        yield from database.events(fill(EVENTS_QUERY, window_hours, measurements, ICU))
+        counts = database.frame(fill(LEFT_OUT_QUERY, window_hours, measurements, ICU))
+        left_out.update(zip(counts["reason"], counts["count"].tolist(), strict=True))

@@ -1,9 +1,32 @@
-"""MEDS, the Medical Event Data Standard: a folder with data/**/*.parquet and a map of its codes → stays and events.
+"""MEDS, the Medical Event Data Standard: a folder with data/**/*.parquet and a map of its codes.
 
-MEDS knows subjects, times and codes; stays have no ids, and events name no admission. A stay opens with a code of ICU admission, and its
-number is its rank by subject and time. An event belongs to every stay of its subject whose window contains its time.
+MEDS knows subjects, times and codes. A stay opens with a code of ICU admission, and its number is
+its rank by subject and time. sources.py calls this reader.
+
+Which marks belong to a stay:
+- Where the data have a column hadm_id, as MIMIC_IV_MEDS writes, marks of another admission do not
+  belong to it. Marks that name no admission are assigned by time, as follows.
+- It ends with the next discharge from the ICU, or the next ICU admission if that comes first.
+- Its admission to the hospital is the last one before its end, which may follow the ICU admission
+  by minutes. It is unknown where a discharge from the hospital lies between the two.
+- Its discharge from the hospital is the first after the ICU admission and before the next
+  admission to the hospital. Without one, the outcome is unknown.
+- Marks after the next admission to the hospital never belong to it.
+
+Outcome: with a code of hospital death in the data, that code decides; a patient who left alive
+after the recorded day of death has an unknown outcome. Without such a code, a death from the ICU
+admission to the discharge from the hospital is one in the hospital.
+
+A discharge or death at exactly 00:00 is known only to the day. It may be at any time of that day,
+and its hour is the day's last second, but no later than a discharge with a time of day. A death
+before the ICU admission gives a negative death_hour.
+
+An event belongs to every stay of its subject whose window contains its time, unless it names
+another admission. Times with a time zone are read as UTC.
 """
 
+import glob
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -12,13 +35,15 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from icu_adversarial.errors import InputError
 from icu_adversarial.measurements import NAMES, Measurement
 from icu_adversarial.records.code_map import read_code_map
 from icu_adversarial.records.duck import BATCH_ROWS, MEMORY
+from icu_adversarial.records.meds_sql import CODES_QUERY, COUNTS_QUERY, EVENTS_QUERY, STAYS_QUERY
 from icu_adversarial.records.sources import Records, refuse_blood_gas
-from icu_adversarial.records.views import literal
+from icu_adversarial.records.views import literal, quoted
 from icu_adversarial.tables import EVENTS, measurement_column
 
 COLUMNS = {
@@ -27,108 +52,67 @@ COLUMNS = {
     "code": "VARCHAR",
     "numeric_value": "DOUBLE",
 }
+OPTIONAL = {"hadm_id": "BIGINT"}
 SPLITS = Path("metadata") / "subject_splits.parquet"
-
-# What each code of the data stands for. `rest`: what the * of the map stands for.
-CODES_QUERY = """
-SELECT c.code, m.stands_for, m.factor, m."offset", substr(c.code, length(m.code) + 1) AS rest
-FROM (SELECT DISTINCT code FROM events) c JOIN meanings m ON c.code = m.code OR (m.is_prefix AND starts_with(c.code, m.code)) ORDER BY c.code
-"""
-# A stay ends with the next discharge from the ICU, or the next ICU admission if that comes first. Its admission to the hospital is the last before
-# its end, which may follow the ICU admission by minutes; its discharge from the hospital the first after the ICU admission. Without one, the
-# outcome is unknown. With one, a code of hospital death decides where the map has any, else the time of death.
-STAYS_QUERY = """
-WITH marks AS MATERIALIZED (
-  SELECT e.subject_id, e.time, c.stands_for, min(c.rest) AS rest
-  FROM events e JOIN codes c ON c.code = e.code WHERE c.stands_for NOT IN (SELECT measurement FROM limits)
-  GROUP BY e.subject_id, e.time, c.stands_for
-), admitted AS (
-  SELECT row_number() OVER (ORDER BY subject_id, time) AS stay_id, subject_id, time AS intime, rest AS icu_type,
-         row_number() OVER stays_of_subject AS subject_order, lead(time) OVER stays_of_subject AS next_intime
-  FROM marks WHERE stands_for = 'icu_admission' AND time IS NOT NULL WINDOW stays_of_subject AS (PARTITION BY subject_id ORDER BY time)
-), discharged AS (
-  SELECT a.*, least(d.time, a.next_intime) AS outtime
-  FROM admitted a ASOF LEFT JOIN (FROM marks WHERE stands_for = 'icu_discharge') d ON d.subject_id = a.subject_id AND d.time > a.intime
-), stayed AS (
-  SELECT d.*, h.time AS dischtime, b.time AS admittime,
-         EXISTS (FROM marks x WHERE x.stands_for = 'hospital_death' AND x.subject_id = d.subject_id AND x.time = h.time) AS discharged_dead
-  FROM discharged d
-  ASOF LEFT JOIN (FROM marks WHERE stands_for IN ('hospital_discharge', 'hospital_death')) h ON h.subject_id = d.subject_id AND h.time > d.intime
-  ASOF LEFT JOIN (FROM marks WHERE stands_for = 'hospital_admission') b ON b.subject_id = d.subject_id AND b.time <= coalesce(d.outtime, d.intime)
-), subjects AS (
-  SELECT subject_id, min(time) FILTER (WHERE stands_for = 'birth') AS birth, min(time) FILTER (WHERE stands_for = 'death') AS death,
-         bool_or(stands_for = 'female') AS female, bool_or(stands_for = 'male') AS male
-  FROM marks GROUP BY subject_id
-), outcomes AS (
-  SELECT d.*, s.*, CASE WHEN d.dischtime IS NULL THEN NULL WHEN {deaths_are_coded} THEN d.discharged_dead
-                        ELSE coalesce(s.death BETWEEN d.intime AND d.dischtime, false) END AS died,
-         epoch(d.intime - s.birth) / (365.2425 * 86400) AS years
-  FROM stayed d JOIN subjects s ON s.subject_id = d.subject_id
-)
-SELECT o.stay_id, o.subject_id, CAST(subject_order AS SMALLINT) AS subject_order, coalesce(g.split, 'meds') AS source_group,
-       CASE WHEN years > 89 THEN 90 ELSE years END AS age,
-       CASE WHEN female AND male THEN NULL WHEN female THEN 'F' WHEN male THEN 'M' END AS sex, nullif(icu_type, '') AS icu_type,
-       epoch(admittime - intime) / 3600 AS admit_hour, epoch(dischtime - intime) / 3600 AS discharge_hour,
-       epoch(outtime - intime) / 3600 AS out_hour,
-       CASE WHEN died THEN epoch(CASE WHEN death BETWEEN intime AND dischtime THEN death ELSE dischtime END - intime) / 3600 END AS death_hour,
-       died, intime
-FROM outcomes o LEFT JOIN splits g ON g.subject_id = o.subject_id
-ORDER BY o.stay_id
-"""
-# The hour is rounded to float32 before it is compared with the window's end. The order is total: the same bytes on every run.
-EVENTS_QUERY = """
-SELECT * FROM (
-  SELECT s.stay_id, CAST(epoch(e.time - s.intime) / 3600 AS REAL) AS hour, l.measurement, l.number,
-         c.factor * e.numeric_value + c."offset" AS exact, CAST(exact AS REAL) AS value
-  FROM events e JOIN codes c ON c.code = e.code JOIN limits l ON l.measurement = c.stands_for JOIN stays s ON s.subject_id = e.subject_id
-  WHERE e.time >= s.intime AND e.time < s.intime + INTERVAL '{window_hours} hours'
-    AND exact > l.above AND (exact < l.below OR (l.below_counts AND exact = l.below))
-) WHERE hour < {window_hours}
-ORDER BY stay_id, hour, measurement, value
-"""
+SPLIT_COLUMNS = {"subject_id": "BIGINT", "split": "VARCHAR"}
+HOURS = ("age", "admit_hour", "discharge_hour", "out_hour", "death_hour")
 
 
 def read(
     raw: Path, window_hours: int, measurements: tuple[Measurement, ...], code_map: Path
 ) -> Records:
-    """Read every Parquet file below `raw`/data, and the splits in `raw`/metadata if there: a stay's source_group is its subject's split.
+    """Read every Parquet file below `raw`/data, and the splits in `raw`/metadata if there.
 
-    died is null where the data hold no discharge from the hospital. Raises InputError for a missing folder, file or column, an unreadable
-    file or code map, a code that the map takes for two measurements, or data without an ICU admission or a measurement.
+    A stay's source_group is its subject's split, "meds" without one. hadm_id is the column of that
+    name, else the rank of the admission by subject and time; it is null where it is unknown.
+
+    Args:
+        raw: Root of the MEDS data set.
+        window_hours: Length of the observation window.
+        measurements: What to read.
+        code_map: The file of read_code_map.
+
+    Returns:
+        Stays, events, and the ICU admissions without a time, which are no stays.
+
+    Raises:
+        InputError: A missing folder, file or column, an unreadable file or code map, a code that
+            the map takes for two measurements, a subject in two splits, a row without a subject,
+            or data without an ICU admission or a measurement.
     """
     refuse_blood_gas(measurements, "the code map says which potassium counts")
-    meanings = read_code_map(code_map)
+    meanings = pd.DataFrame(read_code_map(code_map))
     limits = pd.DataFrame(
         [
-            (
-                m.name,
-                NAMES.index(m.name),
-                m.items[-1].above,
-                m.items[-1].below,
-                m.items[-1].below_counts,
-            )
+            (m.name, NAMES.index(m.name), i.above, i.below, i.below_counts)
             for m in measurements
+            for i in m.items[-1:]
         ],
         columns=["measurement", "number", "above", "below", "below_counts"],
     )
-    with _open(raw, limits=limits, meanings=pd.DataFrame(meanings)) as connection:
+    with _open(raw, limits=limits, meanings=meanings) as connection:
         codes = connection.sql(CODES_QUERY).df()
         _check(raw, code_map, codes)
         connection.register("codes", codes)
-        stays = connection.sql(
-            STAYS_QUERY.format(
-                deaths_are_coded=any(m.stands_for == "hospital_death" for m in meanings)
+        counts = connection.sql(COUNTS_QUERY).df().iloc[0]
+        if counts["without_subject"]:
+            raise InputError(f"{raw}: {counts['without_subject']} rows have no subject_id")
+        if counts["in_two_splits"]:
+            raise InputError(
+                f"{raw / SPLITS}: {counts['in_two_splits']} subjects are in two splits"
             )
-        ).df()
-    hours = dict.fromkeys(
-        ("age", "admit_hour", "discharge_hour", "out_hour", "death_hour"), "float32"
+        coded = bool((codes["stands_for"] == "hospital_death").any())
+        stays = connection.sql(STAYS_QUERY.replace("{deaths_are_coded}", str(coded))).df()
+    if stays.empty:
+        raise InputError(f"{raw}: no ICU admission has a time")
+    described = stays.drop(columns=["years", "named_hadm_id", "intime"]).astype(
+        dict.fromkeys(HOURS, "float32") | {"died": "boolean", "hadm_id": "Int64"}
     )
-    described = stays.astype(hours | {"died": "boolean"}).assign(
-        hadm_id=pd.array([None] * len(stays), "Int64")
-    )
+    untimed = int(counts["without_time"])
     return Records(
         described,
-        _events(raw, window_hours, limits, codes, stays[["stay_id", "subject_id", "intime"]]),
+        _events(raw, window_hours, limits, codes, stays),
+        {"ICU admissions without a time": untimed} if untimed else {},
     )
 
 
@@ -140,17 +124,20 @@ def _check(raw: Path, code_map: Path, codes: pd.DataFrame) -> None:
         raise InputError(f"{raw}: none of its codes stands for icu_admission in {code_map}")
     if len(twice := measured[measured.duplicated()]):
         raise InputError(
-            f"extract.code_map: {code_map}: {twice.nunique()} codes stand for several measurements, the first is {twice.iloc[0]}"
+            f"extract.code_map: {code_map}: {twice.nunique()} codes stand for several "
+            f"measurements, the first is {twice.iloc[0]}"
         )
 
 
 def _events(
     raw: Path, window_hours: int, limits: pd.DataFrame, codes: pd.DataFrame, stays: pd.DataFrame
 ) -> Iterator[pa.RecordBatch]:
-    with _open(raw, limits=limits, codes=codes, stays=stays) as connection:
-        for batch in connection.sql(EVENTS_QUERY.format(window_hours=window_hours)).to_arrow_reader(
-            BATCH_ROWS
-        ):
+    needed = stays[["stay_id", "subject_id", "intime", "named_hadm_id"]].astype(
+        {"named_hadm_id": "Int64"}
+    )
+    with _open(raw, limits=limits, codes=codes, stays=needed) as connection:
+        query = connection.sql(EVENTS_QUERY.format(window_hours=window_hours))
+        for batch in query.to_arrow_reader(BATCH_ROWS):
             columns = [
                 batch["stay_id"],
                 batch["hour"],
@@ -163,9 +150,7 @@ def _events(
 @contextmanager
 def _open(raw: Path, **frames: pd.DataFrame) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with the views events and splits of the data, and `frames` under their names."""
-    files = sorted((raw / "data").rglob("*.parquet"))
-    if not files:
-        raise InputError(f"{raw} holds no data/**/*.parquet: give the root of a MEDS data set")
+    files = _shards(raw)
     with (
         tempfile.TemporaryDirectory(prefix="icu-") as folder,
         closing(
@@ -173,15 +158,10 @@ def _open(raw: Path, **frames: pd.DataFrame) -> Iterator[duckdb.DuckDBPyConnecti
         ) as opened,
     ):
         try:
-            _view(opened, raw, "events", files, COLUMNS)
+            opened.execute("SET TimeZone = 'UTC'")  # else that of the machine
+            _view(opened, raw, "events", files, COLUMNS, OPTIONAL)
             if (raw / SPLITS).is_file():
-                _view(
-                    opened,
-                    raw,
-                    "splits",
-                    [raw / SPLITS],
-                    {"subject_id": "BIGINT", "split": "VARCHAR"},
-                )
+                _view(opened, raw, "splits", [raw / SPLITS], SPLIT_COLUMNS)
             else:
                 opened.execute("CREATE TABLE splits (subject_id BIGINT, split VARCHAR)")
             for name, frame in frames.items():
@@ -191,14 +171,28 @@ def _open(raw: Path, **frames: pd.DataFrame) -> Iterator[duckdb.DuckDBPyConnecti
             raise _explanation(raw, error) from None
 
 
+def _shards(raw: Path) -> list[Path]:
+    """Every Parquet file below `raw`/data, through links to folders as well."""
+    files = sorted(
+        Path(folder, name)
+        for folder, _, names in os.walk(raw / "data", followlinks=True)
+        for name in names
+        if name.lower().endswith(".parquet")
+    )
+    if not files:
+        raise InputError(f"{raw} holds no data/**/*.parquet: give the root of a MEDS data set")
+    return files
+
+
 def _explanation(raw: Path, error: Exception) -> InputError:
     """DuckDB's own messages may quote a row, and rows are patients."""
     if isinstance(error, duckdb.ConversionException):
-        types = ", ".join(f"{column} {kind}" for column, kind in COLUMNS.items())
+        types = ", ".join(f"{column} {kind}" for column, kind in (COLUMNS | OPTIONAL).items())
         return InputError(f"{raw}: a value is not of the type that MEDS gives it ({types})")
     if isinstance(error, duckdb.OutOfMemoryException) or "No space left" in str(error):
         return InputError(
-            f"{raw}: no room to sort in {tempfile.gettempdir()}: set TMPDIR to a folder on a larger disk"
+            f"{raw}: no room to sort in {tempfile.gettempdir()}: "
+            "set TMPDIR to a folder on a larger disk"
         )
     return InputError(f"{raw}: a Parquet file is damaged, or not what its name says")
 
@@ -209,18 +203,21 @@ def _view(
     name: str,
     files: list[Path],
     columns: dict[str, str],
+    optional: dict[str, str] | None = None,
 ) -> None:
-    relation = (
-        f"read_parquet([{', '.join(literal(str(file)) for file in files)}], union_by_name = true)"
-    )
-    found = {
-        column for column, *_ in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
-    }
-    if missing := [column for column in columns if column not in found]:
+    """A view of the files: `columns`, which every file needs, and `optional` ones, else null."""
+    found = [set(pq.read_schema(file).names) for file in files]
+    if missing := [column for column in columns if any(column not in names for names in found)]:
+        lacking = [names for names in found if not names >= set(columns)]
         raise InputError(
-            f"{raw}: the files of {name} lack the columns {', '.join(missing)}: found {', '.join(sorted(found))}"
+            f"{raw}: {len(lacking)} of {len(files)} files of {name} lack the columns "
+            f"{', '.join(missing)}: found {', '.join(sorted(lacking[0]))}"
         )
+    absent = {column for column in optional or {} if all(column not in names for names in found)}
     typed = ", ".join(
-        f'CAST("{column}" AS {kind}) AS "{column}"' for column, kind in columns.items()
+        f"CAST({'NULL' if column in absent else quoted(column)} AS {kind}) AS {quoted(column)}"
+        for column, kind in (columns | (optional or {})).items()
     )
+    paths = ", ".join(literal(glob.escape(str(file))) for file in files)
+    relation = f"read_parquet([{paths}], union_by_name = true, hive_partitioning = false)"
     connection.execute(f"CREATE VIEW {name} AS SELECT {typed} FROM {relation}")

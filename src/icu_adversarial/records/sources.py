@@ -12,10 +12,19 @@ from icu_adversarial.measurements import POTASSIUM_CHEMISTRY, Measurement
 
 
 class Records(NamedTuple):
-    """stays: the columns of tables.STAYS, sorted by stay_id. events: batches of tables.EVENTS in its total order; read once."""
+    """What a source holds.
+
+    stays: the columns of tables.STAYS, sorted by stay_id.
+    events: batches of tables.EVENTS in its total order; read once.
+    excluded: stays that the source leaves out, by reason.
+    left_out: laboratory values in a unit that cannot be converted, by test and unit. It is complete
+        when the events are read.
+    """
 
     stays: pd.DataFrame
     events: Iterator[pa.RecordBatch]
+    excluded: dict[str, int] = {}  # noqa: RUF012 (a tuple's default, which nothing changes)
+    left_out: dict[str, int] = {}  # noqa: RUF012
 
 
 def read(

@@ -46,16 +46,17 @@ class Coverage:
 
 def run(params: Params) -> None:
     options = params.extract
-    stays, events = read(
+    records = read(
         options.source,
         options.raw,
         params.window_hours,
         choose(options.potassium),
         options.code_map,
     )
+    stays = records.stays
     checked = to_table(stays, STAYS)  # before the long part
     coverage = Coverage(stays["stay_id"].to_numpy())
-    write_batches(paths.EVENTS, coverage.watch(events), EVENTS)
+    write_batches(paths.EVENTS, coverage.watch(records.events), EVENTS)
     write_table(paths.STAYS, checked, STAYS)
 
     label = options.label
@@ -70,6 +71,8 @@ def run(params: Params) -> None:
             "icu_stays_in_icu_until_window_end": int(
                 (~(stays["out_hour"] < params.window_hours)).sum()
             ),
+            "excluded": records.excluded,
+            "laboratory_values_left_out": records.left_out,
             "subjects": stays["subject_id"].nunique(),
             "deaths": int(stays["died"].sum()),
             "events": int(coverage.events.sum()),
