@@ -12,7 +12,12 @@ Y = alt.Y(
     scale=alt.Scale(paddingInner=0.36, paddingOuter=0.05),
     axis=alt.Axis(labelLimit=320, domain=False, ticks=False, labelPadding=10),
 )
-base = alt.Chart().encode(y=Y)
+base = (
+    alt.Chart()
+    .transform_joinaggregate(all="max(stays)", groupby=["panel"])
+    .transform_calculate(share="datum.all ? datum.stays / datum.all : 0", whole="1")
+    .encode(y=Y)
+)
 share = alt.X("share:Q", scale=SHARE, axis=None)
 later = base.transform_filter("datum.order > 0")
 frame = base.mark_bar(fill="#ffffff", stroke="#888888").encode(
@@ -43,8 +48,6 @@ FIGURE = Figure(
             " + (datum.stays ? ' (' + format(datum.deaths / datum.stays, '.1%') + ')' : '')"
         ),
         "gone": "datum.order == 0 ? '' : format(datum.excluded, ',') + ' excluded'",
-        "share": "datum.all ? datum.stays / datum.all : 0",
-        "whole": "1",
     },
     group_order="0",
     views=[

@@ -3,7 +3,7 @@
 import altair as alt
 
 from plots.frame import Figure, View
-from plots.intervals import clamped, point, rule
+from plots.intervals import beyond, clamped, point, rule
 from plots.theme import AUROC, BLUE, GREY, LOWEST_AUROC, SCORE_AXIS, SHARE, VERMILION, legend
 
 KINDS = {  # as analysis/comparison.py names them: colour and shape
@@ -34,13 +34,16 @@ def _view(score: str, scale: alt.Scale) -> View:
     )
     x = alt.X("value_shown:Q", title=score, scale=scale, axis=SCORE_AXIS)
     points = point(base, x, "model", "kind", shape=_kind(alt.Shape, 1))
-    chart = alt.layer(rule(base, scale), points).properties(width=330, height=alt.Step(24))
+    chart = alt.layer(rule(base, scale), points, beyond(base, x)).properties(width=330, height=alt.Step(24))
     return View(chart, f"datum.score == '{score}'", own=("y",))
 
 
 FIGURE = Figure(
     title="The literature's models on the same folds",
-    subtitle=["Published numbers come from other data and other splits: for orientation"],
+    subtitle=[
+        "Published numbers come from other data and other splits: for orientation.",
+        "A number: a value beyond the axis.",
+    ],
     numbers=("value", "low", "high"),
     needs="value",
     fields=clamped(f"(datum.score == 'AUROC' ? {LOWEST_AUROC} : 0)", "1"),

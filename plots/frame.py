@@ -76,6 +76,7 @@ class Figure:
         group: Expression that names the group of a row, drawn as a heading; empty for one group.
         group_order: Expression that sorts the groups; by default the order of the table.
         switches: The choices of the reader.
+        under: Expression of a last line of the panels' headings.
     """
 
     title: str
@@ -88,6 +89,7 @@ class Figure:
     group: str = ""
     group_order: str = "datum.position"
     switches: Sequence[Switch] = ()
+    under: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The Vega-Lite specification, with DVC's anchors in place of the data.
@@ -97,7 +99,7 @@ class Figure:
         """
         shown = f"isValid(datum['{self.needs}']) && datum['{self.needs}'] !== '' && ({self.where})"
         computed = {
-            "panel": PANEL,
+            "panel": PANEL + (f" + '|' + {self.under}" if self.under else ""),
             **self.fields,
             "shown": f"{shown} ? 1 : 0",
             "group": self.group or "''",
@@ -122,7 +124,7 @@ class Figure:
         )
         chart = chart.transform_window(position="row_number()")
         chart = chart.transform_calculate(**computed)
-        chart = chart.transform_calculate(order=self.group_order)
+        chart = chart.transform_calculate(group_order=self.group_order)
         chart = chart.transform_joinaggregate(
             rows="sum(shown)", first_note="min(caption)", last_note="max(caption)", groupby=["panel"]
         )
@@ -146,7 +148,7 @@ class Figure:
                 type="nominal",
                 title=None,
                 header=heading if not view.across or number == 0 else None,
-                sort=alt.EncodingSortField(field="order", op="min"),
+                sort=alt.EncodingSortField(field="group_order", op="min"),
             )
             inner = alt.FacetChart(
                 spec=view.chart,

@@ -7,6 +7,7 @@ import altair as alt
 from plots.frame import DIRECTION, KIND, TITLE, Y, Y_LABEL, Figure, View
 from plots.theme import ABSENT, DARK, FEWEST_PATIENTS, NUMBER, UNSUPPORTED, from_zero, legend
 
+WIDTH = 480
 UNITS = "|P| is in model input units: 1 is the winsorised range of a measurement."
 GREY = f"Grey: fewer than {FEWEST_PATIENTS} patients, or undefined."
 
@@ -23,34 +24,29 @@ def heatmap(scale: alt.Scale, subtitle: Sequence[str], values: Sequence[float] =
     )
     base = alt.Chart().encode(x=x, y=alt.Y("measurement:N", sort=None, title=None))
     ticks = {"values": list(values)} if values else {}
-    cells = (
-        base.transform_filter("datum.known !== 0")
-        .mark_rect(invalid=None)
-        .encode(
-            x2="end_hour:Q",
-            color=alt.Color(
-                "number:Q",
-                title=Y_LABEL,
-                scale=scale,
-                legend=legend(gradientLength=260, format=NUMBER, gradientOpacity=1, **ticks),
-                condition={"test": "!isValid(datum.number)", "value": UNSUPPORTED},
-            ),
-            tooltip=[
-                alt.Tooltip("measurement:N"),
-                alt.Tooltip("hour:Q"),
-                alt.Tooltip("raw:Q", format=".4g", title=Y),
-                alt.Tooltip("patients:Q"),
+    cells = base.mark_rect(invalid=None).encode(
+        x2="end_hour:Q",
+        color=alt.Color(
+            "number:Q",
+            title=Y_LABEL,
+            scale=scale,
+            legend=legend(gradientLength=260, format=NUMBER, **ticks),
+            condition=[
+                {"test": "datum.known === 0", "value": ABSENT},
+                {"test": "!isValid(datum.number)", "value": UNSUPPORTED},
             ],
-        )
+        ),
+        tooltip=[
+            alt.Tooltip("measurement:N"),
+            alt.Tooltip("hour:Q"),
+            alt.Tooltip("raw:Q", format=".4g", title=Y),
+            alt.Tooltip("patients:Q"),
+        ],
     )
-    absent = base.transform_filter("datum.known === 0").transform_aggregate(
-        hour="min(hour)", end_hour="max(end_hour)", groupby=["measurement"]
-    )
-    area = absent.mark_rect(color=ABSENT).encode(x2="end_hour:Q")
     text = (
-        absent.transform_calculate(hour="(datum.hour + datum.end_hour) / 2")
+        base.transform_filter("datum.known === 0 && datum.hour === 0")
         .mark_text(color=DARK, fontSize=11, fontStyle="italic")
-        .encode(text=alt.value("not in these data"))
+        .encode(x=alt.value(WIDTH / 2), text=alt.value("not in these data"))
     )
     return Figure(
         title=TITLE,
@@ -61,13 +57,13 @@ def heatmap(scale: alt.Scale, subtitle: Sequence[str], values: Sequence[float] =
         fields={
             "raw": f"toNumber(datum['{Y}'])",
             "number": f"isValid(datum.patients) && datum.patients < {FEWEST_PATIENTS}"
-            " ? null : datum.raw",
+            " || datum.known === 0 ? null : datum.raw",
         },
         group=DIRECTION
         + " + ' · ' + datum.kind + ' examples, K = ' + datum.examples"
         + " + (isValid(datum.attacked) ? ' of ' + datum.attacked + ' attacked stays' : '')",
         switches=[KIND],
-        views=[View(alt.layer(cells, area, text).properties(width=480, height=alt.Step(16)))],
+        views=[View(alt.layer(cells, text).properties(width=WIDTH, height=alt.Step(16)))],
     )
 
 

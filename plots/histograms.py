@@ -51,7 +51,7 @@ FIGURE = Figure(
     group=DIRECTION,
     views=[
         _view("L0", CELLS),
-        _view("mean |P|", _size("mean |P| of the perturbed cells (model input units)")),
-        _view("L∞", _size("largest |P|, L∞ (model input units)")),
+        _view("mean |P|", _size("mean |P| of perturbed cells (model input)")),
+        _view("L∞", _size("largest |P|, L∞ (model input)")),
     ],
 )

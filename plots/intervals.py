@@ -8,7 +8,7 @@ from plots.frame import tooltip
 
 
 def clamped(lowest: str, highest: str) -> dict[str, str]:
-    """Fields for `point` and `rule`: value, low and high moved to the edges of the axis.
+    """Fields for the marks below: value, low and high, moved to the edges of the axis.
 
     Args:
         lowest: Expression of the lowest value of the axis.
@@ -19,8 +19,8 @@ def clamped(lowest: str, highest: str) -> dict[str, str]:
         for name in ("value", "low", "high")
     }
     return fields | {
-        "shape": f"datum.value < {lowest} ? 'triangle-left'"
-        f" : datum.value > {highest} ? 'triangle-right' : 'circle'"
+        "beyond": f"datum.value < {lowest} || datum.value > {highest} ? 1 : 0",
+        "above": f"datum.value > {highest} ? 1 : 0",
     }
 
 
@@ -38,3 +38,14 @@ def point(base: alt.Chart, x: alt.X, *columns: str, **channels: Any) -> alt.Char
     return base.mark_point(filled=True, size=65, opacity=1).encode(
         x=x, tooltip=shown, **channels
     )
+
+
+def beyond(base: alt.Chart, x: alt.X) -> alt.Chart:
+    """The number of a score that lies beyond the axis, at its edge."""
+    chart = base.transform_filter("datum.beyond == 1").encode(x=x)
+    return chart.mark_text(
+        align=alt.expr("datum.above ? 'right' : 'left'"),
+        dx=alt.expr("datum.above ? -8 : 8"),
+        dy=-7,
+        fontSize=11,
+    ).encode(text=alt.Text("value:Q", format=".3f"))

@@ -4,14 +4,16 @@ import altair as alt
 
 from plots.curves import BASELINES
 from plots.frame import Figure, View, tooltip
-from plots.theme import AUROC, LOWEST_AUROC, MODELS, SCORE_AXIS, SHARE, colours, dashes
+from plots.theme import AUROC, MODELS, SCORE_AXIS, SHARE, colours, dashes
 from plots.theme import line_legend as legend
 
 STEPS = [m * 10**e for e in range(1, 7) for m in (1, 2, 5)]
 X = alt.X(
     "stays:Q",
     title="training stays (logarithmic scale)",
-    scale=alt.Scale(type="log", nice=False, padding=15),
+    scale=alt.Scale(
+        type="log", nice=False, padding=15, domain=alt.DomainUnionWith(unionWith=[500, 1000])
+    ),
     axis=alt.Axis(format=",d", values=STEPS, labelOverlap="greedy"),
 )
 

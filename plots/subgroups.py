@@ -3,7 +3,7 @@
 import altair as alt
 
 from plots.frame import Figure, Switch, View
-from plots.intervals import clamped, point, rule
+from plots.intervals import beyond, clamped, point, rule
 from plots.theme import BLUE, GREY, LOWEST_AUROC
 
 LOWEST = f"(score == 'auroc' ? {LOWEST_AUROC} : 0)"
@@ -18,25 +18,23 @@ x = alt.X(
     "value_shown:Q", title="score", scale=SCALE, axis=alt.Axis(format=".1f", tickCount=6)
 )
 columns = ("group", "stays:,d", "deaths:,d")
-shape = alt.Shape("shape:N", scale=None)
-chart = alt.layer(rule(base, SCALE), point(base, x, *columns, shape=shape))
+chart = alt.layer(rule(base, SCALE), point(base, x, *columns), beyond(base, x))
 
 FIGURE = Figure(
     title="Does the network serve every group of patients?",
     subtitle=[
         "Line: 95 % bootstrap interval over subjects. Grey: too few stays or deaths to judge.",
-        "Groups with one outcome only are left out. A triangle: a value beyond the axis.",
+        "Groups with one outcome only are left out. A number: a value beyond the axis.",
     ],
     numbers=("value", "low", "high", "stays", "deaths", "few"),
     needs="value",
     where="datum.score == score && datum.split == split",
     fields={
-        "panel": "datum.panel + '|' + replace(score, '_', ' ') + ', '"
-        " + (split == 'test' ? 'test set' : split)",
         "label": "datum.group + ' · ' + datum.stays + (datum.stays == 1 ? ' stay' : ' stays')"
         " + ', ' + datum.deaths + (datum.deaths == 1 ? ' death' : ' deaths')",
         **clamped(LOWEST, HIGHEST),
     },
+    under="replace(score, '_', ' ') + ', ' + (split == 'test' ? 'test set' : split)",
     group="{age: 'age, years', sex: 'sex', icu_type: 'ICU type', source_group: 'source'}"
     "[datum.division] || datum.division",
     switches=[

@@ -5,7 +5,7 @@ import altair as alt
 from plots.frame import Y_LABEL, tooltip
 from plots.theme import BLUE, NUMBER, VERMILION, from_zero
 
-LOSS = from_zero(1e-6)
+LOSS = from_zero(0.01)
 QUANTITY = f"datum.quantity || '{Y_LABEL}'"
 AXIS = alt.Axis(format=NUMBER, tickCount=5)
 COMPLETE = ("trial:d", "value:.5g", "success_rate:.1%")

@@ -1,7 +1,7 @@
 """Invented tables of every figure, as the stages write them, and templates filled as DVC does."""
 
 import copy
-import json
+import io
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,16 @@ MODELS = ("network", "logistic regression", "gradient boosting")
 CURVES = ("network", "network uncalibrated", *MODELS[1:])
 DIRECTIONS, KINDS, SPLITS = ("0→1", "1→0"), ("first", "best"), ("out of fold", "test")
 HEATMAPS = ("a", "gpp", "ganzp", "sensitivity", "s")
-SYNTHETIC = "synthetic hospital (not real patients)"
+SYNTHETIC, REAL = "synthetic hospital (not real patients)", "PhysioNet Challenge 2012"
 ABSENT = NAMES[3]  # a measurement that the data do not have
-OPTIONAL = {  # columns that older revisions do not have
-    *("note", "known", "patients", "attacked", "few", "prevalence", "low", "high", "fold"),
-    *("success_rate", "quantity"),
+OPTIONAL = {  # columns that older revisions do not have, by the start of the table's name
+    "heatmap": ("note", "known", "patients", "attacked"),
+    "ranking": ("note", "known", "attacked", "fold"),
+    "subgroups": ("few",),
+    "precision": ("prevalence",),
+    "reliability": ("low", "high"),
+    "history": ("success_rate", "quantity"),
+    "slice": ("success_rate", "quantity"),
 }
 CAP = "The cap of 0.25 was reached in 62 % of 412 examples, so sizes are bounded by it."
 
@@ -52,7 +57,7 @@ def filled(
         row: Values of further columns.
     """
     text = rows.assign(**{"source": SYNTHETIC, **row}).to_csv(index=False)
-    read = pd.read_csv(pd.io.common.StringIO(text), dtype=str, keep_default_na=False)
+    read = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
     points = [
         {"rev": revision, **point} for revision in revisions for point in read.to_dict("records")
     ]
@@ -291,16 +296,11 @@ def _heatmaps(rng: np.random.Generator, hours: int) -> dict[str, pd.DataFrame]:
     return maps
 
 
-def older(table: pd.DataFrame) -> pd.DataFrame:
+def older(name: str, table: pd.DataFrame) -> pd.DataFrame:
     """The table of a revision that had no optional columns."""
-    kept = table[table.fold == "all"] if "fold" in table and "a_low" in table else table
-    return kept.drop(columns=[c for c in kept.columns if c in OPTIONAL])
+    optional = next((c for start, c in OPTIONAL.items() if name.startswith(start)), ())
+    kept = table[table.fold == "all"] if name == "ranking" else table
+    return kept.drop(columns=list(optional))
 
 
 PLOTS = plots()
-
-
-def read(spec: dict[str, Any]) -> dict[str, Any]:
-    """A deep copy."""
-    copied: dict[str, Any] = json.loads(json.dumps(spec))
-    return copied
