@@ -1,5 +1,7 @@
 """All models in one figure, with the published numbers."""
 
+from typing import Any
+
 import altair as alt
 
 from plots.frame import Figure, View
@@ -13,7 +15,7 @@ KINDS = {  # as analysis/comparison.py names them: colour and shape
 }
 
 
-def _kind(channel: type[alt.Color] | type[alt.Shape], which: int) -> alt.Color | alt.Shape:
+def _kind(channel: type[alt.Color] | type[alt.Shape], which: int) -> Any:
     return channel(
         "kind:N",
         title=None,
@@ -34,7 +36,9 @@ def _view(score: str, scale: alt.Scale) -> View:
     )
     x = alt.X("value_shown:Q", title=score, scale=scale, axis=SCORE_AXIS)
     points = point(base, x, "model", "kind", shape=_kind(alt.Shape, 1))
-    chart = alt.layer(rule(base, scale), points, beyond(base, x)).properties(width=330, height=alt.Step(24))
+    chart = alt.layer(rule(base, scale), points, beyond(base, x)).properties(
+        width=330, height=alt.Step(24)
+    )
     return View(chart, f"datum.score == '{score}'", own=("y",))
 
 

@@ -1,5 +1,7 @@
 """Net benefit of acting on a prediction, by threshold (Vickers and Elkin 2006)."""
 
+from typing import Any
+
 import altair as alt
 
 from plots.curves import SIZE, SPLIT, line
@@ -13,7 +15,7 @@ x = alt.X(
     scale=alt.Scale(domain=[0, 0.6]),
     axis=alt.Axis(format=".1f", tickCount=6),
 )
-benefit = {
+benefit: dict[str, Any] = {
     "title": "net benefit (per stay)",
     "scale": alt.Scale(domain=alt.DomainUnionWith(unionWith=[LOWEST, 0.1]), nice=False),
     "axis": alt.Axis(format=".2f", tickCount=6),

@@ -126,7 +126,10 @@ class Figure:
         chart = chart.transform_calculate(**computed)
         chart = chart.transform_calculate(group_order=self.group_order)
         chart = chart.transform_joinaggregate(
-            rows="sum(shown)", first_note="min(caption)", last_note="max(caption)", groupby=["panel"]
+            rows="sum(shown)",
+            first_note="min(caption)",
+            last_note="max(caption)",
+            groupby=["panel"],
         )
         return chart.to_dict(validate=False)  # its schema knows no facet within a facet
 
@@ -150,12 +153,10 @@ class Figure:
                 header=heading if not view.across or number == 0 else None,
                 sort=alt.EncodingSortField(field="group_order", op="min"),
             )
-            inner = alt.FacetChart(
-                spec=view.chart,
-                facet=alt.FacetMapping(**{"column" if view.across else "row": groups}),
-            )
-            if view.own:
-                inner = inner.resolve_scale(**dict.fromkeys(view.own, "independent"))
+            place: dict[str, Any] = {"column" if view.across else "row": groups}
+            own: dict[str, Any] = dict.fromkeys(view.own, "independent")
+            inner = alt.FacetChart(spec=view.chart, facet=alt.FacetMapping(**place))
+            inner = inner.resolve_scale(**own) if own else inner
             outer = alt.FacetChart(spec=inner, facet=alt.FacetMapping(column=_panel(number == 0)))
             outer = outer.transform_filter(
                 "datum.shown == 1" + (f" && ({view.where})" if view.where else "")
@@ -189,10 +190,8 @@ def _heading() -> str:
     return f"datum.group + (datum.group_first ? {wrapped} : '')"
 
 
-def _panel(heading: bool) -> alt.RowColumnEncodingFieldDef:
-    header = alt.Header(
-        labelExpr="split(datum.label, '|')", labelFontWeight="bold", labelPadding=8
-    )
+def _panel(heading: bool) -> Any:
+    header = alt.Header(labelExpr="split(datum.label, '|')", labelFontWeight="bold", labelPadding=8)
     return alt.RowColumnEncodingFieldDef(
         field="panel",
         type="nominal",
@@ -213,9 +212,7 @@ def _message() -> alt.FacetChart:
     panels = alt.FacetChart(spec=text, facet=alt.FacetMapping(column=_panel(True)))
     return (
         panels.transform_filter("datum.rows == 0")
-        .transform_aggregate(
-            note="max(last_note)", position="min(position)", groupby=["panel"]
-        )
+        .transform_aggregate(note="max(last_note)", position="min(position)", groupby=["panel"])
         .transform_calculate(
             sentence="split(replace(test(/^Nothing/, datum.note || '') ? datum.note"
             f" : 'Nothing to show: this table has no values', {WRAP}, '$1|'), '|')"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import altair as alt
 
-from plots.frame import DIRECTION, KIND, TITLE, Y, Y_LABEL, Figure, View
+from plots.frame import DIRECTION, KIND, TITLE, Y_LABEL, Figure, View, Y
 from plots.theme import ABSENT, DARK, FEWEST_PATIENTS, NUMBER, UNSUPPORTED, from_zero, legend
 
 WIDTH = 480

@@ -9,9 +9,7 @@ POWERS = [2**i for i in range(12)]
 CELLS = alt.X(
     "low:Q",
     title="perturbed cells, L0 (logarithmic scale)",
-    scale=alt.Scale(
-        type="log", base=2, nice=False, domain=alt.DomainUnionWith(unionWith=[1, 16])
-    ),
+    scale=alt.Scale(type="log", base=2, nice=False, domain=alt.DomainUnionWith(unionWith=[1, 16])),
     axis=alt.Axis(values=POWERS, format=",d", grid=False, labelOverlap="greedy"),
 )
 

@@ -26,8 +26,6 @@ FIGURE = Figure(
     needs="trial",
     group=QUANTITY,
     views=[
-        View(
-            alt.layer(complete(x), pruned(x, HEIGHT), best).properties(width=430, height=HEIGHT)
-        )
+        View(alt.layer(complete(x), pruned(x, HEIGHT), best).properties(width=430, height=HEIGHT))
     ],
 )

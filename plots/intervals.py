@@ -35,9 +35,7 @@ def rule(base: alt.Chart, scale: alt.Scale) -> alt.Chart:
 def point(base: alt.Chart, x: alt.X, *columns: str, **channels: Any) -> alt.Chart:
     """The score."""
     shown = tooltip(*columns, "value:.3f", "low:.3f", "high:.3f")
-    return base.mark_point(filled=True, size=65, opacity=1).encode(
-        x=x, tooltip=shown, **channels
-    )
+    return base.mark_point(filled=True, size=65, opacity=1).encode(x=x, tooltip=shown, **channels)
 
 
 def beyond(base: alt.Chart, x: alt.X) -> alt.Chart:

@@ -1,12 +1,14 @@
 """The loss and the scores of each fold's network by epoch of its training."""
 
+from typing import Any
+
 import altair as alt
 
 from plots.frame import Figure, View, tooltip
 from plots.theme import AUROC, COUNT_AXIS, NUMBER, SCORE_AXIS, SHARE, from_zero, legend
 
-LOSS = {"scale": from_zero(0.1), "axis": alt.Axis(format=NUMBER, tickCount=5)}
-QUANTITIES = {
+LOSS: dict[str, Any] = {"scale": from_zero(0.1), "axis": alt.Axis(format=NUMBER, tickCount=5)}
+QUANTITIES: dict[str, tuple[str, dict[str, Any]]] = {
     "train_loss": ("loss, training batches", LOSS),
     "held_out_loss": ("loss, held-out fold", LOSS),
     "auroc": ("AUROC, held-out fold", {"scale": AUROC, "axis": SCORE_AXIS}),

@@ -1,5 +1,7 @@
 """Single patients: the original and the perturbed record."""
 
+from typing import Any
+
 import altair as alt
 
 from plots.frame import Figure, View, tooltip
@@ -47,7 +49,7 @@ name = (
     .mark_text(align="left", baseline="bottom", fontSize=12, fontWeight="bold", y=-4)
     .encode(x=alt.value(0), text="name:N")
 )
-rank = alt.RowColumnEncodingFieldDef(
+rank: Any = alt.RowColumnEncodingFieldDef(
     field="rank", type="nominal", sort=None, title=None, header=None
 )
 records = alt.FacetChart(

@@ -8,9 +8,7 @@ from plots.theme import GREY, SCORE_AXIS, SHARE
 
 chance = alt.Chart().transform_aggregate(prevalence="max(prevalence)")
 chance = chance.transform_filter("isValid(datum.prevalence)")
-rule = chance.mark_rule(color=GREY, strokeDash=[4, 4]).encode(
-    y=alt.Y("prevalence:Q", scale=SHARE)
-)
+rule = chance.mark_rule(color=GREY, strokeDash=[4, 4]).encode(y=alt.Y("prevalence:Q", scale=SHARE))
 label = chance.transform_calculate(
     text="'chance: ' + format(datum.prevalence, '.1%') + ' deaths'"
 ).mark_text(align="left", baseline="bottom", dy=-3, color="#555555", fontSize=12)

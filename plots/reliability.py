@@ -8,9 +8,7 @@ from plots.theme import MODELS, SCORE_AXIS, SHARE, from_zero, legend
 
 ALL = tuple(MODELS)
 base = alt.Chart().encode(
-    x=alt.X(
-        "predicted:Q", title="predicted probability of death", scale=SHARE, axis=SCORE_AXIS
-    ),
+    x=alt.X("predicted:Q", title="predicted probability of death", scale=SHARE, axis=SCORE_AXIS),
     color=model_colour(ALL),
 )
 observed = alt.Y("observed:Q", title="observed share of deaths", scale=SHARE, axis=SCORE_AXIS)
@@ -32,9 +30,7 @@ point = base.mark_point(filled=True, opacity=0.75).encode(
         scale=scale,
         legend=legend(format=",d", tickCount=3, symbolFillColor="#555555"),
     ),
-    tooltip=tooltip(
-        "curve", "predicted:.3f", "observed:.3f", "low:.3f", "high:.3f", "stays:,d"
-    ),
+    tooltip=tooltip("curve", "predicted:.3f", "observed:.3f", "low:.3f", "high:.3f", "stays:,d"),
 )
 
 FIGURE = Figure(

@@ -75,7 +75,7 @@ def dashes(table: dict[str, tuple[str, list[int]]], only: tuple[str, ...] = ()) 
 def legend(**options: Any) -> alt.Legend:
     """A legend that a figure with nothing to show hides (`drawn` is a parameter of the frame)."""
     parts = ("labelOpacity", "symbolOpacity", "titleOpacity", "gradientOpacity")
-    hidden = dict.fromkeys(parts, alt.ExprRef("drawn"))
+    hidden: dict[str, Any] = dict.fromkeys(parts, alt.ExprRef("drawn"))
     return alt.Legend(**hidden, **options)
 
 

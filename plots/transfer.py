@@ -19,9 +19,13 @@ cells = base.mark_rect(invalid=None).encode(
     ),
     tooltip=tooltip("attacked", "scored", "flipped:.3f", "examples:,d"),
 )
-text = base.transform_filter("isValid(datum.flipped)").mark_text(fontSize=12).encode(
-    text=alt.Text("flipped:Q", format=".2f"),
-    color=alt.condition("datum.flipped > 0.5", alt.value("white"), alt.value("black")),
+text = (
+    base.transform_filter("isValid(datum.flipped)")
+    .mark_text(fontSize=12)
+    .encode(
+        text=alt.Text("flipped:Q", format=".2f"),
+        color=alt.condition("datum.flipped > 0.5", alt.value("white"), alt.value("black")),
+    )
 )
 
 FIGURE = Figure(

@@ -77,7 +77,8 @@ def plots() -> dict[str, dict[str, str]]:
             found[path.rsplit("/", 1)[1].removesuffix(".csv")] = options
     found.setdefault(
         "heatmap_a",
-        found["heatmap_s"] | {"y": "a", "title": "Mean change per attacked stay, A", "y_label": "A"},
+        found["heatmap_s"]
+        | {"y": "a", "title": "Mean change per attacked stay, A", "y_label": "A"},
     )
     return found
 
@@ -282,7 +283,13 @@ def _ranking(rng: np.random.Generator) -> pd.DataFrame:
 
 def _heatmaps(rng: np.random.Generator, hours: int) -> dict[str, pd.DataFrame]:
     cells = pd.DataFrame(
-        [(d, k, h, h + 1, m) for d in DIRECTIONS for k in KINDS for h in range(hours) for m in NAMES],
+        [
+            (d, k, h, h + 1, m)
+            for d in DIRECTIONS
+            for k in KINDS
+            for h in range(hours)
+            for m in NAMES
+        ],
         columns=["direction", "kind", "hour", "end_hour", "measurement"],
     )
     cells["patients"] = rng.integers(0, 30, len(cells))

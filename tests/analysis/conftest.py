@@ -1,4 +1,4 @@
-"""The hand-made attack that these tests share, and a repository with every figure in two revisions."""
+"""The hand-made attack of these tests, and a repository with every figure in two revisions."""
 
 import json
 import os
@@ -34,7 +34,13 @@ ANALYZED = ("histograms", "discovery", "ranking", *(f"heatmap_{name}" for name i
 
 @dataclass(frozen=True)
 class Repository:
-    """A DVC repository with every figure. specs: of the workspace; compared: of the two revisions side by side."""
+    """A DVC repository with every figure.
+
+    Attributes:
+        folder: Its root.
+        specs: The figures of the workspace by the name of their table.
+        compared: Those of the two revisions side by side.
+    """
 
     folder: Path
     specs: dict[str, dict[str, Any]]
@@ -43,7 +49,11 @@ class Repository:
 
 @pytest.fixture
 def attack() -> Attack:
-    """Subject 1 has stays 1 and 2; the attack on stay 4 fails; of direction 1→0 only the best example of stay 5 succeeds. T = 2."""
+    """Four stays of direction 0→1 and one of 1→0, T = 2.
+
+    Subject 1 has stays 1 and 2; the attack on stay 4 fails; of stay 5 only the best example
+    succeeds.
+    """
     return build(EXAMPLES)
 
 

@@ -1,4 +1,4 @@
-"""What the figures draw: tick labels, marks within the axes, and sentences instead of empty axes."""
+"""Hand-checked properties of what the figures draw: tick labels, marks, notes, sentences."""
 
 import json
 import re
@@ -135,9 +135,7 @@ def test_ticks_differ_and_marks_lie_within_the_axes(name: str, case: Any) -> Non
         assert -0.01 <= y <= size[1] + 0.01, name
 
 
-@pytest.mark.parametrize(
-    "name", ["subgroups", "comparison", "learning", "learning_curve"]
-)
+@pytest.mark.parametrize("name", ["subgroups", "comparison", "learning", "learning_curve"])
 def test_an_auroc_of_one_half_lies_between_its_neighbours(name: str) -> None:
     """The axis of a single value was once labelled "1"."""
     labels = ["0.4", "0.5", "0.6", "0.7", "0.8", "0.9", "1.0"]
@@ -271,9 +269,10 @@ def test_points_of_reliability_have_the_area_of_their_stays() -> None:
     radii = [re.match(r"M([\d.]+),0A", p.get("d", "")) for p in points]
     areas = [float(r[1]) ** 2 for r in radii if r]
     assert len(areas) == len(table)
-    assert np.argsort(areas, kind="stable").tolist() == np.argsort(
-        table.stays.to_numpy(), kind="stable"
-    ).tolist()
+    assert (
+        np.argsort(areas, kind="stable").tolist()
+        == np.argsort(table.stays.to_numpy(), kind="stable").tolist()
+    )
     assert sum(p.get("aria-roledescription") == "rule mark" for p in figure.iter()) == len(table)
 
 

@@ -87,9 +87,7 @@ def figure_tables(
     why = _why_nothing(shown["value"].dropna().to_numpy(np.float64), len(trials))
     complete = int(shown["value"].notna().sum())
     if why is None and complete < FEWEST_TRIALS:
-        missing["importance"] = (
-            f"{complete} complete trials; importances need {FEWEST_TRIALS}"
-        )
+        missing["importance"] = f"{complete} complete trials; importances need {FEWEST_TRIALS}"
     for name, table in tables.items():
         reason = why or (missing.get(name) if table.empty else None)
         rows = pd.DataFrame([{"note": NOTHING + reason}]) if reason else table
