@@ -122,7 +122,7 @@ def test_every_row_becomes_a_mark(repository: Any, name: str) -> None:
 def test_every_kind_of_score_has_its_own_colour_and_shape_in_the_comparison(
     repository: Any,
 ) -> None:
-    """The template names the kinds: one that analysis/comparison.py writes otherwise would be drawn like the next one."""
+    """The figure repeats the names that analysis/comparison.py gives the kinds."""
     marks = re.findall(
         r'aria-label="([^"]*)" role="graphics-symbol" aria-roledescription="point"([^>]*)>',
         svg(repository.specs["comparison"]),
@@ -215,9 +215,7 @@ def test_figures_writes_every_plot_twice_the_same(
     once = {p.name: p.read_bytes() for p in render.figures(tmp_path / "once")}
     twice = {p.name: p.read_bytes() for p in render.figures(tmp_path / "twice")}
     assert once == twice
-    switches = (
-        len(MAPS) + 1 + 5
-    )  # best or first, of the heat maps and the ranking; of the subgroups five scores and two splits
+    switches = len(MAPS) + 1 + 5  # kind of the maps and ranking; 5 scores, 2 splits of subgroups
     assert len(once) == len(repository.specs) + switches
     assert {
         "analyze_sparse_small_patients.png",

@@ -1,4 +1,4 @@
-"""A finished study as tables: its trials, and the data of its figures. The tuning stages call it."""
+"""A finished study as tables, for the tuning stages: its trials and the data of its figures."""
 
 from typing import Any, Literal
 
