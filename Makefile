@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 READY := .venv/.ready
 
-.PHONY: setup repro test check lock peers clean
+.PHONY: setup repro test check plots lock peers clean
 setup: $(READY)  ## the environment in .venv, and the page that shows plots without a network
 
 $(READY): requirements.lock
@@ -20,6 +20,9 @@ test: setup  ## all tests, two files at a time
 
 check: setup  ## format, lint, types
 	ruff format --check . && ruff check . && mypy
+
+plots: setup  ## the templates of the figures in .dvc/plots, from the code in plots/
+	python -m plots
 
 lock:  ## requirements.lock from pyproject.toml, with what its packages pull in
 	rm -rf .lock && $(PYTHON) -m venv .lock

@@ -152,7 +152,9 @@ def test_the_best_trial_is_reported_and_poor_ones_are_pruned() -> None:
         assert metrics[name] == row[name]
     assert metrics["attacked"] == 40
     history = pd.read_csv(paths.METRICS / "tune_attack" / OBJECTIVE / "plots" / "history.csv")
-    assert history["best"].iloc[-1] == pytest.approx(best["value"])
+    assert history["best"].iloc[-1] == pytest.approx(row["median_l0"])
+    shown = history.set_index("trial")["value"].dropna()
+    assert shown.tolist() == pytest.approx(complete["median_l0"].tolist())
     assert (
         history["source"].unique().tolist()
         == [metrics["source"]]

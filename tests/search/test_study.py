@@ -426,13 +426,9 @@ def test_importance_names_the_parameter_that_rules_the_value() -> None:
         "log2 idle",
     }  # one setting alone tells nothing
     assert set(tables["importance"]["parameter"]) == {"rules", "log2_idle"}
-    assert tables["slice_choice"].empty
-
-
-def test_importance_of_three_trials_is_not_told() -> None:
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    study.optimize(lambda t: t.suggest_float("x", 0, 1), n_trials=3)
-    assert figure_tables(study.trials, "minimize")["importance"].empty
+    assert tables["slice_choice"]["note"].tolist() == [
+        "Nothing to show: no searched parameter is a choice between names"
+    ]
 
 
 def test_no_complete_trial_is_told_in_one_line(tmp_path: Path) -> None:
@@ -448,9 +444,6 @@ def test_no_trials_leave_what_is_fixed(tmp_path: Path) -> None:
         tmp_path, run(tmp_path / "state", trials=0, first=FIRST), "minimize", {"conv": 3}
     )
     assert best == {"trial": None, "value": None, "hyperparameters": {"conv": 3}}
-    assert {
-        name: len(table) for name, table in figure_tables([], "minimize").items()
-    } == dict.fromkeys(figure_tables([], "minimize"), 0)
     kept = write_study(
         tmp_path, run(tmp_path / "state", first=FIRST), "minimize", {"conv": 3, "kappa": 9}
     )["hyperparameters"]

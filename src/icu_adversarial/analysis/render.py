@@ -1,4 +1,4 @@
-"""`dvc plots` without a network: the HTML page that holds Vega itself, and every figure as PNG, with no browser."""
+"""`dvc plots` without a network: a page that holds Vega itself, and every figure as PNG."""
 
 import json
 import subprocess
@@ -37,7 +37,7 @@ body { font-family: "Liberation Sans", Arial, Helvetica, sans-serif; margin: 24p
 
 
 def offline_page(path: Path = OFFLINE_PAGE) -> None:
-    """Write the HTML template for `dvc plots show` and `dvc plots diff` with Vega, Vega-Lite and Vega-Embed inside."""
+    """Write the HTML template of `dvc plots`, with Vega, Vega-Lite and Vega-Embed inside."""
     with atomic(path) as temporary:
         temporary.write_text(
             PAGE % vl_convert.javascript_bundle(EXPORTS, VEGA_LITE), encoding="utf-8"
@@ -45,10 +45,15 @@ def offline_page(path: Path = OFFLINE_PAGE) -> None:
 
 
 def specifications(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """What `dvc plots show --json` printed → one Vega-Lite specification per PNG, by file name without suffix.
+    """The Vega-Lite specifications of the PNGs.
 
-    A figure with switches (parameters bound to options) gives one for each option of each switch but the first, with a suffix.
-    The revision, which only `dvc plots diff` needs, is left out.
+    Args:
+        content: What `dvc plots show --json` printed.
+
+    Returns:
+        The specifications by file name without suffix. A figure with switches (parameters bound to
+        options) gives one more, with a suffix, for each further option of each switch. The name of
+        the revision, which only `dvc plots diff` needs, is left out.
     """
     found = {}
     for plot, renderings in content.get("data", {}).items():
@@ -62,7 +67,7 @@ def specifications(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
             for row in spec["data"]["values"]:
                 row["rev"] = ""
             found[name] = spec
-            for switch in spec.get("params", []):
+            for switch in (p for p in spec.get("params", []) if "bind" in p):
                 for option in switch["bind"]["options"][1:]:
                     turned = [{**p, "value": option} if p is switch else p for p in spec["params"]]
                     found[f"{name}_{option.replace(' ', '_')}"] = spec | {"params": turned}
@@ -75,7 +80,17 @@ def png(spec: dict[str, Any]) -> bytes:
 
 
 def figures(folder: Path) -> list[Path]:
-    """Render every DVC plot of the workspace into `folder`. Raises InputError if DVC fails or there is no plot."""
+    """Render every DVC plot of the workspace.
+
+    Args:
+        folder: Where the PNGs are written.
+
+    Returns:
+        Their paths.
+
+    Raises:
+        InputError: DVC fails or there is no plot.
+    """
     shown = subprocess.run(
         [sys.executable, "-m", "dvc", "plots", "show", "--json"],
         capture_output=True,
@@ -83,9 +98,8 @@ def figures(folder: Path) -> list[Path]:
         check=False,
     )
     if shown.returncode:
-        raise InputError(
-            f"`dvc plots show` failed: {shown.stderr.strip().splitlines()[-1] if shown.stderr.strip() else shown.returncode}"
-        )
+        lines = shown.stderr.strip().splitlines() or [f"exit code {shown.returncode}"]
+        raise InputError(f"`dvc plots show` failed: {lines[-1]}")
     specs = specifications(json.loads(shown.stdout))
     if not specs:
         raise InputError("`dvc plots show` found no plot: run `dvc repro`")

@@ -93,7 +93,10 @@ def run(params: Params, objective: str) -> None:
     )
     best = write_study(paths.TUNE_ATTACK / objective, trials, "maximize")
     metrics, label = paths.METRICS / "tune_attack" / objective, params.extract.label
-    for name, table in figure_tables(trials, "maximize").items():
+    shown = (
+        f"median_{objective.removeprefix('robust_')}" if objective.startswith("robust_") else None
+    )
+    for name, table in figure_tables(trials, "maximize", shown).items():
         write_csv(
             metrics / "plots" / f"{name}.csv", table.assign(source=label, objective=objective)
         )

@@ -1,0 +1,32 @@
+"""The share of attacked stays that the attack has flipped after a number of steps."""
+
+import altair as alt
+
+from plots.frame import DIRECTION, Figure, View, tooltip
+from plots.theme import COUNT_AXIS, KINDS, PERCENT_AXIS, SHARE, colours, dashes, from_zero
+from plots.theme import line_legend as legend
+
+lines = (
+    alt.Chart()
+    .mark_line(interpolate="step-after", strokeWidth=2.2)
+    .encode(
+        x=alt.X("iteration:Q", title="steps", scale=from_zero(10), axis=COUNT_AXIS),
+        y=alt.Y("share:Q", title="share of attacked stays", scale=SHARE, axis=PERCENT_AXIS),
+        color=alt.Color("kind:N", title="example", scale=colours(KINDS), legend=legend()),
+        strokeDash=alt.StrokeDash("kind:N", title="example", scale=dashes(KINDS)),
+        tooltip=tooltip("kind", "iteration:,d", "flipped:,d", "share:.1%"),
+    )
+    .properties(width=430, height=190)
+)
+
+FIGURE = Figure(
+    title="Stays flipped by number of steps",
+    subtitle=[
+        "Cumulative share of all attacked stays whose first and whose best example was found by"
+        " then; steps of all starts"
+    ],
+    numbers=("iteration", "share", "attacked", "flipped"),
+    needs="share",
+    group=DIRECTION + " + ' · ' + datum.attacked + ' attacked'",
+    views=[View(lines)],
+)

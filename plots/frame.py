@@ -1,0 +1,225 @@
+"""What every figure has in common: one panel per revision under the name of its data source, the
+note of its table, switches, and a sentence where there is nothing to show."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import altair as alt
+
+from plots.theme import CONFIG
+
+Chart = alt.Chart | alt.LayerChart | alt.FacetChart
+DATA, TITLE = "<DVC_METRIC_DATA>", "<DVC_METRIC_TITLE>"
+X, Y, Y_LABEL = "<DVC_METRIC_X>", "<DVC_METRIC_Y>", "<DVC_METRIC_Y_LABEL>"
+NOTE_WIDTH = 62  # characters of a line of a note
+WRAP = f"/(.{{1,{NOTE_WIDTH}}})(?: |$)/g"
+PANEL = (
+    "datum.source + (datum.objective ? '|objective ' + datum.objective : '')"
+    " + (datum.rev ? (datum.objective ? ' · ' : '|') + datum.rev : '')"
+)
+DIRECTION = (
+    "datum.direction + ' · ' + (datum.direction == '0→1' ? 'survivors called deaths'"
+    " : 'deaths called survivors')"
+)
+
+
+@dataclass(frozen=True)
+class Switch:
+    """A choice that the reader of the page makes; the first option is drawn in a PNG.
+
+    Attributes:
+        name: Name of the parameter in expressions.
+        options: What can be chosen, in the order shown.
+        label: Text in front of the options.
+        input: radio or select.
+    """
+
+    name: str
+    options: tuple[str, ...]
+    label: str
+    input: str = "radio"
+
+
+KIND = Switch("kind", ("best", "first"), "examples: ")
+
+
+@dataclass(frozen=True)
+class View:
+    """One block of a figure; the blocks are placed below each other.
+
+    Attributes:
+        chart: What is drawn for each group of rows.
+        where: Condition on `datum` of the rows that belong to it; empty for all.
+        across: Whether the groups are placed side by side instead of below each other.
+        own: Channels whose scale each group has for itself, e.g. ("y",).
+    """
+
+    chart: Chart
+    where: str = ""
+    across: bool = False
+    own: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A template for DVC.
+
+    Attributes:
+        title: Title, or the anchor that DVC fills with the title of dvc.yaml.
+        subtitle: What the marks mean, one string per line.
+        numbers: Columns to read as numbers; a column may be missing from the table.
+        needs: Column without which a row is not drawn.
+        views: The blocks.
+        where: Condition on `datum` and the switches of the rows that are drawn.
+        fields: Further columns, name → expression, computed in this order.
+        group: Expression that names the group of a row, drawn as a heading; empty for one group.
+        group_order: Expression that sorts the groups; by default the order of the table.
+        switches: The choices of the reader.
+        under: Expression of a last line of the panels' headings.
+    """
+
+    title: str
+    subtitle: Sequence[str]
+    numbers: Sequence[str]
+    needs: str
+    views: Sequence[View]
+    where: str = "true"
+    fields: dict[str, str] = field(default_factory=dict)
+    group: str = ""
+    group_order: str = "datum.position"
+    switches: Sequence[Switch] = ()
+    under: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The Vega-Lite specification, with DVC's anchors in place of the data.
+
+        Raises:
+            SchemaValidationError: A chart of a view is not valid Vega-Lite.
+        """
+        shown = f"isValid(datum['{self.needs}']) && datum['{self.needs}'] !== '' && ({self.where})"
+        computed = {
+            "panel": PANEL + (f" + '|' + {self.under}" if self.under else ""),
+            **self.fields,
+            "shown": f"{shown} ? 1 : 0",
+            "group": self.group or "''",
+            "caption": "datum.note ? '' + datum.note : null",
+        }
+        chart = alt.VConcatChart(
+            vconcat=[*self._panels(), _message()],
+            data=alt.InlineData(
+                values=DATA,
+                name="table",
+                format={"type": "json", "parse": dict.fromkeys(self.numbers, "number")},
+            ),
+            title=alt.TitleParams(self.title, subtitle=list(self.subtitle)),
+            params=[
+                alt.VariableParameter(
+                    name="drawn", expr=f"join(pluck(data('table'), '{self.needs}'), '') ? 1 : 0"
+                ),
+                *(_parameter(switch) for switch in self.switches),
+            ],
+            spacing=18,
+            config=alt.Config(**CONFIG),
+        )
+        chart = chart.transform_window(position="row_number()")
+        chart = chart.transform_calculate(**computed)
+        chart = chart.transform_calculate(group_order=self.group_order)
+        chart = chart.transform_joinaggregate(
+            rows="sum(shown)",
+            first_note="min(caption)",
+            last_note="max(caption)",
+            groupby=["panel"],
+        )
+        return chart.to_dict(validate=False)  # its schema knows no facet within a facet
+
+    def _panels(self) -> list[alt.FacetChart]:
+        """The views, each with one panel per revision; only the first has the panels' headings."""
+        panels = []
+        for number, view in enumerate(self.views):
+            unit = view.chart.spec if isinstance(view.chart, alt.FacetChart) else view.chart
+            unit.to_dict()  # validates it
+            heading = alt.Header(
+                labelExpr="split(datum.label, '|')",
+                labelOrient="top",
+                labelAnchor="start",
+                labelAlign="left",
+                labelPadding=6,
+            )
+            groups = alt.RowColumnEncodingFieldDef(
+                field="heading",
+                type="nominal",
+                title=None,
+                header=heading if not view.across or number == 0 else None,
+                sort=alt.EncodingSortField(field="group_order", op="min"),
+            )
+            place: dict[str, Any] = {"column" if view.across else "row": groups}
+            own: dict[str, Any] = dict.fromkeys(view.own, "independent")
+            inner = alt.FacetChart(spec=view.chart, facet=alt.FacetMapping(**place))
+            inner = inner.resolve_scale(**own) if own else inner
+            outer = alt.FacetChart(spec=inner, facet=alt.FacetMapping(column=_panel(number == 0)))
+            outer = outer.transform_filter(
+                "datum.shown == 1" + (f" && ({view.where})" if view.where else "")
+            )
+            outer = outer.transform_joinaggregate(
+                group_first="min(caption)", group_last="max(caption)", groupby=["panel", "group"]
+            )
+            outer = outer.transform_window(row_of_group="row_number()", groupby=["panel", "group"])
+            panels.append(outer.transform_calculate(heading=_heading()))
+        return panels
+
+
+def tooltip(*columns: str) -> list[alt.Tooltip]:
+    """What is shown where the pointer is: names of columns, after a colon a number format."""
+    parts = [column.partition(":") for column in columns]
+    return [
+        alt.Tooltip(name, type="quantitative", format=form)
+        if form
+        else alt.Tooltip(name, type="nominal")
+        for name, _, form in parts
+    ]
+
+
+def _heading() -> str:
+    """The name of a row's group and, on further lines, the notes of its rows."""
+    notes = (
+        "(datum.group_first == datum.group_last ? datum.group_first"
+        " : datum.group_first + ' ' + datum.group_last)"
+    )
+    wrapped = f"replace({notes}, {WRAP}, '|$1')"
+    return f"datum.group + (datum.group_first ? {wrapped} : '')"
+
+
+def _panel(heading: bool) -> Any:
+    header = alt.Header(labelExpr="split(datum.label, '|')", labelFontWeight="bold", labelPadding=8)
+    return alt.RowColumnEncodingFieldDef(
+        field="panel",
+        type="nominal",
+        title=None,
+        header=header if heading else None,
+        sort=alt.EncodingSortField(field="position", op="min"),
+    )
+
+
+def _message() -> alt.FacetChart:
+    """The sentence of each panel that has nothing to show."""
+    text = (
+        alt.Chart()
+        .mark_text(align="left", baseline="top", fontSize=13)
+        .encode(x=alt.value(0), y=alt.value(4), text="sentence:N")
+        .properties(width=430, height=40, view=alt.ViewConfig(stroke=None))
+    )
+    panels = alt.FacetChart(spec=text, facet=alt.FacetMapping(column=_panel(True)))
+    return (
+        panels.transform_filter("datum.rows == 0")
+        .transform_aggregate(note="max(last_note)", position="min(position)", groupby=["panel"])
+        .transform_calculate(
+            sentence="split(replace(test(/^Nothing/, datum.note || '') ? datum.note"
+            f" : 'Nothing to show: this table has no values', {WRAP}, '$1|'), '|')"
+        )
+    )
+
+
+def _parameter(switch: Switch) -> alt.VariableParameter:
+    bind = {"input": switch.input, "options": list(switch.options), "name": switch.label}
+    return alt.VariableParameter(name=switch.name, value=switch.options[0], bind=bind)

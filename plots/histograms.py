@@ -1,0 +1,55 @@
+"""How many cells an example perturbs, and how far."""
+
+import altair as alt
+
+from plots.frame import DIRECTION, Figure, View, tooltip
+from plots.theme import KINDS, PERCENT_AXIS, SHARE, colours, legend
+
+POWERS = [2**i for i in range(12)]
+CELLS = alt.X(
+    "low:Q",
+    title="perturbed cells, L0 (logarithmic scale)",
+    scale=alt.Scale(type="log", base=2, nice=False, domain=alt.DomainUnionWith(unionWith=[1, 16])),
+    axis=alt.Axis(values=POWERS, format=",d", grid=False, labelOverlap="greedy"),
+)
+
+
+def _size(title: str) -> alt.X:
+    axis = alt.Axis(format=".1f", tickCount=6, grid=False)
+    return alt.X("low:Q", title=title, scale=SHARE, axis=axis)
+
+
+def _view(quantity: str, x: alt.X) -> View:
+    bars = (
+        alt.Chart()
+        .mark_bar(opacity=0.55, binSpacing=0)
+        .encode(
+            x=x,
+            x2="high:Q",
+            y=alt.Y(
+                "share:Q", title="share of examples", stack=None, scale=SHARE, axis=PERCENT_AXIS
+            ),
+            y2=alt.Y2(datum=0),
+            color=alt.Color("kind:N", title="example", scale=colours(KINDS), legend=legend()),
+            tooltip=tooltip("kind", "low:.3~g", "high:.3~g", "examples:,d"),
+        )
+        .properties(width=270, height=150)
+    )
+    return View(bars, f"datum.quantity == '{quantity}'", across=True)
+
+
+FIGURE = Figure(
+    title="Size of the perturbations",
+    subtitle=[
+        "Successful examples of each stay, first found and best found.",
+        "A size of 1 is the winsorised range of a measurement.",
+    ],
+    numbers=("low", "high", "examples", "share"),
+    needs="share",
+    group=DIRECTION,
+    views=[
+        _view("L0", CELLS),
+        _view("mean |P|", _size("mean |P| of perturbed cells (model input)")),
+        _view("L∞", _size("largest |P|, L∞ (model input)")),
+    ],
+)

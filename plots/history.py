@@ -1,0 +1,31 @@
+"""The trials of a search in their order."""
+
+import altair as alt
+
+from plots.frame import TITLE, Figure, View
+from plots.theme import COUNT_AXIS, from_zero
+from plots.trials import QUANTITY, complete, pruned, value
+
+HEIGHT = 240
+x = alt.X("trial:Q", title="trial", scale=from_zero(5), axis=COUNT_AXIS)
+best = (
+    alt.Chart()
+    .transform_filter("isValid(datum.best)")
+    .mark_line(interpolate="step-after", strokeWidth=2, color="#000000")
+    .encode(x=x, y=value("best"))
+)
+
+FIGURE = Figure(
+    title=TITLE,
+    subtitle=[
+        "Circles: complete trials; triangles at the lower edge: pruned ones, which have no final"
+        " value;",
+        "line: the best trial so far",
+    ],
+    numbers=("trial", "value", "best", "success_rate"),
+    needs="trial",
+    group=QUANTITY,
+    views=[
+        View(alt.layer(complete(x), pruned(x, HEIGHT), best).properties(width=430, height=HEIGHT))
+    ],
+)

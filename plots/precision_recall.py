@@ -1,0 +1,31 @@
+"""Precision against recall of each model, with the line of chance."""
+
+import altair as alt
+
+from plots.curves import SIZE, SPLIT, line
+from plots.frame import Figure, View
+from plots.theme import GREY, SCORE_AXIS, SHARE
+
+chance = alt.Chart().transform_aggregate(prevalence="max(prevalence)")
+chance = chance.transform_filter("isValid(datum.prevalence)")
+rule = chance.mark_rule(color=GREY, strokeDash=[4, 4]).encode(y=alt.Y("prevalence:Q", scale=SHARE))
+label = chance.transform_calculate(
+    text="'chance: ' + format(datum.prevalence, '.1%') + ' deaths'"
+).mark_text(align="left", baseline="bottom", dy=-3, color="#555555", fontSize=12)
+label = label.encode(x=alt.value(6), y=alt.Y("prevalence:Q", scale=SHARE), text="text:N")
+lines = line(
+    alt.X("recall:Q", title="recall", scale=SHARE, axis=SCORE_AXIS),
+    alt.Y("precision:Q", title="precision", scale=SHARE, axis=SCORE_AXIS),
+    "recall",
+    "recall:.3f",
+    "precision:.3f",
+)
+
+FIGURE = Figure(
+    title="Precision and recall",
+    subtitle=["Grey: chance, the share of deaths"],
+    numbers=("recall", "precision", "prevalence"),
+    needs="precision",
+    group=SPLIT,
+    views=[View(alt.layer(rule, label, lines).properties(**SIZE))],
+)

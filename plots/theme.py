@@ -1,0 +1,84 @@
+"""Fonts, sizes, colours, axes and number formats of every figure."""
+
+from typing import Any
+
+import altair as alt
+
+CONFIG: dict[str, Any] = {
+    "font": "Liberation Sans, Arial, Helvetica, sans-serif",
+    "axis": {
+        "labelFontSize": 12,
+        "titleFontSize": 13,
+        "titleFontWeight": "normal",
+        "gridColor": "#e8e8e8",
+        "labelColor": "#222222",
+    },
+    "legend": {
+        "labelFontSize": 12,
+        "titleFontSize": 13,
+        "titleFontWeight": "normal",
+        "labelLimit": 400,
+    },
+    "header": {"labelFontSize": 13, "labelColor": "#222222", "labelLimit": 900},
+    "title": {
+        "fontSize": 17,
+        "anchor": "start",
+        "subtitleFontSize": 12.5,
+        "subtitleColor": "#555555",
+        "subtitlePadding": 6,
+        "offset": 12,
+    },
+    "view": {"stroke": "#bbbbbb"},
+}
+
+# Okabe and Ito's colours (2008), which people with any kind of colour blindness can tell apart.
+BLUE, SKY, VERMILION, GREEN, PURPLE = "#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7"
+GREY, DARK, RED = "#999999", "#555555", "#b2182b"
+UNSUPPORTED = "#d0d0d0"  # too few patients, or undefined
+ABSENT = "#f2f2f2"  # not in these data
+FEWEST_PATIENTS = 5  # a cell that fewer patients support is grey
+
+MODELS = {  # colour and dashes of each model's lines
+    "network": (BLUE, [1, 0]),
+    "network uncalibrated": (SKY, [4, 2]),
+    "logistic regression": (VERMILION, [7, 3]),
+    "gradient boosting": (GREEN, [2, 2]),
+}
+KINDS = {"first": (VERMILION, [6, 3]), "best": (BLUE, [1, 0])}
+
+LOWEST_AUROC = 0.4  # where axes of AUROC start; 0.5 is chance
+SHARE = alt.Scale(domain=[0, 1])
+AUROC = alt.Scale(domain=[LOWEST_AUROC, 1])
+SCORE_AXIS = alt.Axis(format=".1f", tickCount=6)  # of a score in [0, 1]
+PERCENT_AXIS = alt.Axis(format=".0%", tickCount=5)
+COUNT_AXIS = alt.Axis(format=",d", tickMinStep=1)
+NUMBER = ".3~g"  # tells the ticks of an axis that starts at 0 apart, whatever the unit
+
+
+def from_zero(at_least: float) -> alt.Scale:
+    """A scale from 0 to the largest value of all revisions, or to `at_least` if that is more."""
+    return alt.Scale(domain=alt.DomainUnionWith(unionWith=[0, at_least]))
+
+
+def colours(table: dict[str, tuple[str, list[int]]], only: tuple[str, ...] = ()) -> alt.Scale:
+    """MODELS or KINDS as a scale of colour."""
+    names = list(only or table)
+    return alt.Scale(domain=names, range=[table[name][0] for name in names])
+
+
+def dashes(table: dict[str, tuple[str, list[int]]], only: tuple[str, ...] = ()) -> alt.Scale:
+    """MODELS or KINDS as a scale of dashes."""
+    names = list(only or table)
+    return alt.Scale(domain=names, range=[table[name][1] for name in names])
+
+
+def legend(**options: Any) -> alt.Legend:
+    """A legend that a figure with nothing to show hides (`drawn` is a parameter of the frame)."""
+    parts = ("labelOpacity", "symbolOpacity", "titleOpacity", "gradientOpacity")
+    hidden: dict[str, Any] = dict.fromkeys(parts, alt.ExprRef("drawn"))
+    return alt.Legend(**hidden, **options)
+
+
+def line_legend(**options: Any) -> alt.Legend:
+    """A legend of lines."""
+    return legend(symbolType="stroke", symbolSize=400, symbolStrokeWidth=2.2, **options)
