@@ -14,7 +14,14 @@ from adbc_driver_postgresql import dbapi
 
 from icu_adversarial.errors import InputError
 from icu_adversarial.records.database import URL_SUFFIX, Database, open_raw, read_url
-from icu_adversarial.records.raw_files import find_file, header, is_csv, readable, stream
+from icu_adversarial.records.raw_files import (
+    find_file,
+    header,
+    is_csv,
+    parquet_parts,
+    readable,
+    stream,
+)
 from icu_adversarial.records.views import Table, column_names, with_views
 
 SNIFFED = 1 << 25  # bytes of a CSV file, from which the rows of a longer one are estimated
@@ -28,9 +35,9 @@ class Size(NamedTuple):
     exact: bool
 
 
-def missing(raw: Path, tables: Mapping[str, Table]) -> dict[str, str]:
+def missing(raw: Path, tables: Mapping[str, Table]) -> dict[str, InputError]:
     """Of the tables that open_raw would refuse to read in `raw`, why. No row is read."""
-    reasons = {}
+    reasons: dict[str, InputError] = {}
     for name, table in tables.items():
         try:
             if file := _csv(raw, name):
@@ -40,7 +47,7 @@ def missing(raw: Path, tables: Mapping[str, Table]) -> dict[str, str]:
                 with open_raw(raw, {name: table}):
                     pass
         except InputError as error:
-            reasons[name] = str(error)
+            reasons[name] = error
     return reasons
 
 
@@ -135,7 +142,7 @@ def _opened(
             yield batches
     elif raw.is_dir():
         file = find_file(raw, name)
-        data = _parquet(file.glob("*.parquet") if file.is_dir() else [file])
+        data = _parquet(parquet_parts(raw, file))
         with _in_order(
             data, list(column_names(raw, name, table, data.schema.names).values())
         ) as batches:

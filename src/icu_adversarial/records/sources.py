@@ -12,16 +12,24 @@ from icu_adversarial.measurements import POTASSIUM_CHEMISTRY, Measurement
 
 
 class Records(NamedTuple):
-    """stays: the columns of tables.STAYS, sorted by stay_id. events: batches of tables.EVENTS in its total order; read once."""
+    """What a source holds.
+
+    stays: the columns of tables.STAYS, sorted by stay_id.
+    events: batches of tables.EVENTS in its total order; read once.
+    excluded: stays that the source leaves out, by reason.
+    """
 
     stays: pd.DataFrame
     events: Iterator[pa.RecordBatch]
+    excluded: dict[str, int] = {}  # noqa: RUF012
 
 
 def read(
     source: str, raw: Path, window_hours: int, measurements: tuple[Measurement, ...], code_map: Path
 ) -> Records:
-    """Records of one of params.LABELS, the synthetic hospital by the reader of MIMIC-III. `code_map` serves meds alone.
+    """Records of one of params.LABELS, the synthetic hospital by the reader of MIMIC-III.
+
+    `code_map` serves meds alone.
 
     Raises InputError when `raw` does not hold them.
     """
@@ -47,6 +55,9 @@ def read(
 
 
 def refuse_blood_gas(measurements: tuple[Measurement, ...], reason: str) -> None:
-    """Raise InputError where potassium from blood gases alone is wanted, which only the item ids of MIMIC tell apart."""
+    """Raise InputError where potassium from blood gases alone is wanted.
+
+    Only the item ids of MIMIC tell the two apart.
+    """
     if all(POTASSIUM_CHEMISTRY not in m.items for m in measurements):
         raise InputError(f"extract.potassium: blood_gas: {reason}: use both")
