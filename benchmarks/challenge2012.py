@@ -27,7 +27,7 @@ WINDOW_HOURS = 48
 
 
 def ours(raw: Path, out: Path) -> None:
-    stays, events = challenge2012.read(raw, WINDOW_HOURS, MEASUREMENTS)
+    stays, events, *_ = challenge2012.read(raw, WINDOW_HOURS, MEASUREMENTS)
     write_batches(out / "events.parquet", events, EVENTS)
     write_table(out / "stays.parquet", stays, STAYS)
 

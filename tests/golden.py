@@ -18,8 +18,10 @@ CODE_MAP = Path(__file__).parents[1] / "code_maps" / "mimiciv_meds.csv"
 
 def collect(records: Records) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Stays and events, both checked against their schema."""
-    stays, events = records
-    return to_table(stays, STAYS).to_pandas(), pa.Table.from_batches(events, EVENTS).to_pandas()
+    return (
+        to_table(records.stays, STAYS).to_pandas(),
+        pa.Table.from_batches(records.events, EVENTS).to_pandas(),
+    )
 
 
 def assert_golden(name: str, found: tuple[pd.DataFrame, pd.DataFrame]) -> None:

@@ -54,7 +54,7 @@ def write(folder: Path, archive: bool = False) -> Path:
 
 
 def read(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    stays, events = challenge2012.read(folder, 48, choose("both"))
+    stays, events, *_ = challenge2012.read(folder, 48, choose("both"))
     return to_table(stays, STAYS).to_pandas(), pa.Table.from_batches(events, EVENTS).to_pandas()
 
 

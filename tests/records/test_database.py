@@ -27,7 +27,7 @@ COLUMNS = "subject_id int, charttime timestamp, valuenum real"
 
 
 def extracted(raw: Path, folder: Path) -> tuple[bytes, bytes]:
-    stays, events = mimic3.read(raw, 48, MEASUREMENTS)
+    stays, events, *_ = mimic3.read(raw, 48, MEASUREMENTS)
     write_batches(folder / "events.parquet", events, EVENTS)
     write_table(folder / "stays.parquet", stays, STAYS)
     return (folder / "stays.parquet").read_bytes(), (folder / "events.parquet").read_bytes()
@@ -224,10 +224,13 @@ def test_the_schema(postgres: str, tmp_path: Path) -> None:
                     f"CREATE TABLE {schema}_x.{table} ({COLUMNS.replace('valuenum', chr(34) + 'ValueNum' + chr(34))})"
                 )
                 execute(f"INSERT INTO {schema}_x.{table} VALUES (1, NULL, {value})")
-    assert "LABS lies in the schemas another_x, one_x: choose one in the URL" in refusal(
-        tmp_path / "raw.db"
+    assert (
+        "LABS: found in the schemas another_x, one_x: choose one with a file NAME.url"
+        in refusal(tmp_path / "raw.db")
     )
-    assert "LABS lies in the schemas" in refusal(everywhere)
+    assert "LABS: found in the schemas another_x, one_x: choose one in the URL" in refusal(
+        everywhere
+    )
     with open_raw(url_file(tmp_path / "one.url", on_path(postgres, "one_x")), LABS) as database:
         assert database.frame("SELECT * FROM labs")["valuenum"].tolist() == [1.0]
     with duckdb.connect(tmp_path / "raw.db") as connection:

@@ -405,6 +405,6 @@ def test_the_real_demo_with_its_published_sums(
     ).read_bytes()
     server.script = {"CHARTEVENTS.csv": [("break", 10_000_000)]}
     fetch("mimiciii-demo", tmp_path, server.url, pause=0.001)
-    stays, events = mimic3.read(tmp_path / "mimiciii-demo", 48, MEASUREMENTS)
+    stays, events, *_ = mimic3.read(tmp_path / "mimiciii-demo", 48, MEASUREMENTS)
     assert len(stays) == 136
     assert sum(batch.num_rows for batch in events) > 20_000

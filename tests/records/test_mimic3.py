@@ -73,7 +73,7 @@ def write_golden(folder: Path, upper: bool = True, changes: dict[str, str] | Non
 
 
 def read(folder: Path, potassium: str = "both") -> tuple[pd.DataFrame, pd.DataFrame]:
-    stays, events = mimic3.read(folder, 48, choose(potassium))
+    stays, events, *_ = mimic3.read(folder, 48, choose(potassium))
     return to_table(stays, STAYS).to_pandas(), pa.Table.from_batches(events, EVENTS).to_pandas()
 
 
@@ -192,7 +192,7 @@ def test_missing_table_and_folder_and_damaged_file(tmp_path: Path, mimic_demo: P
 
 
 def test_demo_agrees_with_the_slow_reference(mimic_demo: Path) -> None:
-    stays, events = mimic3.read(mimic_demo, 48, MEASUREMENTS)
+    stays, events, *_ = mimic3.read(mimic_demo, 48, MEASUREMENTS)
     assert len(stays) == 136
     assert (stays["out_hour"] >= 48).sum() == 73
     table = pa.Table.from_batches(events, EVENTS).to_pandas()
@@ -217,7 +217,7 @@ def test_demo_agrees_with_the_slow_reference(mimic_demo: Path) -> None:
 
 def test_demo_coverage_is_the_published_one(mimic_demo: Path) -> None:
     """Stays of 48 h or more with at least one value, as PROVENANCE.md of the demo counts them."""
-    stays, events = mimic3.read(mimic_demo, 48, MEASUREMENTS)
+    stays, events, *_ = mimic3.read(mimic_demo, 48, MEASUREMENTS)
     table = pa.Table.from_batches(events, EVENTS).to_pandas()
     long = set(stays.loc[stays["out_hour"] >= 48, "stay_id"])
     counts = (

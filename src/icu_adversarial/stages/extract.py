@@ -61,18 +61,19 @@ class Coverage:
 
 def run(params: Params) -> None:
     options = params.extract
-    stays, events, excluded = read(
+    records = read(
         options.source,
         options.raw,
         params.window_hours,
         choose(options.potassium),
         options.code_map,
     )
+    stays = records.stays
     checked = to_table(stays, STAYS)  # before the long part
     coverage = Coverage(stays["stay_id"].to_numpy())
-    write_batches(paths.EVENTS, coverage.watch(events), EVENTS)
+    write_batches(paths.EVENTS, coverage.watch(records.events), EVENTS)
     write_table(paths.STAYS, checked, STAYS)
-    write_json(paths.EXCLUDED, excluded)
+    write_json(paths.EXCLUDED, records.excluded)
 
     label = options.label
     table = coverage.table(options.source, label)
@@ -83,10 +84,10 @@ def run(params: Params) -> None:
         {
             "source": label,
             "icu_stays": len(stays),
-            "excluded": excluded,
             "icu_stays_in_icu_until_window_end": int(
                 (~(stays["out_hour"] < params.window_hours)).sum()
             ),
+            "excluded": records.excluded,
             "subjects": stays["subject_id"].nunique(),
             "deaths": int(stays["died"].sum()),
             "events": int(coverage.events.sum()),
