@@ -67,7 +67,11 @@ def parquet_parts(raw: Path, file: Path) -> list[Path]:
     """
     if not file.is_dir():
         return [file]
-    inside = [part for part in sorted(file.iterdir()) if not part.name.startswith((".", "_"))]
+    inside = [
+        part
+        for part in sorted(file.iterdir())
+        if not part.name.startswith(".") and not (part.name.startswith("_") and not part.suffix)
+    ]  # as _SUCCESS, which Spark writes
     for part in inside:
         if part.suffix != ".parquet" or not part.is_file():
             raise InputError(
