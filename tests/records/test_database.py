@@ -247,7 +247,7 @@ def test_the_schema(postgres: str, tmp_path: Path) -> None:
 def test_the_url_of_a_duckdb_file_chooses_a_schema(name: str, tmp_path: Path) -> None:
     """By the very text that the refusal of the bare file advises."""
     with duckdb.connect(tmp_path / name) as connection:
-        for schema, value in (("full", 1), ("demo", 2)):
+        for schema, value in (("whole", 1), ("demo", 2)):
             connection.execute(f"CREATE SCHEMA {schema}")
             connection.execute(f"CREATE TABLE {schema}.labs ({COLUMNS})")
             connection.execute(f"INSERT INTO {schema}.labs VALUES (1, NULL, {value})")
@@ -255,17 +255,17 @@ def test_the_url_of_a_duckdb_file_chooses_a_schema(name: str, tmp_path: Path) ->
     advice = refusal(tmp_path / name).partition("NAME.url that holds ")[2]
     assert advice == f"duckdb:///{tmp_path / name}?options=-csearch_path%3Ddemo"
     found = {}
-    for path in ("demo", "full", "empty,full", "full,demo"):
+    for path in ("demo", "whole", "empty,whole", "whole,demo"):
         raw = url_file(tmp_path / "raw.url", advice.removesuffix("demo") + path)
         with open_raw(raw, LABS) as database:
             found[path] = database.frame("SELECT * FROM labs")["valuenum"].tolist()
-    assert found == {"demo": [2.0], "full": [1.0], "empty,full": [1.0], "full,demo": [1.0]}
+    assert found == {"demo": [2.0], "whole": [1.0], "empty,whole": [1.0], "whole,demo": [1.0]}
 
     nowhere = advice.removesuffix("demo")
     assert "no table LABS that may be read on the search path" in refusal(
         url_file(tmp_path / "raw.url", nowhere + "empty")
     )
-    assert "the file has no schema other: found demo, empty, full, main" in refusal(
+    assert "the file has no schema other: found demo, empty, main, whole" in refusal(
         url_file(tmp_path / "raw.url", nowhere + "other")
     )
     for option in ("access_mode=read_write", "options=-cthreads%3D1", "schema=demo"):

@@ -100,9 +100,7 @@ def test_challenge(challenge: Path) -> None:
         " 2 with unknown outcome"
     ) in report
     assert [line.split()[0] for line in report if "not in these data" in line] == ["calcium"]
-    assert any(
-        re.fullmatch(r"  spo2 +3,\d{3} +4[45]%  arterial SaO2 .*", line) for line in report
-    )
+    assert any(re.fullmatch(r"  spo2 +3,\d{3} +4[45]%  arterial SaO2 .*", line) for line in report)
     assert "2 source groups (for split.test_groups): set-a 4,000, set-b 4,000" in report
     assert stays_with(report)["calcium"] == 0
     assert any(
@@ -308,10 +306,10 @@ def test_a_duckdb_file_with_two_schemas(mimic_demo: Path, tmp_path: Path) -> Non
     with (csv / "chartevents.csv").open() as file:
         beginning = list(islice(file, 20_001))
     (csv / "chartevents.csv").write_text("".join(beginning))
-    raw = to_duckdb(csv, MIMIC3, tmp_path / "two.duckdb", "full")
+    raw = to_duckdb(csv, MIMIC3, tmp_path / "two.duckdb", "whole")
     to_duckdb(csv, MIMIC3, raw, "demo")
     schemas = (
-        "PATIENTS, ADMISSIONS, ICUSTAYS, CHARTEVENTS, LABEVENTS: found in the schemas demo, full:"
+        "PATIENTS, ADMISSIONS, ICUSTAYS, CHARTEVENTS, LABEVENTS: found in the schemas demo, whole:"
         " choose one with a file NAME.url that holds"
     )
     with pytest.raises(InputError) as error:
@@ -320,8 +318,8 @@ def test_a_duckdb_file_with_two_schemas(mimic_demo: Path, tmp_path: Path) -> Non
     assert str(error.value).count("NAME.url") == 1
     with pytest.raises(InputError, match=f"is not usable as mimiciii: {schemas}"):
         lines(raw, "mimiciii")
-    url = tmp_path / "full.url"
-    url.write_text(f"duckdb:///{raw}?options=-csearch_path%3Dfull")
+    url = tmp_path / "whole.url"
+    url.write_text(f"duckdb:///{raw}?options=-csearch_path%3Dwhole")
     report = lines(url)
     assert report[0] == f"{url}: MIMIC-III, extract.source mimiciii"
     assert "136 ICU stays of 100 subjects, 46 with death in the hospital" in report

@@ -39,9 +39,7 @@ def open_database(
     has to be the only one of its name.
     """
     try:
-        connection = dbapi.connect(
-            url.set(drivername="postgresql").render_as_string(hide_password=False)
-        )
+        connection = dbapi.connect(libpq_uri(url))
     except dbapi.Error as error:
         reason = str(error).partition("Failed to connect: ")[2].partition("\n")[0]
         raise InputError(f"{raw}: {reason}") from None
@@ -56,6 +54,13 @@ def open_database(
                 _check_type(raw, f"{name.upper()}.{column}", found[name].types[names[column]], kind)
             views[name] = typed(table, found[name].relation, names)
         yield views, reader
+
+
+def libpq_uri(url: URL) -> str:
+    """`url` as libpq reads it, which takes a + in the query for a plus, not for a blank."""
+    text = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    place, mark, query = text.partition("?")
+    return place + mark + query.replace("+", "%20")
 
 
 def _check_type(raw: Path, column: str, found: str, kind: str) -> None:

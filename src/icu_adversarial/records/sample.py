@@ -14,6 +14,7 @@ from adbc_driver_postgresql import dbapi
 
 from icu_adversarial.errors import InputError
 from icu_adversarial.records.database import URL_SUFFIX, Database, open_raw, read_url
+from icu_adversarial.records.postgres import libpq_uri
 from icu_adversarial.records.raw_files import (
     find_file,
     header,
@@ -198,8 +199,7 @@ def _count(database: Database, relation: str) -> int:
 
 def _probed(raw: Path, database: Database, name: str) -> Size:
     """The rows on pages from all over a server's table. The server's own estimate can be far off until its ANALYZE: it only says how many pages."""
-    url = read_url(raw).set(drivername="postgresql").render_as_string(hide_password=False)
-    with dbapi.connect(url) as connection, connection.cursor() as cursor:
+    with dbapi.connect(libpq_uri(read_url(raw))) as connection, connection.cursor() as cursor:
         cursor.adbc_statement.set_options(
             **{"adbc.postgresql.use_copy": "false"}
         )  # the server copies no plans
