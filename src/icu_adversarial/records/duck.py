@@ -64,8 +64,7 @@ def open_folder(raw: Path, tables: Mapping[str, Table]) -> Iterator[tuple[dict[s
     """
     if not raw.is_dir():
         raise InputError(
-            f"{raw} is not a folder with the raw tables, nor a DuckDB file (.duckdb, .db),"
-            " nor a .url file"
+            f"{raw} is not a folder with the raw tables, a DuckDB file (.duckdb, .db) or a .url file"
         )
     files = {name: find_file(raw, name) for name in tables}
     with (
@@ -107,7 +106,9 @@ def open_database(
         _connect(raw, file, folder, read_only=True) as connection,
     ):
         _choose_schemas(connection, raw, schemas)
-        advice = f"choose one with a file NAME.url that holds {_url(file)}"
+        path = str(file).replace("{", "{{").replace("}", "}}")
+        url = f"duckdb:///{path}?options=-csearch_path%3D{{schema}}"
+        advice = f"choose one with a file NAME.url that holds {url}"
         found = locate(raw, _reader(connection, raw, {}), tables, advice, bool(schemas))
         names = {
             name: column_names(raw, name, table, found[name].types)
@@ -122,12 +123,6 @@ def open_database(
             for name, table in tables.items()
         }
         yield views, _reader(connection, raw, sources)
-
-
-def _url(file: Path) -> str:
-    """The URL of a DuckDB file with a place for the schema."""
-    path = str(file).replace("{", "{{").replace("}", "}}")
-    return f"duckdb:///{path}?options=-csearch_path%3D{{schema}}"
 
 
 def _choose_schemas(

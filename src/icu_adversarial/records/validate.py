@@ -3,7 +3,6 @@
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,9 +12,9 @@ import pandas as pd
 from icu_adversarial.errors import InputError
 from icu_adversarial.measurements import MEASUREMENTS, NAMES, M, note
 from icu_adversarial.params import LABELS
-from icu_adversarial.paths import SYNTHETIC
-from icu_adversarial.records import challenge2012, meds
+from icu_adversarial.records import meds
 from icu_adversarial.records.next_step import command
+from icu_adversarial.records.recognise import joined, recognise, tables_of
 from icu_adversarial.records.sample import (
     Size,
     copy_meds_sample,
@@ -26,15 +25,8 @@ from icu_adversarial.records.sample import (
     sizes,
 )
 from icu_adversarial.records.sources import Records, read
-from icu_adversarial.records.views import MissingTableError, Table
 
 ROWS = 2_000_000  # longer tables are sampled
-READERS = {
-    "mimiciii": "mimic3",
-    "mimiciv": "mimic4",
-    "eicu": "eicu",
-    "synthetic": "mimic3",
-}  # those that read tables
 SOURCES = tuple(source for source in LABELS if source != "synthetic")  # that one has its place
 LABORATORY = np.array([m.items[0].table == "labevents" for m in MEASUREMENTS])
 
@@ -80,19 +72,19 @@ def validate(
         )
     if source not in (None, *SOURCES):
         raise InputError(f"--source: {source} is none of {', '.join(SOURCES)}")
-    source, reasons = (source, missing(raw, _tables(source))) if source else recognise(raw)
+    source, reasons = (source, missing(raw, tables_of(source))) if source else recognise(raw)
     yield f"{raw}: {LABELS[source]}, extract.source {source}"
     rows_of = (
         meds_size(raw)
         if source == "meds"
-        else sizes(raw, {n: table for n, table in _tables(source).items() if n not in reasons})
+        else sizes(raw, {n: table for n, table in tables_of(source).items() if n not in reasons})
     )
     for name, (count, exact) in rows_of.items():
         yield f"  {name.upper():<15}" + (
             f"{count:,} rows" if exact else f"about {float(f'{count:.2g}'):,.0f} rows"
         )
     if reasons:
-        raise InputError(f"{raw} is not usable as {source}: {_joined(raw, reasons)}")
+        raise InputError(f"{raw} is not usable as {source}: {joined(raw, reasons)}")
     found = _extract(raw, source, window_hours, code_map, rows_of, rows)
     yield from _cohort(found, found.sample if source == "meds" else "")
     yield from _coverage(found, source, window_hours)
@@ -129,7 +121,7 @@ def _extract(
             if long and source == "meds":
                 in_sample = copy_meds_sample(raw, list(meds.COLUMNS), rows, place)
             elif long:
-                in_sample = copy_sample(raw, _tables(source), rows_of, rows, place)
+                in_sample = copy_sample(raw, tables_of(source), rows_of, rows, place)
             copied = time.perf_counter()
             records = read(source, place, window_hours, MEASUREMENTS, code_map)
             stays_read = time.perf_counter()
@@ -151,69 +143,6 @@ def _extract(
         f"in a sample ({part} {', '.join(long)}): ",
         seconds,
         whole_seconds,
-    )
-
-
-def recognise(raw: Path) -> tuple[str, dict[str, InputError]]:
-    """The source whose tables `raw` lacks the fewest of.
-
-    Returns:
-        The source, and by table why it cannot be read.
-
-    Raises:
-        InputError: `raw` has no table of any source, or it cannot be told whose tables it has.
-    """
-    if raw == SYNTHETIC:
-        return "synthetic", missing(raw, _tables("synthetic"))
-    if any(
-        (raw / f"{name}{suffix}").exists()
-        for name in challenge2012.SETS
-        for suffix in ("", ".tar.gz")
-    ):
-        return "challenge2012", {}
-    if any((raw / "data").rglob("*.parquet")):
-        return "meds", {}
-    reasons = {}
-    for source in ("mimiciii", "mimiciv", "eicu"):
-        reasons[source] = missing(raw, _tables(source))
-        if not reasons[source]:
-            return source, {}
-    best = min(reasons, key=lambda name: _lacks(reasons[name]))
-    if _lacks(reasons[best])[0] < len(_tables(best)):
-        if list(map(_lacks, reasons.values())).count(_lacks(reasons[best])) == 1:
-            return best, reasons[best]
-        # MIMIC-III and MIMIC-IV alike, or nothing to do with tables: no database, no answer
-        joined = _joined(raw, reasons[best])
-        raise InputError(joined if joined.startswith(str(raw)) else f"{raw}: {joined}")
-    raise InputError(
-        f"{raw} holds no table of MIMIC-III, MIMIC-IV or eICU, no set of Challenge 2012,"
-        " no data/**/*.parquet of MEDS: see README"
-    )
-
-
-def _lacks(reasons: Mapping[str, InputError]) -> tuple[int, int]:
-    """Tables that are not there at all, and tables that cannot be read."""
-    absent = sum(isinstance(reason, MissingTableError) for reason in reasons.values())
-    return absent, len(reasons)
-
-
-def _joined(raw: Path, reasons: Mapping[str, InputError]) -> str:
-    """All reasons, each once, without the name of the place."""
-    tables: dict[str, list[str]] = {}
-    for name, reason in reasons.items():
-        text = str(reason).removeprefix(f"{raw}: ")
-        tables.setdefault(text.removeprefix(name.upper()), []).append(name.upper())
-    return "; ".join(
-        f"{', '.join(names)}{text}" if text.startswith((" ", ":")) else text
-        for text, names in tables.items()
-    )
-
-
-def _tables(source: str) -> Mapping[str, Table]:
-    return (
-        import_module(f"icu_adversarial.records.{READERS[source]}").TABLES
-        if source in READERS
-        else {}
     )
 
 
