@@ -9,11 +9,11 @@ from typing import Any
 
 # (column, table, items, above, below, below counts, Fahrenheit), written out again on purpose
 RULES = [
-    (0, "lab", {50822}, 0, 1e30, True, False),
+    (0, "lab", {50822}, 0, 30, True, False),
     (0, "lab", {50971}, 0, 30, True, False),
-    (1, "lab", {50808}, 0, 1e30, True, False),
-    (2, "lab", {50820}, 0, 1e30, True, False),
-    (3, "lab", {50818}, 0, 1e30, True, False),
+    (1, "lab", {50808}, 0, 2.5, True, False),
+    (2, "lab", {50820}, 6.3, 8.5, True, False),
+    (3, "lab", {50818}, 5, 250, True, False),
     (4, "lab", {50813}, 0, 50, True, False),
     (5, "lab", {50862}, 0, 10, True, False),
     (6, "lab", {51006}, 0, 300, True, False),
@@ -22,7 +22,7 @@ RULES = [
     (9, "lab", {50882}, 0, 10000, True, False),
     (10, "lab", {51265}, 0, 10000, True, False),
     (11, "lab", {50931}, 0, 10000, True, False),
-    (12, "lab", {50960}, 0, 1e30, True, False),
+    (12, "lab", {50960}, 0, 20, True, False),
     (13, "chart", {211, 220045}, 0, 300, False, False),
     (14, "chart", {51, 442, 455, 6701, 220179, 220050}, 0, 400, False, False),
     (15, "chart", {8368, 8440, 8441, 8555, 220180, 220051}, 0, 300, False, False),

@@ -206,6 +206,11 @@ def test_search_ranges_are_those_of_the_literature(params: Params) -> None:
             "raw: /somewhere/else",
             "source synthetic and raw data/raw/synthetic go together",
         ),
+        (
+            "code_map: code_maps/mimiciv_meds.csv",
+            "code_map: code_maps/other.csv",
+            "code_map code_maps/other.csv has no effect with source synthetic: only meds reads it",
+        ),
         ("split:", "spilt:", "split: Field required"),
     ],
 )

@@ -15,7 +15,7 @@ from feature_tables import event_batches, make_stays
 
 from icu_adversarial import paths
 from icu_adversarial.analysis.render import VEGA_LITE
-from icu_adversarial.files import read_array
+from icu_adversarial.files import read_array, write_json
 from icu_adversarial.measurements import NAMES, M
 from icu_adversarial.model.networks import build as build_network
 from icu_adversarial.model.training import make_fold
@@ -38,6 +38,7 @@ def lay_events(window_hours: int) -> None:
         paths.STAYS, make_stays(died=[n % 3 == 0 for n in range(N)], out_hour=[200.0] * N), STAYS
     )
     write_batches(paths.EVENTS, event_batches(*rows), EVENTS)
+    write_json(paths.EXCLUDED, {})
 
 
 def drawn(template: str, y: str, table: pd.DataFrame) -> str:

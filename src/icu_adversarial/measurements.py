@@ -1,7 +1,8 @@
 """The 19 measurements: column order, unit, where each source keeps them and which values count.
 
-The only such table of the project. Item ids and limits: MIMIC-III v1.4, after the MIT-LCP mimic-code concepts. MIMIC-IV keeps the ids of its
-laboratory and of MetaVision, and the units too. Names in eICU: v2.0, after the MIT-LCP eicu-code concepts. MEDS has codes of its own: code_maps/.
+The only such table of the project. Item ids and limits: MIMIC-III v1.4, after the MIT-LCP
+mimic-code concepts. MIMIC-IV keeps the ids of its laboratory and of MetaVision, and the units too.
+Names in eICU: v2.0, after the MIT-LCP eicu-code concepts. MEDS has codes of its own: code_maps/.
 """
 
 from dataclasses import dataclass, replace
@@ -45,9 +46,15 @@ class Measurement:
 
 
 def _lab(
-    name: str, unit: str, itemid: int, challenge: str, eicu: str, at_most: float = LARGEST_FLOAT32
+    name: str,
+    unit: str,
+    itemid: int,
+    challenge: str,
+    eicu: str,
+    at_most: float,
+    above: float = 0.0,
 ) -> Measurement:
-    items = Items("labevents", (itemid,), below=at_most)
+    items = Items("labevents", (itemid,), above=above, below=at_most)
     return Measurement(name, unit, (items,), (challenge,), (items.at("lab", eicu),))
 
 
@@ -63,10 +70,19 @@ def _vital(
     )
 
 
-POTASSIUM_BLOOD_GAS = Items("labevents", (50822,))
+# The literature gives the following five no upper limit, but records hold values that no patient
+# can have: a pH of 735, a magnesium of 21 mg/dL. Such a value is left out, so that it cannot move
+# its hour's mean.
+POTASSIUM_BLOOD_GAS = Items("labevents", (50822,), below=30)  # as the literature's for chemistry
 POTASSIUM_CHEMISTRY = Items("labevents", (50971,), below=30)
-FREE_CALCIUM = Items("labevents", (50808,))
-MAGNESIUM = Items("labevents", (50960,))
+# The highest ionised calcium of patients is about 2.5 mmol/L. More is in mg/dL, where 4.6 is normal.
+FREE_CALCIUM = Items("labevents", (50808,), below=2.5)
+# A patient survived 16.6 mg/dL with asystole: Internal Medicine 44:448-452, 2005.
+MAGNESIUM = Items("labevents", (50960,), below=20)
+# eicu-code, concepts/pivoted/pivoted-bg.sql: pH 6.5 to 8.5, paCO2 5 to 250 mmHg. The lower limit of
+# pH is 6.3 here, because patients with metformin poisoning have survived less than 6.5.
+PH_ABOVE, PH_AT_MOST = 6.3, 8.5
+PCO2_ABOVE, PCO2_AT_MOST = 5.0, 250.0
 FAHRENHEIT = Items(
     "chartevents", (223761, 678), above=70, below=120, below_counts=False, fahrenheit=True
 )
@@ -83,8 +99,10 @@ SPO2 = Items("chartevents", (646, 220277), below=100)
 # 0.6 to 2.5 mmol/L, so a larger value is in mg/dL. 1 mmol is 40.08 mg. records/eicu_units.py holds
 # the units that the size of a value does not tell apart.
 EICU_CALCIUM = (
-    replace(FREE_CALCIUM.at("lab", "ionized calcium"), below=2.5),
-    replace(FREE_CALCIUM.at("lab", "ionized calcium"), above=2.5, factor=1 / 4.008),
+    FREE_CALCIUM.at("lab", "ionized calcium"),
+    replace(
+        FREE_CALCIUM.at("lab", "ionized calcium"), above=2.5, below=2.5 * 4.008, factor=1 / 4.008
+    ),
 )
 # The size of a temperature tells its unit: monitors send both, and nurses chart either of them
 # under either name.
@@ -98,8 +116,8 @@ EICU_TEMPERATURE = (
 MEASUREMENTS = (
     Measurement("potassium", "mEq/L", (POTASSIUM_BLOOD_GAS, POTASSIUM_CHEMISTRY), ("K",), (POTASSIUM_CHEMISTRY.at("lab", "potassium"),)),
     Measurement("calcium", "mmol/L", (FREE_CALCIUM,), (), EICU_CALCIUM),
-    _lab("ph", "", 50820, "pH", "pH"),
-    _lab("pco2", "mmHg", 50818, "PaCO2", "paCO2"),
+    _lab("ph", "", 50820, "pH", "pH", PH_AT_MOST, PH_ABOVE),
+    _lab("pco2", "mmHg", 50818, "PaCO2", "paCO2", PCO2_AT_MOST, PCO2_ABOVE),
     _lab("lactate", "mmol/L", 50813, "Lactate", "lactate", at_most=50),
     _lab("albumin", "g/dL", 50862, "Albumin", "albumin", at_most=10),
     _lab("bun", "mg/dL", 51006, "BUN", "BUN", at_most=300),
@@ -125,6 +143,27 @@ MEASUREMENTS = (
 NAMES = tuple(m.name for m in MEASUREMENTS)
 UNITS = {m.name: m.unit for m in MEASUREMENTS}
 M = len(MEASUREMENTS)
+
+ABSENT = "not in these data"
+# What a reader of a map must know about a measurement of one source: (extract.source, name).
+NOTES = {
+    ("challenge2012", "spo2"): "arterial SaO2 of blood gases, not pulse oximetry",
+    ("challenge2012", "calcium"): ABSENT,
+}
+
+
+def note(source: str, measurement: str) -> str:
+    """What differs about a measurement in one source.
+
+    Args:
+        source: As extract.source.
+        measurement: One of NAMES.
+
+    Returns:
+        A short phrase without a full stop, ABSENT for a measurement that the source never has,
+        or "" where there is nothing to say.
+    """
+    return NOTES.get((source, measurement), "")
 
 
 def choose(potassium: str) -> tuple[Measurement, ...]:

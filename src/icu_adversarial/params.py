@@ -11,6 +11,7 @@ from icu_adversarial.errors import InputError
 from icu_adversarial.paths import MODELS, SYNTHETIC
 
 PARAMS_FILE = Path("params.yaml")
+CODE_MAP = Path("code_maps/mimiciv_meds.csv")  # of extract.code_map, where nothing reads it
 
 LABELS = {
     "synthetic": "synthetic hospital (not real patients)",
@@ -104,6 +105,11 @@ class Extract(Block):
         if (self.source == "synthetic") != (self.raw == SYNTHETIC):
             raise ValueError(
                 f"source synthetic and raw {SYNTHETIC} go together: set both extract.source and extract.raw"
+            )
+        if self.source != "meds" and self.code_map != CODE_MAP:
+            raise ValueError(
+                f"code_map {self.code_map} has no effect with source {self.source}: only meds reads"
+                f" it: leave it at {CODE_MAP}"
             )
         return self
 

@@ -11,6 +11,7 @@ from filelock import FileLock
 SYNTHETIC = Path("data/raw/synthetic")
 STAYS = Path("data/extract/stays.parquet")
 EVENTS = Path("data/extract/events.parquet")
+EXCLUDED = Path("data/extract/excluded.json")  # ICU stays that extract leaves out, by reason
 GRID = Path("data/preprocess/grid.npy")
 COHORT = Path("data/preprocess/stays.parquet")
 TUNE_MODEL = Path("data/tune_model")  # best.json, trials.parquet

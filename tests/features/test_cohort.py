@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from feature_tables import NAN, make_stays
 
+from icu_adversarial.errors import InputError
 from icu_adversarial.features.cohort import cohort_flow, cohort_rules, cohort_warning
 from icu_adversarial.params import Preprocess
 
@@ -39,6 +40,16 @@ def test_gap_hours_move_the_end() -> None:
     """The outcome has to lie behind window and gap: until then the patient is alive, in hospital and in the ICU."""
     for column in ("death_hour", "discharge_hour", "out_hour"):
         assert kept(make_stays(**{column: [53.9, 54.0]}), gap_hours=6.0) == [False, True], column
+
+
+def test_a_stay_that_begins_after_the_recorded_death_has_its_own_row() -> None:
+    frame = make_stays(death_hour=[-0.1, 0.0, 20.0, NAN], hadm_id=[1, 1, 2, 3])
+    rules = cohort_rules(frame, 48, RULES.model_copy(update={"stays": "first_of_admission"}))
+    assert rules["alive at ICU admission"].tolist() == [False, True, True, True]
+    flow = cohort_flow(frame, rules, {}).set_index("step")["excluded"]
+    assert list(flow.index)[1] == "alive at ICU admission"
+    assert flow["alive at ICU admission"] == 1
+    assert flow["alive at hour 48"] == 2
 
 
 def test_stay_with_unknown_times_and_age_is_kept() -> None:
@@ -82,10 +93,33 @@ def test_no_later_stay_takes_the_place_of_a_first_that_is_left_out() -> None:
 
 def test_a_stay_of_an_unknown_admission_is_the_first_of_its_own() -> None:
     frame = make_stays(
-        subject_id=[1, 1], hadm_id=pd.array([None, None], "Int64"), subject_order=[1, 2]
+        subject_id=[1, 1, 1], hadm_id=pd.array([None, None, 7], "Int64"), subject_order=[1, 2, 3]
     )
-    assert kept(frame, stays="first_of_admission") == [True, True]
-    assert kept(frame, stays="first_of_subject") == [True, False]
+    assert kept(frame, stays="first_of_admission") == [True, True, True]
+    assert kept(frame, stays="first_of_subject") == [True, False, False]
+
+
+def test_the_first_stay_of_an_admission_is_refused_where_there_are_no_admissions() -> None:
+    frame = make_stays(age=[60.0, 60.0]).assign(hadm_id=pd.array([None, None], "Int64"))
+    with pytest.raises(InputError, match=r"^preprocess\.stays: first_of_admission: these data"):
+        kept(frame, stays="first_of_admission")
+    assert kept(frame) == [True, True]
+
+
+def test_stays_that_extract_left_out_are_in_the_flow() -> None:
+    """Not in the table of stays, but counted: in the first row, and each reason in its own."""
+    frame = make_stays(age=[60.0, 12.0], died=[True, False])
+    flow = cohort_flow(frame, cohort_rules(frame, 48, RULES), {"a patient": 2, "a unit": 3})
+    assert flow["step"].tolist()[:4] == [
+        "all ICU stays",
+        "a patient",
+        "a unit",
+        "alive at ICU admission",
+    ]
+    assert flow["stays"].tolist()[:5] == [7, 5, 2, 2, 2]
+    assert flow["excluded"].tolist()[:4] == [0, 2, 3, 0]
+    assert flow["stays"].iloc[0] - flow["excluded"].sum() == flow["stays"].iloc[-1] == 1
+    assert flow["deaths"].tolist()[:3] == [1, 1, 1]
 
 
 def test_flow_counts_every_exclusion_once() -> None:
@@ -95,12 +129,13 @@ def test_flow_counts_every_exclusion_once() -> None:
     frame["died"] = frame["death_hour"].notna()
     rules = cohort_rules(frame, 48, RULES.model_copy(update={"stays": "first_of_admission"}))
     flow = cohort_flow(
-        frame, rules | {"observed cells ≥ 1": np.array([False, True, True, True, True])}
+        frame, rules | {"observed cells ≥ 1": np.array([False, True, True, True, True])}, {}
     )
     assert list(
         flow[["step", "stays", "subjects", "deaths", "excluded"]].itertuples(index=False, name=None)
     ) == [
         ("all ICU stays", 5, 2, 2, 0),
+        ("alive at ICU admission", 5, 2, 2, 0),
         ("first ICU stay of the admission", 3, 2, 2, 2),
         ("outcome known", 3, 2, 2, 0),
         ("age ≥ 18 years", 2, 1, 1, 1),
@@ -111,7 +146,7 @@ def test_flow_counts_every_exclusion_once() -> None:
         ("in the ICU at hour 48", 1, 1, 0, 0),
         ("observed cells ≥ 1", 0, 0, 0, 1),
     ]
-    assert flow["order"].tolist() == list(range(10))
+    assert flow["order"].tolist() == list(range(11))
 
 
 def test_the_rule_that_is_not_used_is_not_in_the_flow() -> None:
@@ -121,9 +156,9 @@ def test_the_rule_that_is_not_used_is_not_in_the_flow() -> None:
 
 def test_flow_with_unknown_outcomes_counts_the_known_deaths() -> None:
     frame = make_stays(died=[True, None, False])
-    flow = cohort_flow(frame, cohort_rules(frame, 48, RULES))
-    assert flow["deaths"].tolist()[:2] == [1, 1]
-    assert flow["excluded"].tolist()[:2] == [0, 1]
+    flow = cohort_flow(frame, cohort_rules(frame, 48, RULES), {})
+    assert flow["deaths"].tolist()[:3] == [1, 1, 1]
+    assert flow["excluded"].tolist()[:3] == [0, 0, 1]
 
 
 @pytest.mark.parametrize(

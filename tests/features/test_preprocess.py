@@ -10,7 +10,7 @@ from feature_tables import event_batches, make_stays
 
 from icu_adversarial import paths
 from icu_adversarial.errors import InputError
-from icu_adversarial.files import read_array
+from icu_adversarial.files import read_array, write_json
 from icu_adversarial.measurements import NAMES, M
 from icu_adversarial.params import Params
 from icu_adversarial.stages import preprocess
@@ -29,6 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def lay(stays: pd.DataFrame, *events: tuple[int, float, str, float]) -> None:
     write_table(paths.STAYS, stays, STAYS)
     write_batches(paths.EVENTS, event_batches(*events), EVENTS)
+    write_json(paths.EXCLUDED, {})
 
 
 def changed(params: Params, **blocks: object) -> Params:
@@ -72,6 +73,7 @@ def test_rows_of_the_grid_are_the_stays_of_the_cohort(params: Params) -> None:
 
 def test_the_flow_is_a_table_and_a_metric(params: Params) -> None:
     lay(make_stays(died=DIED, age=[10.0, *[60.0] * (N - 1)]), *one_event_each())
+    write_json(paths.EXCLUDED, {"admission and patient known": 3})
     preprocess.run(changed(params, preprocess={"stays": "first_of_subject"}))
     flow = pd.read_csv("metrics/preprocess/plots/cohort.csv").set_index("step")
     found = json.loads(Path("metrics/preprocess/metrics.json").read_text())
@@ -88,7 +90,14 @@ def test_the_flow_is_a_table_and_a_metric(params: Params) -> None:
         "deaths": 6,
         "excluded": 1,
     }
-    assert list(found["flow"])[1] == "first ICU stay of the subject"
+    assert list(found["flow"])[:4] == [
+        "all ICU stays",
+        "admission and patient known",
+        "alive at ICU admission",
+        "first ICU stay of the subject",
+    ]
+    assert flow["stays"].tolist()[:3] == [15, 12, 12]
+    assert flow["excluded"].tolist()[:3] == [0, 3, 0]
     assert (found["stays"], found["deaths"], found["subjects"]) == (11, 6, 11)
     assert found["observed_share"] == pytest.approx(1 / (48 * M))
     assert found["prevalence"] == pytest.approx(6 / 11)
@@ -147,6 +156,7 @@ def test_stays_without_a_known_outcome_are_not_in_the_cohort(params: Params) -> 
 
 def test_the_same_bytes_however_the_events_were_written(params: Params) -> None:
     found = []
+    write_json(paths.EXCLUDED, {})
     for rows in (1, 7, 1 << 20):
         write_table(paths.STAYS, make_stays(died=DIED), STAYS)
         write_batches(

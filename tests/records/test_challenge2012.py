@@ -1,31 +1,17 @@
-import io
-import tarfile
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from raw_tables import HEAD, OUTCOMES, RECORDS, write_challenge
 
 from icu_adversarial.errors import InputError
 from icu_adversarial.measurements import choose
 from icu_adversarial.records import challenge2012
 from icu_adversarial.tables import EVENTS, STAYS, to_table
 
-HEAD = "Time,Parameter,Value\n00:00,RecordID,{id}\n00:00,Age,{age}\n00:00,Gender,{sex}\n00:00,Height,-1\n00:00,ICUType,{icu}\n00:00,Weight,-1\n"
-RECORDS = {
-    "set-a": {
-        7: HEAD.format(id=7, age=54, sex=0, icu=4)
-        + "00:07,HR,73\n00:07,NISysABP,147\n01:30,SysABP,120\n01:30,Temp,35.1\n47:59,K,4.4\n48:00,K,5.0\n",
-        3: HEAD.format(id=3, age=91, sex=1, icu=1)
-        + "00:10,,5\n02:00,Temp,-17.8\n02:00,NISysABP,-1\n02:00,SaO2,100\n02:00,K,31\n02:00,Urine,60",
-    },
-    "set-b": {9: HEAD.format(id=9, age=60, sex=-1, icu=2)},  # descriptors only
-}
-OUTCOMES = {
-    "a": "RecordID,SAPS-I,SOFA,Length_of_stay,Survival,In-hospital_death\n7,6,1,5,-1,0\n3,16,8,8,4,1\n",
-    "b": "RecordID,SAPS-I,SOFA,Length_of_stay,Survival,In-hospital_death\n9,-1,-1,-1,1,1\n",
-}
 EXPECTED = [
     (3, 2.0, "spo2", 100.0),
     (7, 0.11667, "heartrate", 73.0),
@@ -36,31 +22,14 @@ EXPECTED = [
 ]
 
 
-def write(folder: Path, archive: bool = False) -> Path:
-    folder.mkdir()
-    for name, records in RECORDS.items():
-        (folder / f"Outcomes-{name[-1]}.txt").write_text(OUTCOMES[name[-1]])
-        if archive:
-            with tarfile.open(folder / f"{name}.tar.gz", "w:gz") as tar:
-                for record, text in records.items():
-                    info = tarfile.TarInfo(f"{name}/{record}.txt")
-                    info.size = len(text.encode())
-                    tar.addfile(info, io.BytesIO(text.encode()))
-        else:
-            (folder / name).mkdir()
-            for record, text in records.items():
-                (folder / name / f"{record}.txt").write_text(text)
-    return folder
-
-
-def read(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    stays, events, *_ = challenge2012.read(folder, 48, choose("both"))
+def read(folder: Path, window_hours: int = 48) -> tuple[pd.DataFrame, pd.DataFrame]:
+    stays, events, *_ = challenge2012.read(folder, window_hours, choose("both"))
     return to_table(stays, STAYS).to_pandas(), pa.Table.from_batches(events, EVENTS).to_pandas()
 
 
 @pytest.mark.parametrize("archive", [False, True])
 def test_golden_records(tmp_path: Path, archive: bool) -> None:
-    stays, events = read(write(tmp_path / "raw", archive))
+    stays, events = read(write_challenge(tmp_path / "raw", archive))
     assert stays["stay_id"].tolist() == stays["subject_id"].tolist() == [3, 7, 9]
     assert stays["hadm_id"].isna().all()
     assert stays["source_group"].tolist() == ["set-a", "set-a", "set-b"]
@@ -98,21 +67,91 @@ def test_golden_records(tmp_path: Path, archive: bool) -> None:
             "is not HH:MM,parameter,number",
         ),
         (
+            lambda f: (f / "Outcomes-a.txt").write_text(OUTCOMES["a"].replace("-1,0\n", "-1,2\n")),
+            "In-hospital_death: 1 values are neither 0 nor 1",
+        ),
+        (
+            lambda f: shutil.copy(f / "set-a" / "7.txt", f / "set-a" / "07.txt"),
+            r"record 7\.txt is there twice: remove one",
+        ),
+        (
+            lambda f: shutil.move(write_challenge(f / "again", archive=True) / "set-a.tar.gz", f),
+            r"set-a is there twice: set-a and set-a\.tar\.gz: remove one",
+        ),
+        (
             lambda f: (f / "set-b").rename(f / "set-z") and (f / "set-a").rename(f / "set-y"),
             "holds none of set-a, set-b, set-c",
         ),
     ],
 )
 def test_bad_folders_are_told_in_one_line(tmp_path: Path, damage: object, message: str) -> None:
-    folder = write(tmp_path / "raw")
+    folder = write_challenge(tmp_path / "raw")
     damage(folder)  # type: ignore[operator]
     with pytest.raises(InputError, match=message) as error:
         read(folder)
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("archive", [False, True])
+@pytest.mark.parametrize("blank", ["\n", "\r\n", "  \n", "\t\r\n", "\n\n\n"])
+def test_blank_lines_are_skipped(blank: str, archive: bool, tmp_path: Path) -> None:
+    expected = read(write_challenge(tmp_path / "plain", archive))
+    spaced = {
+        name: {i: text.replace("\n", f"\n{blank}") + blank for i, text in records.items()}
+        for name, records in RECORDS.items()
+    }
+    raw = write_challenge(tmp_path / "raw", archive, spaced)
+    for ours, theirs in zip(read(raw), expected, strict=True):
+        pd.testing.assert_frame_equal(ours, theirs)
+
+
+def test_lines_that_end_as_on_other_systems_are_lines(tmp_path: Path) -> None:
+    folder = write_challenge(tmp_path / "raw")
+    expected = read(folder)
+    for ending in ("\r\n", "\r"):
+        text = RECORDS["set-a"][7].replace("\n", ending)
+        (folder / "set-a" / "7.txt").write_bytes(text.encode())
+        for ours, theirs in zip(read(folder), expected, strict=True):
+            pd.testing.assert_frame_equal(ours, theirs)
+
+
+def test_a_window_longer_than_the_records_is_refused(tmp_path: Path) -> None:
+    folder = write_challenge(tmp_path / "raw")
+    with pytest.raises(InputError, match=r"^window_hours: 49: .* use at most 48$"):
+        read(folder, 49)
+    _, events = read(folder, 24)
+    assert events["hour"].max() < 24
+
+
+# Length_of_stay, Survival, In-hospital_death → died, discharge_hour, death_hour
+LABELS = {
+    "survivor": ((5, -1, 0), False, (144.0, np.nan)),
+    "death after the discharge": ((5, 9, 0), False, (144.0, np.nan)),
+    "death in the hospital": ((8, 4, 1), True, (216.0, 120.0)),
+    "death on the last day": ((4, 4, 1), True, (120.0, 120.0)),
+    "death on an unknown day": ((8, -1, 1), True, (216.0, np.nan)),
+    "unknown length of stay": ((-1, -1, 0), False, (np.nan, np.nan)),
+    "alive, with a death before the discharge": ((8, 4, 0), None, (216.0, np.nan)),
+}
+
+
+def test_every_rule_of_the_label(tmp_path: Path) -> None:
+    (tmp_path / "set-a").mkdir()
+    lines = ["RecordID,SAPS-I,SOFA,Length_of_stay,Survival,In-hospital_death"]
+    for i, ((length, survival, death), *_) in enumerate(LABELS.values()):
+        (tmp_path / "set-a" / f"{i}.txt").write_text(HEAD.format(id=i, age=60, sex=0, icu=1))
+        lines.append(f"{i},1,1,{length},{survival},{death}")
+    (tmp_path / "Outcomes-a.txt").write_text("\n".join(lines))
+    stays, _ = read(tmp_path)
+    assert [None if pd.isna(died) else died for died in stays["died"]] == [
+        died for _, died, *_ in LABELS.values()
+    ]
+    expected = np.array([hours for *_, hours in LABELS.values()])
+    np.testing.assert_array_equal(stays[["discharge_hour", "death_hour"]], expected)
+
+
 def test_damaged_archive_is_told_in_one_line(tmp_path: Path) -> None:
-    folder = write(tmp_path / "raw", archive=True)
+    folder = write_challenge(tmp_path / "raw", archive=True)
     (folder / "set-a.tar.gz").write_bytes((folder / "set-a.tar.gz").read_bytes()[:200])
     with pytest.raises(InputError, match=r"set-a\.tar\.gz is damaged"):
         read(folder)
@@ -120,13 +159,14 @@ def test_damaged_archive_is_told_in_one_line(tmp_path: Path) -> None:
 
 def test_blood_gas_potassium_cannot_be_told_here(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="do not tell which potassium"):
-        challenge2012.read(write(tmp_path / "raw"), 48, choose("blood_gas"))
+        challenge2012.read(write_challenge(tmp_path / "raw"), 48, choose("blood_gas"))
 
 
 def test_sets_a_and_b(challenge: Path) -> None:
     stays, events = read(challenge)
     assert len(stays) == 8000
     assert stays["died"].sum() == 1122
+    assert stays["died"].isna().sum() == 2  # survivors whose Survival is within their stay
     assert stays.groupby("source_group")["died"].sum().tolist() == [554, 568]
     share = events.groupby("measurement", observed=False)["stay_id"].nunique() / 8000
     assert share["calcium"] == 0  # not in this data set

@@ -224,16 +224,72 @@ def test_the_schema(postgres: str, tmp_path: Path) -> None:
                     f"CREATE TABLE {schema}_x.{table} ({COLUMNS.replace('valuenum', chr(34) + 'ValueNum' + chr(34))})"
                 )
                 execute(f"INSERT INTO {schema}_x.{table} VALUES (1, NULL, {value})")
-    assert "LABS lies in the schemas another_x, one_x: choose one in the URL" in refusal(
-        tmp_path / "raw.db"
+    assert (
+        "LABS: found in the schemas another_x, one_x: choose one with a file NAME.url"
+        in refusal(tmp_path / "raw.db")
     )
-    assert "LABS lies in the schemas" in refusal(everywhere)
+    said = refusal(everywhere)
+    assert ", one_x, " in said
+    assert said.startswith(": LABS: found in the schemas another_x, ")
+    assert said.endswith(": choose one in the URL, ?options=-csearch_path%3Danother_x")
     with open_raw(url_file(tmp_path / "one.url", on_path(postgres, "one_x")), LABS) as database:
         assert database.frame("SELECT * FROM labs")["valuenum"].tolist() == [1.0]
     with duckdb.connect(tmp_path / "raw.db") as connection:
+        connection.execute(f"CREATE TABLE labs ({COLUMNS})")  # a stray copy on the usual path
+    assert "LABS: found in the schemas another_x, main, one_x" in refusal(tmp_path / "raw.db")
+    with duckdb.connect(tmp_path / "raw.db") as connection:
+        connection.execute("DROP TABLE labs")
         connection.execute("DROP SCHEMA one_x CASCADE")
     with open_raw(tmp_path / "raw.db", LABS) as database:
         assert database.frame("SELECT * FROM labs")["valuenum"].tolist() == [2.0]
+
+
+@pytest.mark.parametrize("name", ["raw.db", "two schemas (1) {a}.duckdb"])
+def test_the_url_of_a_duckdb_file_chooses_a_schema(name: str, tmp_path: Path) -> None:
+    """By the very text that the refusal of the bare file advises."""
+    with duckdb.connect(tmp_path / name) as connection:
+        for schema, value in (("whole", 1), ("demo", 2)):
+            connection.execute(f"CREATE SCHEMA {schema}")
+            connection.execute(f"CREATE TABLE {schema}.labs ({COLUMNS})")
+            connection.execute(f"INSERT INTO {schema}.labs VALUES (1, NULL, {value})")
+        connection.execute("CREATE SCHEMA empty")
+    advice = refusal(tmp_path / name).partition("NAME.url that holds ")[2]
+    assert advice == f"duckdb:///{tmp_path / name}?options=-csearch_path%3Ddemo"
+    found = {}
+    for path in ("demo", "whole", "empty,whole", "whole,demo"):
+        raw = url_file(tmp_path / "raw.url", advice.removesuffix("demo") + path)
+        with open_raw(raw, LABS) as database:
+            found[path] = database.frame("SELECT * FROM labs")["valuenum"].tolist()
+    assert found == {"demo": [2.0], "whole": [1.0], "empty,whole": [1.0], "whole,demo": [1.0]}
+
+    nowhere = advice.removesuffix("demo")
+    assert "no table LABS that may be read on the search path" in refusal(
+        url_file(tmp_path / "raw.url", nowhere + "empty")
+    )
+    assert "the file has no schema other: found demo, empty, main, whole" in refusal(
+        url_file(tmp_path / "raw.url", nowhere + "other")
+    )
+    for option in ("access_mode=read_write", "options=-cthreads%3D1", "schema=demo"):
+        with pytest.raises(InputError, match="and no other option"):
+            read_url(url_file(tmp_path / "raw.url", f"duckdb:///{tmp_path / name}?{option}"))
+
+
+def test_two_tables_of_one_name_in_a_schema(postgres: str, tmp_path: Path) -> None:
+    with server(postgres) as cursor:
+        cursor.execute("CREATE SCHEMA twice")
+        cursor.execute(f"CREATE TABLE twice.labs ({COLUMNS})")
+        cursor.execute('CREATE TABLE twice."LABS" (i int)')
+    raw = url_file(tmp_path / "raw.url", on_path(postgres, "twice"))
+    assert "LABS is there 2 times in the schema twice: LABS and labs: remove one" in refusal(raw)
+
+
+def test_a_server_with_times_in_a_zone_is_refused(postgres: str, tmp_path: Path) -> None:
+    with server(postgres) as cursor:
+        cursor.execute("CREATE SCHEMA zoned")
+        cursor.execute(f"CREATE TABLE zoned.labs ({COLUMNS.replace('timestamp', 'timestamptz')})")
+    assert "LABS.charttime is of type timestamp with time zone, not TIMESTAMP" in refusal(
+        url_file(tmp_path / "raw.url", on_path(postgres, "zoned"))
+    )
 
 
 def test_no_place_at_all(tmp_path: Path) -> None:
@@ -256,7 +312,7 @@ def test_a_csv_file_without_a_header_shows_no_row(tmp_path: Path) -> None:
 
 
 def test_a_long_result_comes_in_batches_and_may_be_left(postgres: str, tmp_path: Path) -> None:
-    raw = url_file(tmp_path / "raw.url", postgres)
+    raw = url_file(tmp_path / "raw.url", on_path(postgres, "public"))
     others = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
     with server(postgres) as cursor:
         cursor.execute(f"CREATE TABLE labs ({COLUMNS})")

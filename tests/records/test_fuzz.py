@@ -43,6 +43,7 @@ ITEMS = {
 USED = {
     "PATIENTS": {"subject_id": int, "gender": str, "dob": "time"},
     "ADMISSIONS": {
+        "subject_id": int,
         "hadm_id": int,
         "admittime": "time",
         "dischtime": "time",
@@ -153,30 +154,68 @@ def hours(later: Any, earlier: Any) -> float:
     return float(np.float32(int((later - earlier) / np.timedelta64(1, "s")) / 3600))
 
 
+def died_at(deathtime: Any, dischtime: Any) -> Any:
+    """The time of death; one at midnight is known to the day: discharge or end of that day."""
+    if deathtime is None or isinstance(deathtime, Bad):
+        return deathtime
+    if deathtime != deathtime.astype("datetime64[D]"):
+        return deathtime
+    end = deathtime + np.timedelta64(1, "D")
+    return dischtime if dischtime is not None and deathtime < dischtime < end else end
+
+
 def reference(tables: Tables) -> tuple[dict[int, tuple], list[tuple[int, float, str, float]]]:
-    """Stays (subject, admission, age, died, four times) by stay id, and the events in their order. Raises Refused."""
+    """Stays (subject, admission, age, died, four times) by stay id, and the events in their order.
+
+    Raises Refused.
+    """
     read = parsed(tables)
     stays: dict[int, tuple] = {}
     intimes = {}
+    for a in read["ADMISSIONS"]:
+        a["died_at"] = died_at(a["deathtime"], a["dischtime"])
     for s in read["ICUSTAYS"]:
         patients = [p for p in read["PATIENTS"] if None is not p["subject_id"] == s["subject_id"]]
         admissions = [a for a in read["ADMISSIONS"] if None is not a["hadm_id"] == s["hadm_id"]]
         if not patients or not admissions:
             continue
-        needed = [s["icustay_id"], s["dbsource"], admissions[0]["hospital_expire_flag"]]
-        if len(patients) * len(admissions) > 1 or None in needed or s["icustay_id"] in stays:
-            raise Refused("an id twice, or none")
+        if len(patients) * len(admissions) > 1:
+            raise Refused("an id twice")
         p, a = patients[0], admissions[0]
+        if a["subject_id"] != s["subject_id"] or s["intime"] is None:
+            continue
+        if None not in (a["admittime"], s["outtime"]) and a["admittime"] > s["outtime"]:
+            continue
+        flag = a["hospital_expire_flag"]
+        if None in (s["icustay_id"], s["dbsource"]) or flag not in (0, 1):
+            raise Refused("an id or outcome that is none")
+        if s["icustay_id"] in stays:
+            raise Refused("an id twice")
+        survived = a["deathtime"] is None or (
+            a["dischtime"] is not None and a["deathtime"] > a["dischtime"]
+        )
+        before = [
+            b["died_at"]
+            for b in read["ADMISSIONS"]
+            if b["subject_id"] == s["subject_id"]
+            and b["died_at"] is not None
+            and b["died_at"] < s["intime"]
+        ]
         years = hours(s["intime"], p["dob"]) / (365.2425 * 24)
         times = [
             hours(t, s["intime"])
-            for t in (a["admittime"], a["dischtime"], s["outtime"], a["deathtime"])
+            for t in (
+                a["admittime"],
+                a["dischtime"],
+                s["outtime"],
+                min(before, default=a["died_at"]),
+            )
         ]
         stays[s["icustay_id"]] = (
             s["subject_id"],
             s["hadm_id"],
             90.0 if years > 89 else years,
-            a["hospital_expire_flag"] == 1,
+            1.0 if flag == 1 else 0.0 if survived else np.nan,
             *times,
         )
         intimes[s["icustay_id"]] = s["intime"]

@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import slow_reference
+from raw_tables import GOLDEN, write_golden
 
 from icu_adversarial.errors import InputError
 from icu_adversarial.features.grid import grid_from_events
@@ -15,45 +16,6 @@ from icu_adversarial.measurements import MEASUREMENTS, NAMES, choose
 from icu_adversarial.records import mimic3
 from icu_adversarial.tables import EVENTS, STAYS, to_table
 
-# Two stays of one subject and one of another; 2100-01-01 10:00 is the first stay's intime, on the full hour.
-GOLDEN = {
-    "PATIENTS": "row_id,subject_id,gender,dob\n1,1,F,2050-01-01 00:00:00\n2,2,M,1800-01-01 00:00:00\n",
-    "ADMISSIONS": (
-        "row_id,subject_id,hadm_id,admittime,dischtime,deathtime,diagnosis,hospital_expire_flag\n"
-        '1,1,10,2100-01-01 08:00:00,2100-01-09 10:00:00,,"PAIN, CHEST",0\n'
-        "2,1,11,2100-02-01 00:00:00,2100-02-03 12:00:00,2100-02-03 12:00:00,SEPSIS,1\n"
-        "3,2,20,2100-05-01 00:00:00,2100-05-11 00:00:00,,FEVER,0\n"
-    ),
-    "ICUSTAYS": (
-        "row_id,subject_id,hadm_id,icustay_id,dbsource,first_careunit,intime,outtime,los\n"
-        "1,1,10,100,carevue,MICU,2100-01-01 10:00:00,2100-01-04 10:00:00,3\n"
-        "2,1,11,101,metavision,SICU,2100-02-01 01:30:00,2100-02-03 12:00:00,2.4\n"
-        "3,2,20,200,metavision,CCU,2100-05-01 00:00:00,,\n"
-    ),
-    "CHARTEVENTS": (
-        "row_id,subject_id,hadm_id,icustay_id,itemid,charttime,value,valuenum,valueuom,error\n"
-        "1,1,10,100,211,2100-01-01 10:00:00,80,80,BPM,0\n"  # exactly at intime: in
-        "2,1,10,100,211,2100-01-03 09:59:59,81,81,BPM,\n"  # last second of the window: in
-        "3,1,10,100,211,2100-01-03 10:00:00,82,82,BPM,0\n"  # hour 48: out
-        "4,1,10,100,211,2100-01-01 09:59:59,83,83,BPM,0\n"  # before the ICU: out
-        "5,1,10,100,211,2100-01-01 11:00:00,84,84,BPM,1\n"  # error: out
-        "6,1,10,100,211,2100-01-01 11:00:00,300,300,BPM,0\n"  # not below 300: out
-        '7,1,10,,678,2100-01-01 12:30:00,"100,4",100.4,?F,0\n'  # no ICU stay named: by time; 38 degrees Celsius
-        "8,1,10,100,676,2100-01-01 12:45:00,98,98,?C,0\n"  # Fahrenheit under the Celsius item: out
-        "9,1,10,101,646,2100-01-01 13:00:00,97,97,%,0\n"  # names another ICU stay: out
-        "10,1,10,100,646,2100-01-01 13:00:00,100,100,%,0\n"  # at most 100 counts: in
-        "11,1,10,100,811,2100-01-01 13:00:00,120,120,,0\n"  # chart glucose: not used
-        "12,1,10,100,211,2100-01-01 14:00:00,,,BPM,0\n"  # no number: out
-    ),
-    "LABEVENTS": (
-        "row_id,subject_id,hadm_id,itemid,charttime,value,valuenum,valueuom,flag\n"
-        "1,1,,50971,2100-01-01 20:00:00,4.1,4.1,mEq/L,\n"  # no admission named: in
-        "2,1,10,50822,2100-01-01 20:30:00,4.3,4.3,mEq/L,\n"  # the other item of potassium, same hour
-        "3,1,11,50971,2100-01-01 20:00:00,9.9,9.9,mEq/L,\n"  # names another admission: out
-        "4,1,10,50971,2100-01-01 21:00:00,30.5,30.5,mEq/L,\n"  # above 30: out
-        "5,2,20,50813,2100-05-02 00:15:00,2,2.0,mmol/L,\n"
-    ),
-}
 EXPECTED = [
     (100, 0.0, "heartrate", 80.0),
     (100, 2.5, "tempc", 38.0),
@@ -63,13 +25,6 @@ EXPECTED = [
     (100, 47.99972, "heartrate", 81.0),
     (200, 24.25, "lactate", 2.0),
 ]
-
-
-def write_golden(folder: Path, upper: bool = True, changes: dict[str, str] | None = None) -> Path:
-    folder.mkdir(exist_ok=True)
-    for table, text in (GOLDEN | (changes or {})).items():
-        (folder / f"{table if upper else table.lower()}.csv").write_text(text)
-    return folder
 
 
 def read(folder: Path, potassium: str = "both") -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from golden import CODE_MAP, DATA, assert_golden, write_meds
+from raw_tables import GOLDEN, write_challenge, write_golden
 
 from icu_adversarial import paths
 from icu_adversarial.files import read_json
+from icu_adversarial.measurements import ABSENT, note
 from icu_adversarial.params import Params
 from icu_adversarial.stages import extract
 from icu_adversarial.tables import EVENTS, STAYS, read_table
@@ -40,3 +43,35 @@ def test_extract_writes_the_golden_tables(
     assert metrics["deaths"] == deaths
     assert metrics["icu_stays"] == len(found[0])
     assert metrics["events"] == len(found[1])
+    assert metrics["excluded"] == read_json(paths.EXCLUDED)
+    coverage = pd.read_csv(paths.METRICS / "extract" / "plots" / "coverage.csv")
+    assert coverage["note"].eq(ABSENT).eq(coverage["events"].eq(0)).all()
+
+
+def test_coverage_says_what_differs_and_what_is_left_out_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, params: Params
+) -> None:
+    raw = write_challenge(tmp_path / "raw")
+    monkeypatch.chdir(tmp_path)
+    chosen = params.extract.model_copy(update={"source": "challenge2012", "raw": raw})
+    extract.run(params.model_copy(update={"extract": chosen}))
+    notes = pd.read_csv("metrics/extract/plots/coverage.csv").set_index("measurement")["note"]
+    assert (
+        notes["spo2"]
+        == note("challenge2012", "spo2")
+        == ("arterial SaO2 of blood gases, not pulse oximetry")
+    )
+    assert notes["calcium"] == note("challenge2012", "calcium") == ABSENT
+    assert pd.isna(notes["heartrate"])
+    assert note("mimiciii", "spo2") == ""
+
+    raw = write_golden(tmp_path / "mimic", changes={"ADMISSIONS": half_of_the_admissions()})
+    chosen = params.extract.model_copy(update={"source": "mimiciii", "raw": raw})
+    extract.run(params.model_copy(update={"extract": chosen}))
+    excluded = {"admission and patient known": 2}
+    assert read_json(paths.EXCLUDED) == excluded
+    assert read_json(paths.METRICS / "extract" / "metrics.json")["excluded"] == excluded
+
+
+def half_of_the_admissions() -> str:
+    return "".join(GOLDEN["ADMISSIONS"].splitlines(keepends=True)[:2])

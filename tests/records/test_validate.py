@@ -28,7 +28,7 @@ def lines(raw: Path, source: str | None = None, rows: int = ROWS) -> list[str]:
 
 def stays_with(report: list[str]) -> dict[str, int]:
     """The table of coverage."""
-    found = (re.fullmatch(r"  (\w+) +([\d,]+) +\d+%", line) for line in report)
+    found = (re.fullmatch(r"  (\w+) +([\d,]+) +\d+%(?:  .+)?", line) for line in report)
     return {match[1]: int(match[2].replace(",", "")) for match in found if match}
 
 
@@ -95,7 +95,12 @@ def test_of_a_long_table_its_first_rows_are_counted_and_said_to_be_a_sample(
 
 def test_challenge(challenge: Path) -> None:
     report = lines(challenge)
-    assert "8,000 ICU stays of 8,000 subjects, 1,122 with death in the hospital" in report
+    assert (
+        "8,000 ICU stays of 8,000 subjects, 1,122 with death in the hospital,"
+        " 2 with unknown outcome"
+    ) in report
+    assert [line.split()[0] for line in report if "not in these data" in line] == ["calcium"]
+    assert any(re.fullmatch(r"  spo2 +3,\d{3} +4[45]%  arterial SaO2 .*", line) for line in report)
     assert "2 source groups (for split.test_groups): set-a 4,000, set-b 4,000" in report
     assert stays_with(report)["calcium"] == 0
     assert any(
@@ -125,7 +130,7 @@ def test_meds(tmp_path: Path) -> None:
     assert {name: n for name, n in stays_with(report).items() if n} == events.groupby(
         "measurement"
     )["stay_id"].nunique().to_dict()
-    assert report[-1].endswith(f"-S 'extract.raw={tmp_path}/raw with blanks'")
+    assert report[-1].endswith(f"-S \"extract.raw='{tmp_path}/raw with blanks'\"")
 
 
 def test_a_sample_of_meds_has_fewer_stays_and_says_so(mimic_demo: Path, tmp_path: Path) -> None:
@@ -285,6 +290,39 @@ def test_a_damaged_file_of_meds(tmp_path: Path) -> None:
     next((tmp_path / "data").rglob("*.parquet")).write_bytes(b"PAR1 and no more")
     with pytest.raises(InputError, match="DATA cannot be read: it is damaged"):
         lines(tmp_path)
+
+
+def test_stays_that_are_left_out_are_counted(tmp_path: Path) -> None:
+    report = lines(
+        damaged(tmp_path / "raw", replace("icu/icustays.csv", "10003,20000004", "10003,20000009"))
+    )
+    assert any(line.startswith("3 ICU stays of 2 subjects") for line in report)
+    assert "1 more ICU stays are left out, for want of: admission and patient known" in report
+
+
+def test_a_duckdb_file_with_two_schemas(mimic_demo: Path, tmp_path: Path) -> None:
+    """Two copies of MIMIC-III, or MIMIC-III and MIMIC-IV: the schemas are named, once each."""
+    csv = to_csv(mimic_demo, MIMIC3, tmp_path / "csv")
+    with (csv / "chartevents.csv").open() as file:
+        beginning = list(islice(file, 20_001))
+    (csv / "chartevents.csv").write_text("".join(beginning))
+    raw = to_duckdb(csv, MIMIC3, tmp_path / "two.duckdb", "whole")
+    to_duckdb(csv, MIMIC3, raw, "demo")
+    schemas = (
+        "PATIENTS, ADMISSIONS, ICUSTAYS, CHARTEVENTS, LABEVENTS: found in the schemas demo, whole:"
+        " choose one with a file NAME.url that holds"
+    )
+    with pytest.raises(InputError) as error:
+        lines(raw)
+    assert str(error.value).startswith(f"{raw}: {schemas} duckdb:///")
+    assert str(error.value).count("NAME.url") == 1
+    with pytest.raises(InputError, match=f"is not usable as mimiciii: {schemas}"):
+        lines(raw, "mimiciii")
+    url = tmp_path / "whole.url"
+    url.write_text(f"duckdb:///{raw}?options=-csearch_path%3Dwhole")
+    report = lines(url)
+    assert report[0] == f"{url}: MIMIC-III, extract.source mimiciii"
+    assert "136 ICU stays of 100 subjects, 46 with death in the hospital" in report
 
 
 def test_one_outcome_alone_teaches_nothing(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from icu_adversarial.errors import InputError
 from icu_adversarial.params import Preprocess
 
 FEWEST_STAYS, LARGEST_PREVALENCE, FEWEST_DEATHS = 500, 0.3, 20
@@ -36,11 +37,29 @@ def cohort_warning(stays: int, deaths: int, test_deaths: int | None = None) -> s
 def cohort_rules(
     stays: pd.DataFrame, window_hours: int, options: Preprocess
 ) -> dict[str, np.ndarray]:
-    """The stays that each rule keeps, bool (N,), by its name in the cohort flow and in its order. Unknown times and ages exclude no stay.
+    """The stays that each rule keeps. Unknown times and ages exclude no stay.
 
-    stays: tables.STAYS. The first ICU stay of a subject or an admission is the first that there is, not the first that the other rules keep: no later
-    stay takes its place. A stay whose admission is unknown is the first of its own.
+    The first ICU stay of a subject or an admission is the first that there is, not the first that
+    the other rules keep: no later stay takes its place. A stay whose admission is unknown is the
+    first of its own. A stay that begins after the recorded death of its subject is a rule of its
+    own, the first one: such a record contradicts itself.
+
+    Args:
+        stays: tables.STAYS, (N,).
+        window_hours: Length of the observation window.
+        options: The block `preprocess` of params.yaml.
+
+    Returns:
+        bool (N,) by the name of the rule in the cohort flow, in its order.
+
+    Raises:
+        InputError: `first_of_admission` is asked for where no stay has an admission.
     """
+    if options.stays == "first_of_admission" and stays["hadm_id"].isna().all():
+        raise InputError(
+            "preprocess.stays: first_of_admission: these data number no hospital admissions:"
+            " use all or first_of_subject"
+        )
     end = window_hours + options.gap_hours
     order, in_hospital = (
         stays["subject_order"],
@@ -53,6 +72,7 @@ def cohort_rules(
         "first_of_subject": {"first ICU stay of the subject": order == 1},
     }
     rules = {
+        "alive at ICU admission": ~(stays["death_hour"] < 0),
         **chosen[options.stays],
         "outcome known": stays["died"].notna(),
         f"age ≥ {options.min_age:g} years": ~(stays["age"] < options.min_age),
@@ -67,22 +87,34 @@ def cohort_rules(
     return {step: keep.to_numpy(bool) for step, keep in rules.items()}
 
 
-def cohort_flow(stays: pd.DataFrame, rules: dict[str, np.ndarray]) -> pd.DataFrame:
-    """One row per step, the first for all ICU stays: order, step, stays, subjects, deaths (what is left after it) and excluded (what it took)."""
+def cohort_flow(
+    stays: pd.DataFrame, rules: dict[str, np.ndarray], left_out: dict[str, int]
+) -> pd.DataFrame:
+    """How many stays each step leaves out.
+
+    Args:
+        stays: tables.STAYS, (N,).
+        rules: bool (N,), the stays that each rule keeps, by its name.
+        left_out: Stays that extract left out before, by reason. They count in the first row.
+
+    Returns:
+        One row per step, the first for all ICU stays, then the reasons of `left_out`, then the
+        rules: order, step, stays, subjects, deaths (what is left after it) and excluded (what it
+        took). Subjects and deaths of the first rows are of the stays that extract gives, because
+        those that it leaves out have no patient or outcome that could be counted.
+    """
     kept = np.ones(len(stays), bool)
+    waiting = sum(left_out.values())  # for their row
+    steps = {"all ICU stays": (0, kept)}
+    steps |= {reason: (count, kept) for reason, count in left_out.items()}
+    steps |= {step: (0, keep) for step, keep in rules.items()}
     flow = []
-    for order, (step, keep) in enumerate({"all ICU stays": kept, **rules}.items()):
-        excluded = int((kept & ~keep).sum())
+    for order, (step, (count, keep)) in enumerate(steps.items()):
+        waiting -= count
+        excluded = count + int((kept & ~keep).sum())
         kept = kept & keep
         left = stays[kept]
-        flow.append(
-            (
-                order,
-                step,
-                len(left),
-                left["subject_id"].nunique(),
-                int(left["died"].eq(True).sum()),
-                excluded,
-            )
-        )
+        deaths = int(left["died"].eq(True).sum())
+        subjects = left["subject_id"].nunique()
+        flow.append((order, step, len(left) + waiting, subjects, deaths, excluded))
     return pd.DataFrame(flow, columns=["order", "step", "stays", "subjects", "deaths", "excluded"])

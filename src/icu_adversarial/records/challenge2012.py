@@ -1,8 +1,12 @@
-"""PhysioNet/CinC Challenge 2012: 48-hour text records of sets a, b and c (folders or tar.gz) with their outcome files → stays and events."""
+"""PhysioNet/CinC Challenge 2012: text records of sets a, b and c with their outcomes.
+
+A set is a folder or a tar.gz of records of 48 hours. They become stays and events.
+"""
 
 import io
 import tarfile
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +15,8 @@ import pyarrow as pa
 import pyarrow.csv
 
 from icu_adversarial.errors import InputError
-from icu_adversarial.measurements import NAMES, POTASSIUM_CHEMISTRY, Measurement
-from icu_adversarial.records.sources import Records
+from icu_adversarial.measurements import NAMES, Measurement
+from icu_adversarial.records.sources import Records, refuse_blood_gas
 from icu_adversarial.tables import EVENTS, measurement_column
 
 SETS = ("set-a", "set-b", "set-c")
@@ -24,19 +28,43 @@ ICU_TYPES = {
 }  # coronary care, cardiac surgery recovery, medical, surgical
 SEXES = {0: "F", 1: "M"}
 HEADER = b"Time,Parameter,Value"
+RECORD_HOURS = 48
 
 
 def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) -> Records:
-    """Read every set that the folder `raw` holds: `set-X/` or `set-X.tar.gz`, each with `Outcomes-X.txt`.
+    """Read every set that a folder holds: `set-X/` or `set-X.tar.gz`, each with `Outcomes-X.txt`.
 
-    A record is a stay and a subject of its own. Lengths of stay and survival are whole days: a stay ends, and a patient dies, at the last hour that
-    they allow, since every record is of 48 hours or more. Raises InputError for a missing set or outcome file, or a record that is not one.
+    A record is a stay and a subject of its own. The label is In-hospital_death. A survivor whose
+    Survival is not longer than the Length_of_stay contradicts himself: the outcome is unknown.
+    Lengths of stay and survival are whole days: a stay ends, and a patient dies, at the last hour
+    that they allow, since every record is of 48 hours or more.
+
+    Args:
+        raw: The folder.
+        window_hours: Length of the observation window, at most 48.
+        measurements: What is read.
+
+    Raises:
+        InputError: A set or outcome file is missing, a set is there twice, a record is not one, or
+            the window is longer than the records.
     """
-    if all(POTASSIUM_CHEMISTRY not in m.items for m in measurements):
+    refuse_blood_gas(
+        measurements, "the Challenge records do not tell which potassium is from blood gases"
+    )
+    if window_hours > RECORD_HOURS:
         raise InputError(
-            "extract.potassium: blood_gas: the Challenge records do not tell which potassium is from blood gases: use both"
+            f"window_hours: {window_hours}: the Challenge records end after {RECORD_HOURS} hours:"
+            f" use at most {RECORD_HOURS}"
         )
-    found = [name for name in SETS if (raw / name).is_dir() or (raw / f"{name}.tar.gz").is_file()]
+    found = []
+    for name in SETS:
+        folder, archive = raw / name, raw / f"{name}.tar.gz"
+        if folder.is_dir() and archive.is_file():
+            raise InputError(
+                f"{raw}: {name} is there twice: {folder.name} and {archive.name}: remove one"
+            )
+        if folder.is_dir() or archive.is_file():
+            found.append(name)
     if not found:
         raise InputError(
             f"extract.raw: {raw} holds none of {', '.join(SETS)} (a folder or .tar.gz)"
@@ -62,31 +90,47 @@ def _read_set(raw: Path, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         raise InputError(
             f"{outcomes_file} is not an outcome file: {' '.join(str(error).split())}"
         ) from None
-    ids, lines, texts = [], [], []
+    if wrong := (~outcomes["In-hospital_death"].isin([0, 1])).sum():
+        raise InputError(f"{outcomes_file}: In-hospital_death: {wrong} values are neither 0 nor 1")
+    records = dict(_bodies(raw, name))
+    ids = np.array(list(map(int, records)), np.int64)
+    unknown = set(ids) ^ set(outcomes["RecordID"])
+    if unknown or len(ids) != len(outcomes):
+        raise InputError(
+            f"{raw}: {name} has {len(ids)} records, {outcomes_file.name} {len(outcomes)} outcomes,"
+            f" {len(unknown)} of them without the other"
+        )
+    rows = _parsed(raw / name, b"\n".join(chain.from_iterable(records.values())))
+    lines = [len(text) for text in records.values()]
+    if len(rows) != sum(lines):
+        raise InputError(f"{raw / name}: a line is not HH:MM,parameter,number")
+    return rows.assign(stay_id=np.repeat(ids, lines)), outcomes.assign(source_group=name)
+
+
+def _bodies(raw: Path, name: str) -> Iterator[tuple[str, list[bytes]]]:
+    """Name without ending, and lines without the header and blank ones, of every record."""
+    seen = set()
     for stem, text in _records(raw, name):
         if not text.startswith(HEADER) or not stem.isdigit():
             raise InputError(
                 f"{raw / name}: record {stem}.txt does not begin with {HEADER.decode()}"
             )
-        body = text.partition(b"\n")[2].rstrip(b"\r\n")
-        ids.append(int(stem))
-        lines.append(body.count(b"\n") + bool(body))
-        texts.append(body)
-    unknown = set(ids) ^ set(outcomes["RecordID"])
-    if unknown or len(ids) != len(outcomes):
-        raise InputError(
-            f"{raw}: {name} has {len(ids)} records, {outcomes_file.name} {len(outcomes)} outcomes, {len(unknown)} of them without the other"
-        )
-    word = pa.dictionary(
-        pa.int32(), pa.string()
-    )  # few distinct times and parameters: each is decoded once
+        if int(stem) in seen:
+            raise InputError(f"{raw / name}: record {stem}.txt is there twice: remove one")
+        seen.add(int(stem))
+        yield stem, [line for line in text.splitlines()[1:] if line.strip()]
+
+
+def _parsed(place: Path, text: bytes) -> pd.DataFrame:
+    """Rows (hour, parameter, value) of lines of records."""
+    # few distinct times and parameters: each is decoded once
+    word = pa.dictionary(pa.int32(), pa.string())
+    types = {"time": word, "parameter": word, "value": pa.float64()}
     try:
         table = pa.csv.read_csv(
-            io.BytesIO(b"\n".join(t for t in texts if t)),
-            read_options=pa.csv.ReadOptions(column_names=["time", "parameter", "value"]),
-            convert_options=pa.csv.ConvertOptions(
-                column_types={"time": word, "parameter": word, "value": pa.float64()}
-            ),
+            io.BytesIO(text),
+            read_options=pa.csv.ReadOptions(column_names=list(types)),
+            convert_options=pa.csv.ConvertOptions(column_types=types),
         ).to_pandas()
         clock = (
             table["time"]
@@ -95,17 +139,9 @@ def _read_set(raw: Path, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
             .astype("int64")
         )
     except (pa.ArrowInvalid, ValueError):
-        raise InputError(f"{raw / name}: a line is not HH:MM,parameter,number") from None
+        raise InputError(f"{place}: a line is not HH:MM,parameter,number") from None
     hour = (clock[0] + clock[1] / 60).to_numpy("float32")[table["time"].cat.codes]
-    rows = pd.DataFrame(
-        {
-            "stay_id": np.repeat(ids, lines),
-            "hour": hour,
-            "parameter": table["parameter"],
-            "value": table["value"],
-        }
-    )
-    return rows, outcomes.assign(source_group=name)
+    return table.assign(hour=hour).drop(columns="time")
 
 
 def _records(raw: Path, name: str) -> Iterator[tuple[str, bytes]]:
@@ -125,16 +161,17 @@ def _records(raw: Path, name: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _stays(rows: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
-    """Descriptors stand at 00:00 of each record; -1 means unknown."""
+    """Descriptors are at 00:00 of each record; -1 means unknown."""
     described = rows[(rows["hour"] == 0) & rows["parameter"].isin(["Age", "Gender", "ICUType"])]
     described = described.drop_duplicates(["stay_id", "parameter"]).pivot(
         index="stay_id", columns="parameter", values="value"
     )
     o = outcomes.sort_values("RecordID").set_index("RecordID")
     if not o.index.is_unique:
-        raise InputError(f"{o.index.duplicated().sum()} RecordIDs stand in more than one set")
+        raise InputError(f"{o.index.duplicated().sum()} RecordIDs are in more than one set")
     described = described.reindex(index=o.index, columns=["Age", "Gender", "ICUType"])
     died = o["In-hospital_death"] == 1
+    contradictory = ~died & (o["Survival"] >= 0) & (o["Survival"] <= o["Length_of_stay"])
     last_hour = {
         column: ((o[column] + 1) * 24.0).where(o[column] >= 0)
         for column in ("Length_of_stay", "Survival")
@@ -153,7 +190,7 @@ def _stays(rows: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
             "discharge_hour": last_hour["Length_of_stay"].astype("float32"),
             "out_hour": np.float32("nan"),
             "death_hour": last_hour["Survival"].where(died).astype("float32"),
-            "died": died,
+            "died": died.astype("boolean").mask(contradictory),
         }
     ).reset_index(drop=True)
 

@@ -1,5 +1,6 @@
 """Where raw tables live: a folder of files, a DuckDB file, or a PostgreSQL server named by a *.url file. One SQL text reads them all."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from sqlalchemy.exc import ArgumentError
 from icu_adversarial.errors import InputError
 from icu_adversarial.measurements import NAMES
 from icu_adversarial.records import duck, postgres
-from icu_adversarial.records.views import Reader, Table, with_views
+from icu_adversarial.records.views import Reader, Table, search_path, with_views
 from icu_adversarial.tables import EVENTS, measurement_column
 
 DUCKDB_SUFFIXES = (".duckdb", ".db")
@@ -64,17 +65,26 @@ class Database:
 
 @contextmanager
 def open_raw(raw: Path, tables: dict[str, Table]) -> Iterator[Database]:
-    """Open `raw`, which must hold `tables` (names in lower case; any case there) with their columns.
+    """Open a place with raw tables.
 
-    raw: a folder (TABLE.parquet, .csv or .csv.gz, or a folder of Parquet files named TABLE; also in its sub-folders hosp and icu), a DuckDB file
-    (.duckdb, .db), or a text file *.url with one SQLAlchemy URL of PostgreSQL or DuckDB, without a password: PGPASSWORD or ~/.pgpass holds it.
-    In a database a table is the first of its name on the search path, else the only one of its name in any schema.
-    Raises InputError for a missing or unreadable place, table or column, in one line that begins with `raw` and shows no password.
+    In a database a table is the first of its name on the search path that the URL chooses
+    (?options=-csearch_path%3DSCHEMA). Without such a choice it is the only one of its name.
+
+    Args:
+        raw: A folder (TABLE.parquet, .csv or .csv.gz, or a folder of Parquet files named TABLE;
+            also in its sub-folders hosp and icu), a DuckDB file (.duckdb, .db), or a text file
+            *.url with one SQLAlchemy URL of PostgreSQL or DuckDB. A URL has no password: it is
+            read from PGPASSWORD or ~/.pgpass.
+        tables: What `raw` must hold, by name in lower case. Names there may be in any case.
+
+    Raises:
+        InputError: A place, table or column is missing or unreadable, or a table is there twice.
+            The message begins with `raw` and shows no password.
     """
     if raw.suffix.lower() == URL_SUFFIX:
         url = read_url(raw)
         if url.get_backend_name() == "duckdb":
-            opened = duck.open_database(raw, Path(url.database or ""), tables)
+            opened = duck.open_database(raw, Path(url.database or ""), tables, search_path(url))
         else:
             opened = postgres.open_database(raw, url, tables)
     elif raw.suffix.lower() in DUCKDB_SUFFIXES:
@@ -88,7 +98,7 @@ def open_raw(raw: Path, tables: dict[str, Table]) -> Iterator[Database]:
 def read_url(file: Path) -> URL:
     """The SQLAlchemy URL in `file`. Raises InputError without a word of the file, which may hold a password."""
     try:
-        (text,) = file.read_text(encoding="utf-8").split()
+        (text,) = file.read_text(encoding="utf-8").strip().splitlines()
         url = make_url(text)
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}") from None
@@ -108,4 +118,15 @@ def read_url(file: Path) -> URL:
         raise InputError(
             f"{file}: the URL is neither of PostgreSQL nor of DuckDB: give one such as {EXAMPLE}"
         )
+    if url.get_backend_name() == "duckdb" and url.query and not _only_a_path(url):
+        raise InputError(
+            f"{file}: a URL of DuckDB may hold ?options=-csearch_path%3DSCHEMA and no other option"
+        )
     return url
+
+
+def _only_a_path(url: URL) -> bool:
+    """Whether a search path is all that the URL's query says."""
+    return set(url.query) == {"options"} and bool(
+        re.fullmatch(r"(-c\s*|--)search_path=\S+", " ".join(url.normalized_query["options"]))
+    )

@@ -13,7 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from icu_adversarial.errors import InputError
-from icu_adversarial.records.raw_files import find_file, header, is_csv, readable, stream
+from icu_adversarial.records.raw_files import (
+    find_file,
+    header,
+    is_csv,
+    parquet_parts,
+    readable,
+    stream,
+)
 from icu_adversarial.records.views import (
     Reader,
     Table,
@@ -28,10 +35,20 @@ from icu_adversarial.records.views import (
 MEMORY = "1GB"  # for sorting; what does not fit goes to the temporary folder
 THREADS = 8  # at most: they share MEMORY
 BATCH_ROWS = 1 << 18
+# Times are read as the wall clock of UTC, whatever the time zone of the machine. DuckDB drops the
+# zone of a text that it casts to TIMESTAMP; only a text with a zone takes the slower way round.
+HAS_ZONE = (
+    "typeof({0}) = 'VARCHAR' AND NOT (length(CAST({0} AS VARCHAR)) = 19"
+    " AND substr(CAST({0} AS VARCHAR), 17, 1) = ':')"
+    " AND regexp_matches(substr(CAST({0} AS VARCHAR), 12), '[-+A-Za-z]')"
+)
 
 
 class Source(NamedTuple):
-    """A table, how its columns are written, and what gives a relation to select them from: of a CSV file, a new stream every time."""
+    """A table, how its columns are written, and what gives a relation to select them from.
+
+    The relation of a CSV file is a new stream every time.
+    """
 
     table: Table
     names: dict[str, str]
@@ -42,11 +59,12 @@ class Source(NamedTuple):
 def open_folder(raw: Path, tables: Mapping[str, Table]) -> Iterator[tuple[dict[str, str], Reader]]:
     """Views of the tables in the folder `raw`, and what runs a SELECT over them.
 
-    Parquet is read where it lies. CSV is read once, here: what is kept of it goes, typed, to a DuckDB file in the temporary folder.
+    Parquet is read where it lies. CSV is read once, here: what is kept of it goes, typed, to a
+    DuckDB file in the temporary folder.
     """
     if not raw.is_dir():
         raise InputError(
-            f"{raw} is not a folder with the raw tables, nor a DuckDB file (.duckdb, .db), nor a .url file"
+            f"{raw} is not a folder with the raw tables, a DuckDB file (.duckdb, .db) or a .url file"
         )
     files = {name: find_file(raw, name) for name in tables}
     with (
@@ -61,25 +79,37 @@ def open_folder(raw: Path, tables: Mapping[str, Table]) -> Iterator[tuple[dict[s
             if is_csv(files[name]):
                 with _explained(connection, raw, {name: sources[name]}):
                     connection.execute(
-                        f"CREATE TABLE {name} AS {typed(table, relation(), names)}{kept(table, names)}"
+                        f"CREATE TABLE {name} AS {typed(table, relation(), names, _cast)}"
+                        f"{kept(table, names)}"
                     )
             else:
-                views[name] = typed(table, relation(), names)
+                views[name] = typed(table, relation(), names, _cast)
         yield views, _reader(connection, raw, sources)
 
 
 @contextmanager
 def open_database(
-    raw: Path, file: Path, tables: Mapping[str, Table]
+    raw: Path, file: Path, tables: Mapping[str, Table], schemas: tuple[str, ...] = ()
 ) -> Iterator[tuple[dict[str, str], Reader]]:
-    """Views of the tables in the DuckDB file `file`, which `raw` is or names, and what runs a SELECT over them."""
+    """Views of the tables in a DuckDB file, and what runs a SELECT over them.
+
+    Args:
+        raw: The DuckDB file, or the .url file that names it.
+        file: The DuckDB file.
+        tables: What is read, by name in lower case.
+        schemas: The search path that the user chose; empty for none.
+    """
     if not file.is_file():
         raise InputError(f"{raw}: there is no DuckDB file {file}")
     with (
         tempfile.TemporaryDirectory(prefix="icu-") as folder,
         _connect(raw, file, folder, read_only=True) as connection,
     ):
-        found = locate(raw, _reader(connection, raw, {}), tables)
+        _choose_schemas(connection, raw, schemas)
+        path = str(file).replace("{", "{{").replace("}", "}}")
+        url = f"duckdb:///{path}?options=-csearch_path%3D{{schema}}"
+        advice = f"choose one with a file NAME.url that holds {url}"
+        found = locate(raw, _reader(connection, raw, {}), tables, advice, bool(schemas))
         names = {
             name: column_names(raw, name, table, found[name].types)
             for name, table in tables.items()
@@ -89,9 +119,28 @@ def open_database(
             for name, table in tables.items()
         }
         views = {
-            name: typed(table, found[name].relation, names[name]) for name, table in tables.items()
+            name: typed(table, found[name].relation, names[name], _cast)
+            for name, table in tables.items()
         }
         yield views, _reader(connection, raw, sources)
+
+
+def _choose_schemas(
+    connection: duckdb.DuckDBPyConnection, raw: Path, schemas: tuple[str, ...]
+) -> None:
+    there = connection.execute(
+        "SELECT schema_name FROM duckdb_schemas()"
+        " WHERE database_name = current_database() AND NOT internal OR schema_name = 'main'"
+    ).fetchall()
+    found = sorted({name for (name,) in there})
+    if unknown := [schema for schema in schemas if schema not in found]:
+        raise InputError(
+            f"{raw}: search_path: the file has no schema {', '.join(unknown)}: "
+            f"found {', '.join(found)}"
+        )
+    if schemas:
+        path = ",".join(quoted(schema) for schema in schemas)
+        connection.execute(f"SET search_path = {literal(path)}")
 
 
 def _connect(
@@ -106,17 +155,28 @@ def _connect(
         connection = duckdb.connect(file, read_only=read_only, config=settings)
     except duckdb.Error:
         raise InputError(
-            f"{raw} cannot be opened: it is not a DuckDB file, a newer DuckDB wrote it, or another program writes to it"
+            f"{raw} cannot be opened: it is not a DuckDB file, a newer DuckDB wrote it,"
+            " or another program writes to it"
         ) from None
     connection.execute(f"SET threads = least(current_setting('threads'), {THREADS})")
     connection.execute("SET enable_progress_bar = false")
+    connection.execute("SET TimeZone = 'UTC'")
     return closing(connection)
+
+
+def _cast(column: str, kind: str, cast: str = "CAST") -> str:
+    """SQL of a column, as an identifier, in another type. cast: CAST or TRY_CAST."""
+    plain = f"{cast}({column} AS {kind})"
+    if kind != "TIMESTAMP":
+        return plain
+    in_utc = f"{cast}({cast}({column} AS TIMESTAMPTZ) AS TIMESTAMP)"
+    return f"CASE WHEN {HAS_ZONE.format(column)} THEN {in_utc} ELSE {plain} END"
 
 
 def _source(
     connection: duckdb.DuckDBPyConnection, raw: Path, name: str, table: Table, file: Path
 ) -> Source:
-    parts = sorted(file.glob("*.parquet")) if file.is_dir() else [file]
+    parts = [file] if is_csv(file) else parquet_parts(raw, file)
     with readable(raw, name):
         names = column_names(
             raw, name, table, header(file) if is_csv(file) else pq.read_schema(parts[0]).names
@@ -160,25 +220,32 @@ def _explanation(
     sources: Mapping[str, Source],
     error: Exception,
 ) -> InputError:
-    """Which column holds what its type does not allow. DuckDB's own message quotes the row, and rows are patients."""
+    """Which column holds what its type does not allow.
+
+    DuckDB's own message quotes the row, and rows are patients.
+    """
     if isinstance(error, duckdb.OutOfMemoryException) or "No space left" in str(error):
         return InputError(
-            f"{raw}: no room to sort in {tempfile.gettempdir()}: set TMPDIR to a folder on a larger disk"
+            f"{raw}: no room to sort in {tempfile.gettempdir()}:"
+            " set TMPDIR to a folder on a larger disk"
         )
     for name, (table, names, relation) in sources.items():
         counts = ", ".join(
-            f"count(*) FILTER (WHERE {quoted(names[column])} IS NOT NULL AND TRY_CAST({quoted(names[column])} AS {kind}) IS NULL)"
+            f"count(*) FILTER (WHERE {quoted(names[column])} IS NOT NULL"
+            f" AND {_cast(quoted(names[column]), kind, 'TRY_CAST')} IS NULL)"
             for column, kind in table.columns.items()
         )
         try:
             wrong = connection.execute(f"SELECT {counts} FROM {relation()}").fetchall()[0]
         except (duckdb.Error, pa.ArrowException, OSError):
             return InputError(
-                f"{raw}: {name.upper()} cannot be read to its end: it is damaged or not the table that its name says"
+                f"{raw}: {name.upper()} cannot be read to its end: it is damaged or not the table"
+                " that its name says"
             )
         for (column, kind), count in zip(table.columns.items(), wrong, strict=True):
             if count:
                 return InputError(f"{raw}: {name.upper()}.{column}: {count} values are no {kind}")
     return InputError(
-        f"{raw}: {', '.join(map(str.upper, sources))} cannot be read together ({type(error).__name__})"
+        f"{raw}: {', '.join(map(str.upper, sources))} cannot be read together"
+        f" ({type(error).__name__})"
     )

@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ import urllib3
 from tqdm import tqdm
 
 from icu_adversarial.errors import InputError
+from icu_adversarial.records.next_step import command
 
 SUMS = "SHA256SUMS.txt"  # in every project's folder: a line `HASH  path` per file
 ATTEMPTS = 6  # in a row that bring no new byte
@@ -107,10 +109,10 @@ def fetch(name: str, folder: Path, base_url: str, timeout: float = 60.0, pause: 
         return INSTRUCTIONS.format(
             name=name,
             project=project,
-            raw=raw,
+            raw=shlex.quote(str(raw)),
             urls=urls,
             sums=SUMS,
-            command=_command(project, raw),
+            command=command(project.source, raw),
         )
     if name not in OPEN:
         raise InputError(f"fetch knows {', '.join([*OPEN, *CREDENTIALED])}, not {name}")
@@ -127,11 +129,10 @@ def fetch(name: str, folder: Path, base_url: str, timeout: float = 60.0, pause: 
         ]
         for file in missing:
             _download(pull, f"{url}/{file}", raw / file, sums[file])
-    return f"{raw}: {len(project.files)} files with the published SHA-256, {len(missing)} of them downloaded now. Next:\n  {_command(project, raw)}"
-
-
-def _command(project: Project, raw: Path) -> str:
-    return f"dvc exp run -S extract.source={project.source} -S extract.raw={raw}"
+    return (
+        f"{raw}: {len(project.files)} files with the published SHA-256,"
+        f" {len(missing)} of them downloaded now. Next:\n  {command(project.source, raw)}"
+    )
 
 
 @contextmanager

@@ -9,8 +9,16 @@ from adbc_driver_postgresql import dbapi
 from sqlalchemy import URL
 
 from icu_adversarial.errors import InputError
-from icu_adversarial.records.views import Reader, Table, column_names, locate, typed
+from icu_adversarial.records.views import (
+    Reader,
+    Table,
+    column_names,
+    locate,
+    search_path,
+    typed,
+)
 
+OPTION = "?options=-csearch_path%3D{schema}"
 WHOLE = ("smallint", "integer", "bigint", "numeric")
 # The server's types that hold what a view's type says; any other is refused before a row is read. VARCHAR: every type has a text.
 FITTING = {
@@ -25,17 +33,20 @@ FITTING = {
 def open_database(
     raw: Path, url: URL, tables: Mapping[str, Table]
 ) -> Iterator[tuple[dict[str, str], Reader]]:
-    """Views of the tables on the server at `url`, which `raw` names, and what runs a SELECT over them."""
+    """Views of the tables on the server at `url`, and what runs a SELECT over them.
+
+    raw: the .url file. Without a search_path in `url`, that of the server is not heeded: a table
+    has to be the only one of its name.
+    """
     try:
-        connection = dbapi.connect(
-            url.set(drivername="postgresql").render_as_string(hide_password=False)
-        )
+        connection = dbapi.connect(libpq_uri(url))
     except dbapi.Error as error:
         reason = str(error).partition("Failed to connect: ")[2].partition("\n")[0]
         raise InputError(f"{raw}: {reason}") from None
     with connection:
         reader = _reader(connection, raw)
-        found = locate(raw, reader, tables)
+        chosen = bool(search_path(url))
+        found = locate(raw, reader, tables, f"choose one in the URL, {OPTION}", chosen)
         views = {}
         for name, table in tables.items():
             names = column_names(raw, name, table, found[name].types)
@@ -43,6 +54,13 @@ def open_database(
                 _check_type(raw, f"{name.upper()}.{column}", found[name].types[names[column]], kind)
             views[name] = typed(table, found[name].relation, names)
         yield views, reader
+
+
+def libpq_uri(url: URL) -> str:
+    """`url` as libpq reads it, which takes a + in the query for a plus, not for a blank."""
+    text = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    place, mark, query = text.partition("?")
+    return place + mark + query.replace("+", "%20")
 
 
 def _check_type(raw: Path, column: str, found: str, kind: str) -> None:

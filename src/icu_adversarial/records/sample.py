@@ -14,7 +14,15 @@ from adbc_driver_postgresql import dbapi
 
 from icu_adversarial.errors import InputError
 from icu_adversarial.records.database import URL_SUFFIX, Database, open_raw, read_url
-from icu_adversarial.records.raw_files import find_file, header, is_csv, readable, stream
+from icu_adversarial.records.postgres import libpq_uri
+from icu_adversarial.records.raw_files import (
+    find_file,
+    header,
+    is_csv,
+    parquet_parts,
+    readable,
+    stream,
+)
 from icu_adversarial.records.views import Table, column_names, with_views
 
 SNIFFED = 1 << 25  # bytes of a CSV file, from which the rows of a longer one are estimated
@@ -28,9 +36,9 @@ class Size(NamedTuple):
     exact: bool
 
 
-def missing(raw: Path, tables: Mapping[str, Table]) -> dict[str, str]:
+def missing(raw: Path, tables: Mapping[str, Table]) -> dict[str, InputError]:
     """Of the tables that open_raw would refuse to read in `raw`, why. No row is read."""
-    reasons = {}
+    reasons: dict[str, InputError] = {}
     for name, table in tables.items():
         try:
             if file := _csv(raw, name):
@@ -40,7 +48,7 @@ def missing(raw: Path, tables: Mapping[str, Table]) -> dict[str, str]:
                 with open_raw(raw, {name: table}):
                     pass
         except InputError as error:
-            reasons[name] = str(error)
+            reasons[name] = error
     return reasons
 
 
@@ -135,7 +143,7 @@ def _opened(
             yield batches
     elif raw.is_dir():
         file = find_file(raw, name)
-        data = _parquet(file.glob("*.parquet") if file.is_dir() else [file])
+        data = _parquet(parquet_parts(raw, file))
         with _in_order(
             data, list(column_names(raw, name, table, data.schema.names).values())
         ) as batches:
@@ -191,8 +199,7 @@ def _count(database: Database, relation: str) -> int:
 
 def _probed(raw: Path, database: Database, name: str) -> Size:
     """The rows on pages from all over a server's table. The server's own estimate can be far off until its ANALYZE: it only says how many pages."""
-    url = read_url(raw).set(drivername="postgresql").render_as_string(hide_password=False)
-    with dbapi.connect(url) as connection, connection.cursor() as cursor:
+    with dbapi.connect(libpq_uri(read_url(raw))) as connection, connection.cursor() as cursor:
         cursor.adbc_statement.set_options(
             **{"adbc.postgresql.use_copy": "false"}
         )  # the server copies no plans

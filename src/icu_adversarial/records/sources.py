@@ -30,7 +30,9 @@ class Records(NamedTuple):
 def read(
     source: str, raw: Path, window_hours: int, measurements: tuple[Measurement, ...], code_map: Path
 ) -> Records:
-    """Records of one of params.LABELS, the synthetic hospital by the reader of MIMIC-III. `code_map` serves meds alone.
+    """Records of one of params.LABELS, the synthetic hospital by the reader of MIMIC-III.
+
+    `code_map` serves meds alone.
 
     Raises InputError when `raw` does not hold them.
     """
@@ -56,6 +58,9 @@ def read(
 
 
 def refuse_blood_gas(measurements: tuple[Measurement, ...], reason: str) -> None:
-    """Raise InputError where potassium from blood gases alone is wanted, which only the item ids of MIMIC tell apart."""
+    """Raise InputError where potassium from blood gases alone is wanted.
+
+    Only the item ids of MIMIC tell the two apart.
+    """
     if all(POTASSIUM_CHEMISTRY not in m.items for m in measurements):
         raise InputError(f"extract.potassium: blood_gas: {reason}: use both")

@@ -1,10 +1,8 @@
-"""What a place with raw records holds, told in seconds, before a long run."""
+"""What a place with raw records holds, in seconds, before a long run."""
 
-import shlex
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from icu_adversarial.errors import InputError
-from icu_adversarial.measurements import MEASUREMENTS, NAMES, M
+from icu_adversarial.measurements import MEASUREMENTS, NAMES, M, note
 from icu_adversarial.params import LABELS
-from icu_adversarial.paths import SYNTHETIC
-from icu_adversarial.records import challenge2012, meds
+from icu_adversarial.records import meds
+from icu_adversarial.records.next_step import command
+from icu_adversarial.records.recognise import joined, recognise, tables_of
 from icu_adversarial.records.sample import (
     Size,
     copy_meds_sample,
@@ -26,24 +25,22 @@ from icu_adversarial.records.sample import (
     sizes,
 )
 from icu_adversarial.records.sources import Records, read
-from icu_adversarial.records.views import Table
 
 ROWS = 2_000_000  # longer tables are sampled
-READERS = {
-    "mimiciii": "mimic3",
-    "mimiciv": "mimic4",
-    "eicu": "eicu",
-    "synthetic": "mimic3",
-}  # those that read tables
 SOURCES = tuple(source for source in LABELS if source != "synthetic")  # that one has its place
 LABORATORY = np.array([m.items[0].table == "labevents" for m in MEASUREMENTS])
 
 
 class Extracted(NamedTuple):
-    """What was read: stays; seen (stays, M), whether a stay has a value of a measurement; sample: of what, in words, or ""; seconds that it took,
-    and that the whole will take."""
+    """What was read.
+
+    excluded: stays that the source leaves out, by reason; seen: bool (stays, M), whether a stay has
+    a value of a measurement; sample: of what, in words, or ""; seconds: that reading took;
+    whole_seconds: that the whole will take.
+    """
 
     stays: pd.DataFrame
+    excluded: dict[str, int]
     seen: np.ndarray
     sample: str
     seconds: float
@@ -53,10 +50,21 @@ class Extracted(NamedTuple):
 def validate(
     raw: Path, source: str | None, window_hours: int, code_map: Path, rows: int = ROWS
 ) -> Iterator[str]:
-    """Lines of text about `raw`, anything that extract.raw may be; source: as extract.source, or None to tell it by what lies there.
+    """Lines of text about a place with raw records.
 
-    Where no table has more than `rows` rows, `raw` is extracted whole, and all numbers are exact. Otherwise a sample is extracted, with `rows` rows
-    of each longer table, and the text says which numbers are of the sample. Raises InputError with every reason why `raw` cannot be extracted.
+    Where no table has more than `rows` rows, `raw` is extracted whole, and all numbers are exact.
+    Otherwise a sample is extracted, with `rows` rows of each longer table, and the text says which
+    numbers are of the sample.
+
+    Args:
+        raw: Anything that extract.raw may be.
+        source: As extract.source, or None to recognise it by what lies there.
+        window_hours: Length of the observation window.
+        code_map: As extract.code_map.
+        rows: Rows of a table above which it is sampled.
+
+    Raises:
+        InputError: `raw` cannot be extracted; every reason is in the message.
     """
     if not raw.exists():
         raise InputError(
@@ -64,34 +72,35 @@ def validate(
         )
     if source not in (None, *SOURCES):
         raise InputError(f"--source: {source} is none of {', '.join(SOURCES)}")
-    source, reasons = (source, missing(raw, _tables(source))) if source else recognise(raw)
+    source, reasons = (source, missing(raw, tables_of(source))) if source else recognise(raw)
     yield f"{raw}: {LABELS[source]}, extract.source {source}"
     rows_of = (
         meds_size(raw)
         if source == "meds"
-        else sizes(raw, {n: table for n, table in _tables(source).items() if n not in reasons})
+        else sizes(raw, {n: table for n, table in tables_of(source).items() if n not in reasons})
     )
     for name, (count, exact) in rows_of.items():
         yield f"  {name.upper():<15}" + (
             f"{count:,} rows" if exact else f"about {float(f'{count:.2g}'):,.0f} rows"
         )
     if reasons:
-        raise InputError(
-            f"{raw} is not usable as {source}: {'; '.join(reason.removeprefix(f'{raw}: ') for reason in dict.fromkeys(reasons.values()))}"
-        )
+        raise InputError(f"{raw} is not usable as {source}: {joined(raw, reasons)}")
     found = _extract(raw, source, window_hours, code_map, rows_of, rows)
-    yield from _cohort(found.stays, found.sample if source == "meds" else "")
-    yield from _coverage(found, window_hours)
+    yield from _cohort(found, found.sample if source == "meds" else "")
+    yield from _coverage(found, source, window_hours)
     if not found.seen.any():
         raise InputError(
-            f"{raw} is not usable as {source}: no value of any measurement lies in the first {window_hours} hours of a stay"
+            f"{raw} is not usable as {source}: no value of any measurement lies in the first"
+            f" {window_hours} hours of a stay"
         )
     if found.stays["died"].nunique() < 2 and not (source == "meds" and found.sample):
         raise InputError(f"{raw} is not usable as {source}: all stays have the same outcome")
     measured = f"{found.seconds:.1f} s for {'the sample' if found.sample else 'all of it'}"
-    yield f"`extract` will take about {_duration(found.whole_seconds)} on this machine, judging by {measured}"
-    options = f"-S extract.source={source} -S {shlex.quote(f'extract.raw={raw}')}"
-    yield f"usable. Next:\n  {'dvc repro' if source == 'synthetic' else f'dvc exp run {options}'}"
+    yield (
+        f"`extract` will take about {_duration(found.whole_seconds)} on this machine,"
+        f" judging by {measured}"
+    )
+    yield f"usable. Next:\n  {'dvc repro' if source == 'synthetic' else command(source, raw)}"
 
 
 def _extract(
@@ -102,7 +111,7 @@ def _extract(
     rows_of: Mapping[str, Size],
     rows: int,
 ) -> Extracted:
-    """By the source's own reader: the whole of `raw`, or a copy with `rows` rows of the longer tables."""
+    """By the source's own reader: all of `raw`, or a copy with `rows` rows of the longer tables."""
     long = {name.upper(): size.rows for name, size in rows_of.items() if size.rows > rows}
     with tempfile.TemporaryDirectory(prefix="icu-") as folder:
         place = Path(folder) if long else raw
@@ -112,7 +121,7 @@ def _extract(
             if long and source == "meds":
                 in_sample = copy_meds_sample(raw, list(meds.COLUMNS), rows, place)
             elif long:
-                in_sample = copy_sample(raw, _tables(source), rows_of, rows, place)
+                in_sample = copy_sample(raw, tables_of(source), rows_of, rows, place)
             copied = time.perf_counter()
             records = read(source, place, window_hours, MEASUREMENTS, code_map)
             stays_read = time.perf_counter()
@@ -121,52 +130,19 @@ def _extract(
             raise InputError(str(error).replace(str(place), str(raw))) from None
         seconds = time.perf_counter() - started
     if not long:
-        return Extracted(records.stays, seen, "", seconds, seconds)
+        return Extracted(records.stays, records.excluded, seen, "", seconds, seconds)
     factor = sum(long.values()) / max(in_sample, 1)
     part = "random pages of" if is_server(raw) else f"the first {rows:,} rows of"
     whole_seconds = factor * seconds - (factor - 1) * (
         stays_read - copied
     )  # the stays were read whole
     return Extracted(
-        records.stays, seen, f"in a sample ({part} {', '.join(long)}): ", seconds, whole_seconds
-    )
-
-
-def recognise(raw: Path) -> tuple[str, dict[str, str]]:
-    """The source whose tables `raw` lacks the fewest of, and why it lacks those. Raises InputError when it has none of any source."""
-    if raw == SYNTHETIC:
-        return "synthetic", missing(raw, _tables("synthetic"))
-    if any(
-        (raw / f"{name}{suffix}").exists()
-        for name in challenge2012.SETS
-        for suffix in ("", ".tar.gz")
-    ):
-        return "challenge2012", {}
-    if any((raw / "data").rglob("*.parquet")):
-        return "meds", {}
-    reasons = {}
-    for source in ("mimiciii", "mimiciv", "eicu"):
-        reasons[source] = missing(raw, _tables(source))
-        if not reasons[source]:
-            return source, {}
-    source = min(reasons, key=lambda name: len(reasons[name]))
-    if len(reasons[source]) < len(_tables(source)):
-        return source, reasons[source]
-    texts = {text for of_source in reasons.values() for text in of_source.values()}
-    if (
-        len(texts) == 1
-    ):  # nothing to do with tables: a server that does not answer, a file that is no database
-        raise InputError(texts.pop())
-    raise InputError(
-        f"{raw} holds no table of MIMIC-III, MIMIC-IV or eICU, no set of Challenge 2012, no data/**/*.parquet of MEDS: see README"
-    )
-
-
-def _tables(source: str) -> Mapping[str, Table]:
-    return (
-        import_module(f"icu_adversarial.records.{READERS[source]}").TABLES
-        if source in READERS
-        else {}
+        records.stays,
+        records.excluded,
+        seen,
+        f"in a sample ({part} {', '.join(long)}): ",
+        seconds,
+        whole_seconds,
     )
 
 
@@ -182,12 +158,16 @@ def _seen(records: Records) -> np.ndarray:
     return seen
 
 
-def _cohort(stays: pd.DataFrame, sample: str) -> Iterator[str]:
+def _cohort(found: Extracted, sample: str) -> Iterator[str]:
+    stays = found.stays
     unknown = stays["died"].isna().sum()
     deaths = f"{int(stays['died'].sum()):,} with death in the hospital" + (
         f", {unknown:,} with unknown outcome" if unknown else ""
     )
-    yield f"{sample}{len(stays):,} ICU stays of {stays['subject_id'].nunique():,} subjects, {deaths}"
+    subjects = stays["subject_id"].nunique()
+    yield f"{sample}{len(stays):,} ICU stays of {subjects:,} subjects, {deaths}"
+    for reason, count in found.excluded.items():
+        yield f"{sample}{count:,} more ICU stays are left out, for want of: {reason}"
     groups = stays["source_group"].value_counts().sort_index()
     names = (
         f": {', '.join(f'{name} {count:,}' for name, count in groups.items())}"
@@ -197,8 +177,12 @@ def _cohort(stays: pd.DataFrame, sample: str) -> Iterator[str]:
     yield f"{len(groups)} source groups (for split.test_groups){names}"
 
 
-def _coverage(found: Extracted, window_hours: int) -> Iterator[str]:
-    """A sample has cut whole tables off most stays: there, a share is of the stays with any laboratory value, or with any vital sign."""
+def _coverage(found: Extracted, source: str, window_hours: int) -> Iterator[str]:
+    """One line per measurement.
+
+    A sample has cut whole tables off most stays: there, a share is of the stays with any laboratory
+    value, or with any vital sign.
+    """
     base = (
         ", and their share of those with any laboratory value, or any vital sign"
         if found.sample
@@ -209,7 +193,9 @@ def _coverage(found: Extracted, window_hours: int) -> Iterator[str]:
         of = (
             found.seen[:, laboratory == LABORATORY].any(axis=1).sum() if found.sample else len(seen)
         )
-        yield f"  {name:<15}{seen.sum():>9,}{seen.sum() / max(of, 1):>7.0%}"
+        about = note(source, name)
+        line = f"  {name:<15}{seen.sum():>9,}{seen.sum() / max(of, 1):>7.0%}"
+        yield f"{line}  {about}" if about else line
 
 
 def _duration(seconds: float) -> str:

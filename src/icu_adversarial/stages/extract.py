@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from icu_adversarial import paths
 from icu_adversarial.files import write_csv, write_json
-from icu_adversarial.measurements import NAMES, M, choose
+from icu_adversarial.measurements import ABSENT, NAMES, M, choose, note
 from icu_adversarial.params import Params
 from icu_adversarial.records.sources import read
 from icu_adversarial.tables import EVENTS, STAYS, to_table, write_batches, write_table
@@ -30,8 +30,22 @@ class Coverage:
             self.seen[np.searchsorted(self.stay_ids, batch["stay_id"].to_numpy()), codes] = True
             yield batch
 
-    def table(self, label: str) -> pd.DataFrame:
+    def table(self, source: str, label: str) -> pd.DataFrame:
+        """One row per measurement.
+
+        Args:
+            source: As extract.source.
+            label: What figures call the source.
+
+        Returns:
+            source (the label), measurement, stays (with an event), share (of all stays), events,
+            events_per_stay and note: what differs in this source, ABSENT for one without events.
+        """
         stays = self.seen.sum(axis=0)
+        notes = [
+            note(source, name) if events else ABSENT
+            for name, events in zip(NAMES, self.events, strict=True)
+        ]
         return pd.DataFrame(
             {
                 "source": label,
@@ -40,6 +54,7 @@ class Coverage:
                 "share": stays / len(self.stay_ids),
                 "events": self.events,
                 "events_per_stay": self.events / len(self.stay_ids),
+                "note": notes,
             }
         )
 
@@ -58,9 +73,10 @@ def run(params: Params) -> None:
     coverage = Coverage(stays["stay_id"].to_numpy())
     write_batches(paths.EVENTS, coverage.watch(records.events), EVENTS)
     write_table(paths.STAYS, checked, STAYS)
+    write_json(paths.EXCLUDED, records.excluded)
 
     label = options.label
-    table = coverage.table(label)
+    table = coverage.table(options.source, label)
     folder = paths.METRICS / "extract"
     write_csv(folder / "plots" / "coverage.csv", table)
     write_json(

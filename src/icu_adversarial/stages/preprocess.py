@@ -10,7 +10,7 @@ from icu_adversarial.errors import InputError
 from icu_adversarial.features.cohort import cohort_flow, cohort_rules
 from icu_adversarial.features.grid import grids
 from icu_adversarial.features.splits import assign_folds, choose_test
-from icu_adversarial.files import atomic, write_csv, write_json, write_parts
+from icu_adversarial.files import atomic, read_json, write_csv, write_json, write_parts
 from icu_adversarial.measurements import M
 from icu_adversarial.params import Params, Split
 from icu_adversarial.tables import COHORT, EVENTS, STAYS, read_batches, read_table, write_table
@@ -38,7 +38,8 @@ def run(params: Params) -> None:
         )
         write_table(paths.COHORT, cohort, COHORT)
 
-    flow = cohort_flow(stays, rules | {f"observed cells ≥ {options.min_observed_cells}": enough})
+    rules |= {f"observed cells ≥ {options.min_observed_cells}": enough}
+    flow = cohort_flow(stays, rules, read_json(paths.EXCLUDED))
     write_results(
         params.extract.label,
         flow,
