@@ -5,12 +5,8 @@ from pathlib import Path
 
 import pytest
 from joblib.externals.loky.process_executor import TerminatedWorkerError
-from typer.testing import CliRunner
 
 from icu_adversarial import cli
-from icu_adversarial.cli import app
-from icu_adversarial.model import nested
-from icu_adversarial.stages import train
 
 ROOT = Path(__file__).parents[1]
 
@@ -90,17 +86,3 @@ def test_a_killed_worker_is_told_in_a_line_and_a_fault_of_the_code_is_not_hidden
     assert (ended.value.code, capsys.readouterr().err) == (1, "error: a worker was killed\n")
     with pytest.raises(RuntimeError, match="shapes differ"):
         cli.main()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"), [(["train"], ["train"]), (["train", "--nested"], ["nested"])]
-)
-def test_nested_cross_validation_is_an_option_of_train(
-    monkeypatch: pytest.MonkeyPatch, arguments: list[str], expected: list[str]
-) -> None:
-    called: list[str] = []
-    monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(train, "run", lambda params: called.append("train"))
-    monkeypatch.setattr(nested, "run", lambda params: called.append("nested"))
-    assert CliRunner().invoke(app, arguments).exit_code == 0
-    assert called == expected

@@ -13,7 +13,13 @@ from icu_adversarial import paths
 from icu_adversarial.params import Params
 
 ROOT = Path(__file__).parents[1]
-STAGES: dict[str, dict[str, Any]] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+PIPELINE: dict[str, dict[str, Any]] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+STUDIES: dict[str, dict[str, Any]] = {
+    stage: content
+    for file in sorted((ROOT / "studies").glob("*/dvc.yaml"))
+    for stage, content in YAML(typ="safe").load(file)["stages"].items()
+}
+STAGES = PIPELINE | STUDIES
 ROWS: list[str] = STAGES["compare"]["matrix"]["row"]
 OBJECTIVE = "sparse_small"
 CODE_MAP = "code_maps/mimiciv_meds.csv"
@@ -38,14 +44,13 @@ def listed(stage: str, kind: str) -> list[str]:
 
 
 def test_the_stages_are_those_of_the_command_line_in_the_order_of_the_data() -> None:
-    beside = ["evaluate", "learning_curve", "compare", "comparison"]
-    assert list(STAGES) == [
+    assert list(PIPELINE) == [
         "synthesize",
         "extract",
         "preprocess",
         "tune_model",
         "train",
-        *beside,
+        "evaluate",
         "tune_attack",
         "attack",
         "probe",

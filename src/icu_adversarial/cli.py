@@ -48,20 +48,15 @@ def tune_model() -> None:
 
 
 @app.command()
-def train(
-    nested: Annotated[
-        bool,
-        typer.Option(
-            "--nested",
-            help="Instead: search anew within each fold's training stays, and score on the fold, to metrics/nested.",
-        ),
-    ] = False,
-) -> None:
+def train() -> None:
     """Train one network per fold, and predict every stay."""
-    if nested:
-        import_module("icu_adversarial.model.nested").run(load_params())
-    else:
-        _run("train")
+    _run("train")
+
+
+@app.command()
+def nested() -> None:
+    """Search within each fold's training stays, and score the result on the fold."""
+    _run("nested")
 
 
 @app.command()

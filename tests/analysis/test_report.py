@@ -43,7 +43,12 @@ def page(attack: Attack, cap: float | None = CAP, grid: np.ndarray | None = None
         model_metrics(),
         numbers(attack, cap),
         *maps(attack, grid),
+        ["spo2: arterial SaO2"],
     )
+
+
+def test_the_page_says_what_a_name_means_in_these_data(attack: Attack) -> None:
+    assert "In these data: spo2: arterial SaO2." in page(attack)
 
 
 def test_summary_by_hand(attack: Attack) -> None:

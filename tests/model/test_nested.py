@@ -14,13 +14,13 @@ from optuna.trial import FrozenTrial
 from icu_adversarial import paths
 from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.files import read_json
-from icu_adversarial.model import nested
 from icu_adversarial.model.evaluation import rank_scores
 from icu_adversarial.model.storage import load_model
 from icu_adversarial.model.training import log_odds
 from icu_adversarial.params import Params
 from icu_adversarial.search.space import decode
 from icu_adversarial.search.study import best_trial
+from icu_adversarial.stages import nested
 
 pytestmark = pytest.mark.usefixtures("_empty_folder")
 

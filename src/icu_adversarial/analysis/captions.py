@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from icu_adversarial.analysis.groups import DIRECTIONS, KINDS, changes, select
+from icu_adversarial.measurements import ABSENT, NAMES, note
 
 NEAR = 1e-4  # |P| this near to the cap has reached it: deltas are stored as float32
 
@@ -47,18 +48,30 @@ def reach(
     return pd.DataFrame(rows, columns=columns)
 
 
-def notes(reached: pd.DataFrame, cap: float | None) -> dict[str, str]:
-    """One sentence for the figures of each kind of example, for both directions.
+def what_differs(source: str) -> list[str]:
+    """What a name means in these data and not elsewhere, as "spo2: arterial SaO2".
+
+    Args:
+        source: extract.source.
+    """
+    found = {name: note(source, name) for name in NAMES}
+    return [f"{name}: {text}" for name, text in found.items() if text not in ("", ABSENT)]
+
+
+def notes(reached: pd.DataFrame, cap: float | None, source: str) -> dict[str, str]:
+    """What the figures of each kind of example say under their title, for both directions.
 
     Args:
         reached: of `reach`.
         cap: as there.
+        source: extract.source.
     """
     found = {}
+    names = "".join(f" {text}." for text in what_differs(source))
     for kind, rows in reached.groupby("kind"):
         parts = [_part(row, cap) for row in rows.itertuples()]
         head = "No cap" if cap is None else f"Cap {cap:g}"
-        found[str(kind)] = f"{head}. {'; '.join(parts)}."
+        found[str(kind)] = f"{head}. {'; '.join(parts)}.{names}"
     return found
 
 

@@ -43,6 +43,7 @@ def report(
     attack: dict[str, Any],
     by_cell: pd.DataFrame,
     by_measurement: pd.DataFrame,
+    differs: list[str],
 ) -> str:
     """The page as Markdown.
 
@@ -54,6 +55,7 @@ def report(
         model: metrics/evaluate/metrics.json (test.MODEL.METRIC.{value, low, high}).
         attack: of `summary.summary`.
         by_cell, by_measurement: of `susceptibility.susceptibility`.
+        differs: of `captions.what_differs`.
     """
     told = warning_of(cohort)
     stays, subjects, test = len(cohort), cohort.subject_id.nunique(), int(cohort.is_test.sum())
@@ -86,6 +88,7 @@ def report(
         "sensitivity (GPP / GANZP) are the literature's numbers and have no interval. S contains a "
         "maximum and grows with the number of examples. No interval is given for what fewer than "
         f"{FEWEST_PATIENTS} patients have perturbed.",
+        f"In these data: {'; '.join(differs)}." if differs else "",
     ]
     for direction in DIRECTIONS:
         models = attack[direction.replace("→", "_to_")]["models"]

@@ -48,7 +48,7 @@ def run(params: Params, objective: str) -> None:
         "ranking": by_measurement,
         **figures.heatmaps(by_cell),
     }
-    notes = captions.notes(reached, cap)
+    notes = captions.notes(reached, cap, params.extract.source)
     folder = METRICS / "analyze" / objective
     tables = {
         folder / "plots" / f"{name}.csv": table.assign(note=table.kind.map(notes))
@@ -78,7 +78,17 @@ def run(params: Params, objective: str) -> None:
     }
     write_json(folder / "metrics.json", content)
     model = read_json(METRICS / "evaluate" / "metrics.json")
-    page = report(source, objective, cap, cohort, model, attack, by_cell, by_measurement)
+    page = report(
+        source,
+        objective,
+        cap,
+        cohort,
+        model,
+        attack,
+        by_cell,
+        by_measurement,
+        captions.what_differs(params.extract.source),
+    )
     with atomic(folder / "report.md") as temporary:
         temporary.write_text(page, encoding="utf-8")
     if told:
