@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 import torch
 from attack_peers import INPUTS, OURS, PEERS, SUN, Method, chunks, run, tuned_prior
-from attack_tables import PeerError, print_tables, share
+from attack_tables import PeerError, check_result, print_tables, share
 from attack_victims import RECIPES, choose, groups, predictions, train, workplace
 
 from icu_adversarial.attack.loop import choose_stays
@@ -168,7 +168,9 @@ def attack_all(name: str, models: Path, wanted: Sequence[str], stays: int) -> No
             some, max_stays=min(method.stays, stays), attack_misclassified=False, seed=0
         )["stay_id"].to_numpy()
         try:
-            results[method_name] = attack(method, file, models, predicted, few)
+            found = attack(method, file, models, predicted, few)
+            check_result(found)
+            results[method_name] = found
         except PeerError as error:
             failed[method_name] = str(error)
         print(f"  {name}: {method_name} done", file=sys.stderr, flush=True)

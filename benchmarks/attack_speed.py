@@ -22,7 +22,7 @@ import joblib
 import pandas as pd
 import torch
 from attack_peers import INPUTS, OURS, Checked, Method, adv_lib, chunks, peer, run, tuned_prior
-from attack_tables import PeerError, all_flip, print_tables
+from attack_tables import PeerError, all_flip, check_result, print_tables
 from attack_victims import RECIPES, Group, choose, groups, predictions, train, workplace
 
 from icu_adversarial.attack import problem
@@ -73,6 +73,7 @@ def compared_with_peers(stays: list[Group], repeats: int) -> dict[str, pd.DataFr
                 seconds, found[name] = attack_all(
                     method, chunks(stays, TASK if name in OURS else INPUTS)
                 )
+                check_result(frame(found[name]))
                 times[name].append(seconds)
             except PeerError as error:
                 failed[name] = str(error)

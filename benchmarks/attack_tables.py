@@ -32,13 +32,14 @@ def share(hits: pd.Series) -> str:
     return f"{hits.mean():.1%} ({100 * low:.1f}–{100 * high:.1f})"
 
 
-def check_result(success: np.ndarray, l1: np.ndarray) -> None:
+def check_result(result: pd.DataFrame) -> None:
     """Raise PeerError where what a method returned is no result.
 
     Args:
-        success: bool (n,), whether the stays that it returned are flipped.
-        l1: (n,), how far they are from the unchanged ones.
+        result: Of all its stays: whether they are flipped (success), and how far they are from the
+            unchanged ones (l1).
     """
+    success, l1 = result["success"], result["l1"]
     if not np.isfinite(l1).all():
         raise PeerError(f"{np.sum(~np.isfinite(l1))} of {len(l1)} distances are not finite")
     if not success.any() and not l1.any():

@@ -88,7 +88,7 @@ def test_an_interval_of_a_share_is_wilsons(number: int, of: int) -> None:
 def test_a_peer_that_crashes_or_returns_garbage_is_an_error_that_says_so(kind: str) -> None:
     attack, message = BAD[kind]
     with pytest.raises(PeerError) as error:
-        run(Method("adv-lib", "", attack), make_group())
+        check_result(attack_speed.frame([run(Method("adv-lib", "", attack), make_group())]))
     assert str(error.value) == message
 
 
@@ -105,10 +105,10 @@ def test_a_peer_that_works_is_checked_and_its_passes_are_counted() -> None:
 
 
 def test_a_result_without_any_flip_is_one_if_something_moved() -> None:
-    check_result(np.array([False, False]), np.array([0.0, 0.1]))
-    check_result(np.array([True, False]), np.array([0.0, 0.0]))
+    check_result(result([False, False], [0.0, 0.1], [0, 1]))
+    check_result(result([True, False], [0.0, 0.0], [0, 0]))
     with pytest.raises(PeerError, match="zero"):
-        check_result(np.array([False, False]), np.zeros(2))
+        check_result(result([False, False], [0.0, 0.0], [0, 0]))
 
 
 def test_norms_are_those_of_the_stays_that_all_methods_flip() -> None:
