@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from attack_tables import PeerError
 from attack_victims import Group
 from torch import Tensor, nn
 
@@ -244,14 +245,18 @@ class Checked(NamedTuple):
 
 
 def run(method: Method, group: Group) -> Checked:
-    """Attack the stays in one call; what comes back is clamped to the box, and counts where the unmodified network's class is not y."""
+    """Attack the stays in one call; what comes back is clamped to the box, and counts where the
+    unmodified network's class is not y.
+
+    Raises PeerError where another project's attack crashes.
+    """
     counter = Counter(
         for_attack(group.network) if group.x.is_cuda else group.network
     )  # cuDNN has no backward pass of a network as it is
     torch.manual_seed(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of other projects
-        values = method.attack(counter, group)
+        values = attempt(method, counter, group)
     values = values.float().maximum(group.lower).minimum(group.upper)
     unchanged, others = group.x[..., :M], group.x[..., M:]
     size = (values - unchanged).abs()
@@ -272,6 +277,17 @@ def run(method: Method, group: Group) -> Checked:
         counter.forwards / n,
         counter.backwards / n,
     )
+
+
+def attempt(method: Method, network: nn.Module, group: Group) -> Tensor:
+    """What the method returns. Raises PeerError where another project's attack crashes."""
+    if method.project == "ours":
+        return method.attack(network, group)
+    try:
+        return method.attack(network, group)
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise PeerError(f"{type(error).__name__}: {text}") from error
 
 
 def chunks(groups: Iterable[Group], size: int) -> Iterator[Group]:

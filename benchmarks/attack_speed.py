@@ -1,4 +1,4 @@
-"""What an attack costs: ours beside adv-lib's in CPU time and passes, all on the same nn.LSTM and autograd, one thread, interleaved runs.
+"""What an attack costs: ours compared with adv-lib's in CPU time and passes, all on the same nn.LSTM and autograd, one thread, interleaved runs.
 
 make peers                                                                    # the environment of adv-lib, once (peers.txt)
 .peers/bin/python benchmarks/attack_speed.py CHALLENGE_FOLDER --work FOLDER       # FOLDER of attack_quality.py: the networks are there already
@@ -19,8 +19,10 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"  # as src/run.py does, before torch is imported
 
 import joblib
+import pandas as pd
 import torch
 from attack_peers import INPUTS, OURS, Checked, Method, adv_lib, chunks, peer, run, tuned_prior
+from attack_tables import PeerError, all_flip, check_result, print_tables
 from attack_victims import RECIPES, Group, choose, groups, predictions, train, workplace
 
 from icu_adversarial.attack import problem
@@ -52,58 +54,65 @@ def attack_all(method: Method, stays: Iterable[Group]) -> tuple[float, list[Chec
     return time.process_time() - begin, found
 
 
-def beside_peers(stays: list[Group], repeats: int) -> dict[str, list[Checked]]:
-    """Prints times and ratios of the medians; returns what each method found."""
+def frame(found: list[Checked]) -> pd.DataFrame:
+    """One row per stay, in the order of the calls."""
+    return pd.concat([pd.DataFrame(result._asdict()) for result in found], ignore_index=True)
+
+
+def compared_with_peers(stays: list[Group], repeats: int) -> dict[str, pd.DataFrame]:
+    """Prints times and ratios of the medians; returns what each method found, by stay."""
     n = sum(len(group.y) for group in stays)
     times: dict[str, list[float]] = {name: [] for name in TIMED}
-    found = {}
+    found: dict[str, list[Checked]] = {}
+    failed: dict[str, str] = {}
     for _ in range(repeats):
         for name, method in TIMED.items():
-            seconds, found[name] = attack_all(
-                method, chunks(stays, TASK if name in OURS else INPUTS)
-            )
-            times[name].append(seconds)
-    print(
-        f"{'':18} {'ms per stay':>11} {'forward':>8} {'backward':>8} {'success':>8} {'mean L1':>8} {'mean L0':>8}"
-    )
-    for name, results in found.items():
-        numbers = "".join(
-            f" {mean(results, of):8.2f}" for of in ("forwards", "backwards", "success", "l1", "l0")
-        )
-        print(f"{name:18} {1e3 * statistics.median(times[name]) / n:11.2f}{numbers}")
+            if name in failed:
+                continue
+            try:
+                seconds, found[name] = attack_all(
+                    method, chunks(stays, TASK if name in OURS else INPUTS)
+                )
+                check_result(frame(found[name]))
+                times[name].append(seconds)
+            except PeerError as error:
+                failed[name] = str(error)
+    results = {name: frame(parts) for name, parts in found.items() if name not in failed}
+    about = {
+        name: {"ms per stay": f"{1e3 * statistics.median(times[name]) / n:.2f}"} for name in results
+    }
+    print_tables(results, about, failed)
     for name, other, most in BARS:
-        ratio = statistics.median(a / b for a, b in zip(times[name], times[other], strict=True))
-        print(f"time {name} / {other}: {ratio:.2f} (bar: at most {most})")
-    print(
-        f"passes of l1 fast per stay: {mean(found['l1 fast'], 'backwards'):.1f} (bar: at most {PASSES})"
-    )
-    return found
+        if other in results:
+            pairs = zip(times[name], times[other], strict=True)
+            ratio = statistics.median(a / b for a, b in pairs)
+            print(f"time {name} / {other}: {ratio:.2f} (bar: at most {most})")
+    passes = results["l1 fast"]["backwards"].mean()
+    print(f"passes of l1 fast per stay: {passes:.1f} (bar: at most {PASSES})")
+    return results
 
 
-def mean(found: list[Checked], of: str) -> float:
-    """Over all stays, of the norms over those that were flipped."""
-    total = sum(len(result.success) for result in found)
-    if of in ("forwards", "backwards"):
-        return sum(getattr(result, of) * len(result.success) for result in found) / total
-    if of == "success":
-        return sum(result.success.sum() for result in found) / total
-    return sum(getattr(result, of)[result.success].sum() for result in found) / sum(
-        result.success.sum() for result in found
-    )
-
-
-def beside_prior(stays: list[Group], method: Method, found: dict[str, list[Checked]]) -> None:
-    _, theirs = attack_all(method, chunks(stays, INPUTS))
-    print(
-        f"prior: {method.settings}: {mean(theirs, 'backwards'):.0f} passes, success {mean(theirs, 'success'):.3f}, {mean(theirs, 'l0'):.1f} cells"
-    )
+def compared_with_prior(
+    stays: list[Group], method: Method, results: dict[str, pd.DataFrame]
+) -> None:
+    """Prints passes and cells of ours and of prior; cells over the stays that both flip."""
+    theirs = frame(attack_all(method, chunks(stays, INPUTS))[1])
+    print(f"prior: {method.settings}")
+    print_tables({"prior": theirs}, {}, {})
     for name in OURS:
-        passes, cells = (mean(theirs, of) / mean(found[name], of) for of in ("backwards", "l0"))
+        passes = theirs["backwards"].mean() / results[name]["backwards"].mean()
+        cells, both = cells_where_both_flip(results[name], theirs)
         print(
-            f"prior / {name}: {passes:.0f} x the passes backward (bar: at least {FEWER_PASSES}), {name} / prior: {1 / cells:.2f} x the cells",
-            end=" ",
+            f"prior / {name}: {passes:.0f} x the passes backward (bar: at least {FEWER_PASSES}), "
+            f"{name} / prior: {cells:.2f} x the cells of the {both} stays that both flip "
+            f"(bar: at most {FEWER_CELLS})"
         )
-        print(f"(bar: at most {FEWER_CELLS})")
+
+
+def cells_where_both_flip(ours: pd.DataFrame, theirs: pd.DataFrame) -> tuple[float, int]:
+    """The ratio of the mean numbers of cells over the stays that both flip; how many these are."""
+    both = all_flip({"ours": ours, "theirs": theirs})
+    return float(ours.loc[both, "l0"].mean() / theirs.loc[both, "l0"].mean()), len(both)
 
 
 def by_size(stays: list[Group], repeats: int) -> None:
@@ -200,11 +209,13 @@ def main() -> None:
             chosen, tuning = choose(predicted, arguments.stays)
             stays = list(groups(models, predicted, chosen))
             print(f"\n{name}: {len(chosen)} stays, medians of {arguments.repeats} interleaved runs")
-            found = beside_peers(stays, arguments.repeats)
+            found = compared_with_peers(stays, arguments.repeats)
             if not arguments.skip_prior:
                 file = Path("results", name, "prior.json")
                 file.parent.mkdir(parents=True, exist_ok=True)
-                beside_prior(stays, tuned_prior(file, groups(models, predicted, tuning)), found)
+                compared_with_prior(
+                    stays, tuned_prior(file, groups(models, predicted, tuning)), found
+                )
             by_size(
                 list(groups(models, predicted, choose(predicted, 5 * arguments.stays // 4)[0])),
                 arguments.repeats,

@@ -35,6 +35,7 @@ def test_help_names_every_stage_without_importing_torch() -> None:
         *beside,
         "tune_attack",
         "attack",
+        "probe",
         "analyze",
         "plots_page",
         "figures",

@@ -431,6 +431,7 @@ def test_another_model_is_attacked_where_its_folder_is_named(recorded: Path) -> 
     output = run(recorded, "dvc", "exp", "run", *named)
     assert {name.split("@")[0] for name in re.findall(r"Running stage .(\S+).:", output)} == {
         "attack",
+        "probe",
         "analyze",
     }
     examples = read_table(recorded / "data/attack/robust_l1/examples.parquet", EXAMPLES)

@@ -22,8 +22,7 @@ from attack_world import (
 from icu_adversarial import paths
 from icu_adversarial.attack import sanity
 from icu_adversarial.attack.loop import choose_stays
-from icu_adversarial.attack.tasks import attacked_stays
-from icu_adversarial.attack.transfer import CELLS, _best_cells
+from icu_adversarial.attack.stored import CELLS, attacked_stays, read_best_cells
 from icu_adversarial.attack.victims import read_victims
 from icu_adversarial.measurements import M
 from icu_adversarial.model.storage import load_model, save_model
@@ -163,13 +162,13 @@ def test_transfer_between_copies_of_one_model_falls_with_the_difference_of_thres
 def test_the_best_cells_come_in_the_order_of_the_stays_and_may_be_none() -> None:
     run_attack(make_params())
     file = paths.ATTACK / OBJECTIVE / "perturbations.parquet"
-    cells = _best_cells(file)
+    cells = read_best_cells(file)
     every = read_table(file, PERTURBATIONS)
-    expected = every.loc[every["kind"] == "best", list(CELLS)].reset_index(drop=True)
+    expected = every.loc[every["kind"] == "best", CELLS].reset_index(drop=True)
     assert cells.astype(str).equals(expected.astype(str))
     assert cells["stay_id"].is_monotonic_increasing
     write_table(file, PERTURBATIONS.empty_table(), PERTURBATIONS)
-    assert _best_cells(file).empty
+    assert read_best_cells(file).empty
 
 
 def test_the_sanity_checks_try_a_few_stays_of_each_fold_and_their_findings_are_kept(

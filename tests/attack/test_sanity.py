@@ -1,6 +1,6 @@
 """Each warning fires on a model or an attack that deserves it, and none on honest ones."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from functools import partial
 
 import numpy as np
@@ -8,22 +8,17 @@ import pandas as pd
 import pytest
 import torch
 from attack_models import Recurrent
-from attack_tasks import make_stays, one_process
+from attack_tasks import make_stays
 from torch import Tensor, nn
 
 from icu_adversarial.attack.l1 import l1
-from icu_adversarial.attack.loop import Task, Victim
+from icu_adversarial.attack.loop import Attack, Task, Victim, model_input
 from icu_adversarial.attack.problem import Example, Result
-from icu_adversarial.attack.sanity import check
+from icu_adversarial.attack.sanity import STAYS
+from icu_adversarial.attack.sanity import check as check_examples
 from icu_adversarial.measurements import M
 
 ATTACK = partial(l1, iterations=30, restarts=0, supports=0)
-
-
-@pytest.fixture(autouse=True)
-def _one_process() -> Iterator[None]:
-    with one_process():
-        yield
 
 
 class Values:
@@ -70,6 +65,18 @@ def clumsy(model: object, x: Tensor, y: Tensor, *, lower: Tensor, upper: Tensor)
         torch.where(torch.arange(M) % 2 == 0, 1, -1),
     )
     return Result(best, Example(torch.where(towards > 0, upper - x, lower - x), best.iteration))
+
+
+def check(tasks: Iterable[Task], attack: Attack, seed: int) -> list[str]:
+    """`sanity.check` with what `attack` finds."""
+
+    def perturbations(task: Task) -> np.ndarray:
+        x, y, lower, upper = (tensor[:STAYS] for tensor in model_input(task))
+        best = attack(task.victim.model, x, y, lower=lower, upper=upper).best
+        found = torch.where((best.iteration >= 0)[:, None, None], best.perturbation, 0)
+        return found.detach().numpy()
+
+    return check_examples(tasks, perturbations, seed)
 
 
 def test_an_honest_model_and_attack_raise_nothing() -> None:

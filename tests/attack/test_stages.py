@@ -147,6 +147,9 @@ def test_the_best_trial_is_reported_and_poor_ones_are_pruned() -> None:
     assert len(pruned) > 0
     assert (pruned["last_step"] < FOLDS - 1).all()  # they were spared work: one task per fold here
     assert (complete["last_step"] == FOLDS - 1).all()
+    assert complete["attacked"].eq(40).all()
+    assert pruned["attacked"].between(1, 39).all()  # those attacked before the trial was pruned
+    assert pruned["success_rate"].notna().all()
     row = trials.iloc[best["trial"]]
     for name in ("attacked", "success_rate", "median_l0", "median_l1", "median_linf"):
         assert metrics[name] == row[name]
@@ -443,6 +446,7 @@ def test_another_model_attacks_the_test_stays_that_it_gets_right() -> None:
 def test_a_missing_input_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InputError, match=r"predictions\.parquet is missing"):
         tune_attack.run(make_params(), OBJECTIVE)
-    for stage in (attack, probe):
-        with pytest.raises(InputError, match=r"best\.json is missing"):
-            stage.run(make_params(), OBJECTIVE)
+    with pytest.raises(InputError, match=r"best\.json is missing"):
+        attack.run(make_params(), OBJECTIVE)
+    with pytest.raises(InputError, match=r"examples\.parquet is missing"):
+        probe.run(make_params(), OBJECTIVE)

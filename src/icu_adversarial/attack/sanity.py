@@ -1,25 +1,28 @@
 """Signs that an attack's numbers mean less than they seem to, after the automatic checks of AutoAttack (Croce and Hein 2020, ICML)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from icu_adversarial.attack.loop import Attack, Task, in_processes, model_input
-from icu_adversarial.attack.problem import Example, Logits, margin_and_gradient, margins
-from icu_adversarial.processes import prepare_worker
+from icu_adversarial.attack.loop import Task, model_input
+from icu_adversarial.attack.problem import Logits, margin_and_gradient, margins
 
 STAYS = 16  # of each task
 TRIES = 64  # random perturbations per stay
 FEW = 0.05  # share of stays from which on a warning is due
 
 
-def check(tasks: Iterable[Task], attack: Attack, seed: int) -> list[str]:
-    """Find what is suspicious about these models, each with its attack.
+def check(
+    tasks: Iterable[Task], perturbations: Callable[[Task], np.ndarray], seed: int
+) -> list[str]:
+    """Find what is suspicious about these models and the examples found for them.
 
     Args:
-        tasks: Stays and their models; the first STAYS stays of each are attacked once more.
-        attack: The attack with its hyperparameters.
+        tasks: Stays and their models; the first STAYS stays of each are tried.
+        perturbations: Of a task's stays, float32 (n, T, 19) in model input units; zeros alone
+            where the attack failed.
         seed: Of the random perturbations.
 
     Returns:
@@ -27,32 +30,26 @@ def check(tasks: Iterable[Task], attack: Attack, seed: int) -> list[str]:
     """
     found: dict[str, float] = {}
     tried = 0
-    for stays, shares in in_processes(_try, ((task, attack, seed) for task in tasks)):
-        for name, share in shares.items():
-            found[name] = found.get(name, 0) + share * stays
-        tried += stays
+    for task in tasks:
+        x, y, lower, upper = (tensor[:STAYS] for tensor in model_input(task))
+        P = torch.from_numpy(perturbations(task)[:STAYS]).to(x.device)
+        model = task.victim.model
+        for name, share in {
+            "the outputs look like probabilities, not logits: their gradient vanishes where a "
+            "model is sure": float(are_probabilities(model, x)),
+            "the model answers the same question differently: an example may not flip the next "
+            "time": float(answers_vary(model, x)),
+            "the gradient is zero: an attack that follows it says nothing about such "
+            "stays": zero_gradients(model, x, y, lower),
+            "random sparse changes beat the attack": beaten(model, x, y, lower, upper, P, seed),
+        }.items():
+            found[name] = found.get(name, 0) + share * len(y)
+        tried += len(y)
     return [
         f"{name} ({stays / tried:.0%} of the stays tried)"
         for name, stays in found.items()
         if stays / tried >= FEW
     ]
-
-
-def _try(task: Task, attack: Attack, seed: int) -> tuple[int, dict[str, float]]:
-    """The number of stays tried, and the share of them to which each finding applies."""
-    prepare_worker()
-    x, y, lower, upper = (tensor[:STAYS] for tensor in model_input(task))
-    model = task.victim.model
-    best = attack(model, x, y, lower=lower, upper=upper).best
-    return len(y), {
-        "the outputs look like probabilities, not logits: their gradient vanishes where a model "
-        "is sure": float(are_probabilities(model, x)),
-        "the model answers the same question differently: an example may not flip the next "
-        "time": float(answers_vary(model, x)),
-        "the gradient is zero: an attack that follows it says nothing about such "
-        "stays": zero_gradients(model, x, y, lower),
-        "random sparse changes beat the attack": beaten(model, x, y, lower, upper, best, seed),
-    }
 
 
 @torch.no_grad()
@@ -75,15 +72,17 @@ def zero_gradients(logits_fn: Logits, x: Tensor, y: Tensor, box: Tensor) -> floa
 
 
 def beaten(
-    logits_fn: Logits, x: Tensor, y: Tensor, lower: Tensor, upper: Tensor, best: Example, seed: int
+    logits_fn: Logits, x: Tensor, y: Tensor, lower: Tensor, upper: Tensor, P: Tensor, seed: int
 ) -> float:
-    """Share of the samples that TRIES random perturbations flip where the attack failed, or with no more cells and a smaller L1 norm.
+    """Share of the samples that TRIES random perturbations flip where the attack failed (P = 0), or
+    with no more cells and a smaller L1 norm than P.
 
-    Each moves a random number of random cells to random ends of the box, and is shrunk where its L1 norm is not smaller.
+    Each moves a random number of random cells to random ends of the box, and is shrunk where its
+    L1 norm is not smaller.
     """
     generator = torch.Generator().manual_seed(seed)
-    P, won = best.perturbation, torch.zeros(len(y), dtype=torch.bool, device=y.device)
-    failed, values = best.iteration < 0, x[..., : P.shape[2]]
+    won = torch.zeros(len(y), dtype=torch.bool, device=y.device)
+    failed, values = ~P.flatten(1).any(1), x[..., : P.shape[2]]
     cells = torch.where(failed, P[0].numel(), (P != 0).flatten(1).sum(1))
     size = torch.where(failed, torch.inf, P.abs().flatten(1).sum(1))
     for _ in range(TRIES):

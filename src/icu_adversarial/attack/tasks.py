@@ -1,16 +1,12 @@
-"""What the stages tune_attack, attack and probe read in the same way."""
+"""What the stages tune_attack, attack and probe read: models, stays and hyperparameters."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-
 from icu_adversarial import paths
 from icu_adversarial.attack.loop import Attack, Task, Victim, make_tasks
 from icu_adversarial.attack.methods import METHODS
-from icu_adversarial.attack.quality import DIRECTIONS
 from icu_adversarial.attack.victims import read_file, read_victims
 from icu_adversarial.files import read_array, read_json
 from icu_adversarial.tables import COHORT, read_table
@@ -45,10 +41,3 @@ def read_attack(objective: str, method: str, iterations: int) -> Attack:
     """
     best = read_json(paths.TUNE_ATTACK / objective / "best.json")
     return partial(METHODS[method], **best["hyperparameters"], iterations=iterations)
-
-
-def attacked_stays(examples: pd.DataFrame) -> pd.DataFrame:
-    """The stays of tables.EXAMPLES as `loop.choose_stays` gave them: stay_id, fold and y."""
-    best = examples[examples["kind"] == "best"].reset_index(drop=True)
-    y = best["direction"].map({d: y for y, d in enumerate(DIRECTIONS)}).astype(np.int64)
-    return best.assign(y=y)[["stay_id", "fold", "y"]]

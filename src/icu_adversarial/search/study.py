@@ -132,8 +132,8 @@ def run_study(
     ended = len(study.get_trials(deepcopy=False, states=ENDED))
     if journal.damaged_line:
         print(
-            f"warning: {journal.file} is damaged in line {journal.damaged_line}: the search goes on from "
-            f"the {ended} trials before it",
+            f"warning: {journal.file} is damaged in line {journal.damaged_line}: "
+            f"the search goes on from the {ended} trials before it",
             file=sys.stderr,
         )
 

@@ -51,10 +51,6 @@ def run(params: Params) -> None:
         stays = round(np.mean([(learn & (fold != k)).sum() for k in range(len(folds))]))
         states = train_folds(folds, model, params.train, state / f"{share:g}")
         entries = [kept_evaluation(state, model) for state in states]
-        if min(entries) < 0:
-            raise InputError(
-                f"learning_curve.shares: {share:g}: the held-out loss was never a number: lower model.learning_rate in params.yaml"
-            )
         kept = pd.DataFrame(
             [state.history[entry] for state, entry in zip(states, entries, strict=True)]
         )
