@@ -94,9 +94,17 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 @pytest.fixture(scope="session")
 def reproduced(clone: Clone) -> Path:
+    """The pipeline, then the studies, each by the command that its file names."""
     folder = clone("first")
     run(folder, "dvc", "repro")
+    for study in studies(folder):
+        assert f"`dvc repro {study}`" in (folder / study).read_text()
+        run(folder, "dvc", "repro", study)
     return folder
+
+
+def studies(folder: Path) -> list[str]:
+    return sorted(str(p.relative_to(folder)) for p in (folder / "studies").glob("*/dvc.yaml"))
 
 
 def metrics(folder: Path, stage: str) -> dict[str, Any]:
@@ -118,16 +126,17 @@ for arguments in json.load(sys.stdin):
 def test_another_clone_gives_the_same_bytes_with_all_stages_in_one_process(
     reproduced: Path, clone: Clone
 ) -> None:
-    stages = YAML(typ="safe").load(reproduced / "dvc.lock")["stages"]
-    assert {name.split("@")[0] for name in stages} == set(
-        YAML(typ="safe").load(reproduced / "dvc.yaml")["stages"]
-    )
-    assert sum(name.startswith("compare@") for name in stages) == 8
-    assert {"attack@robust_l1", "attack@robust_l0"} < set(stages)
-
-    second, order = clone("second"), run(reproduced, "dvc", "stage", "list", "--name-only").split()
+    second, commands, count = clone("second"), [], {}
+    for file in ["dvc.yaml", *studies(reproduced)]:
+        stages = YAML(typ="safe").load((reproduced / file).with_suffix(".lock"))["stages"]
+        known = YAML(typ="safe").load(reproduced / file)["stages"]
+        assert {name.split("@")[0] for name in stages} == set(known)
+        for stage in known:  # in the order of the data
+            ran = [about["cmd"] for name, about in stages.items() if name.split("@")[0] == stage]
+            commands += [command.removeprefix("python src/run.py ").split() for command in ran]
+            count[stage] = len(ran)
+    assert (count["compare"], count["attack"], count["nested"]) == (8, 2, 1)
     shutil.rmtree(second / "metrics")
-    commands = [stages[name]["cmd"].removeprefix("python src/run.py ").split() for name in order]
     environment = ENVIRONMENT | {"LOKY_MAX_CPU_COUNT": "1"}
     subprocess.run(
         [sys.executable, "-c", STAGES],
@@ -173,7 +182,8 @@ def test_all_that_is_made_of_patients_is_ignored_by_git(reproduced: Path) -> Non
 def test_nothing_but_metrics_and_the_lock_is_left_for_git(reproduced: Path) -> None:
     changed = run(reproduced, "git", "status", "--porcelain", "--untracked-files=all").splitlines()
     names = {line[3:] for line in changed}
-    assert names <= {"dvc.lock"} | {
+    locks = {study.replace(".yaml", ".lock") for study in studies(reproduced)}
+    assert names <= {"dvc.lock"} | locks | {
         str(p.relative_to(reproduced)) for p in (reproduced / "metrics").rglob("metrics.json")
     }
 
@@ -181,9 +191,7 @@ def test_nothing_but_metrics_and_the_lock_is_left_for_git(reproduced: Path) -> N
 def test_the_committed_lock_is_that_of_the_committed_code_and_parameters(clone: Clone) -> None:
     output = run(clone("as-committed", profile=()), "dvc", "repro", "--dry", "--allow-missing")
     assert "Running stage" not in output
-    assert (
-        output.count("didn't change, skipping") == 21
-    )  # 7 stages, 8 rows of compare, and 3 stages for each of 2 objectives
+    assert output.count("didn't change, skipping") == 14  # 6 stages, and 4 for each objective
 
 
 def test_lock_holds_no_machine(reproduced: Path) -> None:
