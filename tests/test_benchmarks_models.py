@@ -87,9 +87,10 @@ def test_errors_of_single_models_and_of_averages_against_a_slow_reference() -> N
         single = paired.of_single_models(died, a, b)[i]
         each = np.array([of(x, y) for x, y in zip(a, b, strict=True)])
         assert single.value == pytest.approx(each.mean())
-        test = np.std([of(a[0], b[0], rows) for rows in draws])
+        pairs = zip(a, b, strict=True)
+        test = np.mean([np.std([of(x, y, rows) for rows in draws[:100]]) for x, y in pairs])
         expected = np.sqrt(test**2 + each.var(ddof=1) / MEMBERS)
-        assert single.error == pytest.approx(expected, rel=0.15)
+        assert single.error == pytest.approx(expected, rel=0.2)
 
         average = paired.of_averages(died, a, b)[i]
         assert average.value == pytest.approx(of(np.mean(a, 0), np.mean(b, 0)))
@@ -195,7 +196,10 @@ def test_ablations_are_corrected_and_say_where_nothing_is_shown() -> None:
     assert float(found["worse"][3]) == pytest.approx(3 * a[0].p_value, abs=6e-4)
 
 
-def test_a_baseline_is_tuned_and_trained_without_the_test_stays(params: Params) -> None:
+def test_a_baseline_is_tuned_and_trained_without_the_test_stays(
+    params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # in this process
     cohort, grid = make_cohort()
     content = params.baselines.model_dump() | {"trials": 3}
     content["gradient_boosting"] |= {"max_iter": 10, "min_samples_leaf": 5}
