@@ -22,7 +22,8 @@ FIGURE = Figure(
     numbers=("stays", "share", "events_per_stay"),
     needs="share",
     fields={
-        "label": "datum.share > 0 ? format(datum.events_per_stay, '.3~g') : 'not in these data'"
+        "label": "datum.share > 0 ? format(datum.events_per_stay, '.3~g')"
+        " + (datum.remark ? ' · ' + datum.remark : '') : 'not in these data'"
     },
     views=[View(alt.layer(bar, label).properties(width=430, height=alt.Step(20)))],
 )

@@ -45,7 +45,7 @@ def test_extract_writes_the_golden_tables(
     assert metrics["events"] == len(found[1])
     assert metrics["excluded"] == read_json(paths.EXCLUDED)
     coverage = pd.read_csv(paths.METRICS / "extract" / "plots" / "coverage.csv")
-    assert coverage["note"].eq(ABSENT).eq(coverage["events"].eq(0)).all()
+    assert coverage["remark"].eq(ABSENT).eq(coverage["events"].eq(0)).all()
 
 
 def test_coverage_says_what_differs_and_what_is_left_out_is_counted(
@@ -55,7 +55,7 @@ def test_coverage_says_what_differs_and_what_is_left_out_is_counted(
     monkeypatch.chdir(tmp_path)
     chosen = params.extract.model_copy(update={"source": "challenge2012", "raw": raw})
     extract.run(params.model_copy(update={"extract": chosen}))
-    notes = pd.read_csv("metrics/extract/plots/coverage.csv").set_index("measurement")["note"]
+    notes = pd.read_csv("metrics/extract/plots/coverage.csv").set_index("measurement")["remark"]
     assert (
         notes["spo2"]
         == note("challenge2012", "spo2")

@@ -39,10 +39,10 @@ class Coverage:
 
         Returns:
             source (the label), measurement, stays (with an event), share (of all stays), events,
-            events_per_stay and note: what differs in this source, ABSENT for one without events.
+            events_per_stay and remark: what differs in this source, ABSENT for one without events.
         """
         stays = self.seen.sum(axis=0)
-        notes = [
+        remarks = [
             note(source, name) if events else ABSENT
             for name, events in zip(NAMES, self.events, strict=True)
         ]
@@ -54,7 +54,7 @@ class Coverage:
                 "share": stays / len(self.stay_ids),
                 "events": self.events,
                 "events_per_stay": self.events / len(self.stay_ids),
-                "note": notes,
+                "remark": remarks,
             }
         )
 
