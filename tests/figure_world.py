@@ -68,18 +68,13 @@ def filled(
 
 
 def plots() -> dict[str, dict[str, str]]:
-    """The properties of every plot of dvc.yaml by the name of its file."""
-    stages = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+    """The properties of every plot of the pipeline and the studies by the name of its file."""
     found = {}
-    for stage in stages.values():
-        for plot in stage.get("plots", []):
-            path, options = next(iter(plot.items()))
-            found[path.rsplit("/", 1)[1].removesuffix(".csv")] = options
-    found.setdefault(
-        "heatmap_a",
-        found["heatmap_s"]
-        | {"y": "a", "title": "Mean change per attacked stay, A", "y_label": "A"},
-    )
+    for file in [ROOT / "dvc.yaml", *sorted((ROOT / "studies").glob("*/dvc.yaml"))]:
+        for stage in YAML(typ="safe").load(file)["stages"].values():
+            for plot in stage.get("plots", []):
+                path, options = next(iter(plot.items()))
+                found[path.rsplit("/", 1)[1].removesuffix(".csv")] = options
     return found
 
 

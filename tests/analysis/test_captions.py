@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from analysis_tables import Attack
 
-from icu_adversarial.analysis.captions import notes, reach
+from icu_adversarial.analysis.captions import notes, reach, what_differs
 
 
 def test_reach_by_hand(attack: Attack) -> None:
@@ -33,7 +33,7 @@ def test_examples_that_the_filter_leaves_out_do_not_count(attack: Attack) -> Non
 
 
 def test_a_note_names_the_cap_and_the_numbers_of_both_directions(attack: Attack) -> None:
-    found = notes(reach(attack.examples, attack.perturbations, 0.5, 1, 912), 0.5)
+    found = notes(reach(attack.examples, attack.perturbations, 0.5, 1, 912), 0.5, "mimiciii")
     assert found == {
         "best": "Cap 0.5. 0→1: 3 examples of 4 stays, 33% at the cap; "
         "1→0: 1 examples of 1 stays, 100% at the cap.",
@@ -44,6 +44,13 @@ def test_a_note_names_the_cap_and_the_numbers_of_both_directions(attack: Attack)
 def test_a_note_without_a_cap_says_so(attack: Attack) -> None:
     reached = reach(attack.examples, attack.perturbations, None, 1, 912)
     assert reached[["capped_examples", "capped_cells"]].isna().all(axis=None)
-    assert notes(reached, None)["best"] == (
+    assert notes(reached, None, "mimiciii")["best"] == (
         "No cap. 0→1: 3 examples of 4 stays; 1→0: 1 examples of 1 stays."
     )
+
+
+def test_a_note_says_what_a_name_means_in_these_data(attack: Attack) -> None:
+    reached = reach(attack.examples, attack.perturbations, None, 1, 912)
+    sentence = "spo2: arterial SaO2 of blood gases, not pulse oximetry."
+    assert notes(reached, None, "challenge2012")["best"].endswith(sentence)
+    assert what_differs("mimiciii") == []
