@@ -1,8 +1,8 @@
 """Which instructions the numerical libraries may use. Call this before any of them is imported.
 
 Each library picks the fastest code for the processor that it finds, and the last digits of a
-result depend on that choice. The same choice everywhere gives the same bytes on every x86-64
-processor with AVX2. An epoch of training takes 1.00 to 1.02 times as long.
+result depend on that choice. Every library is told to use AVX2, so that a newer processor takes
+the same path as an older one. Intel promises the same bits for its own processors alone.
 """
 
 import os
@@ -12,7 +12,7 @@ ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 CODE_PATHS = {
     "ATEN_CPU_CAPABILITY": "avx2",  # torch's own kernels
     "ONEDNN_MAX_CPU_ISA": "AVX2",  # LSTM and convolution in torch
-    "MKL_CBWR": "COMPATIBLE",  # matrix products in torch; the only mode that AMD shares with Intel
+    "MKL_CBWR": "AVX2",  # matrix products in torch; COMPATIBLE takes twice as long in an attack
     "OPENBLAS_CORETYPE": "Haswell",  # matrix products in NumPy and SciPy
     "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",  # exponentials and sums in NumPy
     "ARROW_USER_SIMD_LEVEL": "AVX2",  # sums in Arrow
