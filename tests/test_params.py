@@ -44,8 +44,8 @@ def test_search_ranges_are_those_of_the_literature(params: Params) -> None:
     ("old", "new", "message"),
     [
         (
-            "  trials: 4",
-            "  trials: 4\n  trails: 9",
+            "  trials: 3",
+            "  trials: 3\n  trails: 9",
             "tune_model.trails: Extra inputs are not permitted",
         ),
         (
