@@ -7,20 +7,17 @@ from plots.theme import GREY, MODELS, SHARE, colours, dashes, line_legend
 
 SPLIT = "datum.split == 'test' ? 'test set' : datum.split"
 SIZE = {"width": 330, "height": 330}
-BASELINES = tuple(name for name in MODELS if name != "network uncalibrated")
 
 
-def model_colour(only: tuple[str, ...] = BASELINES) -> alt.Color:
+def model_colour() -> alt.Color:
     """The colour of each model."""
-    scale = colours(MODELS, only)
+    scale = colours(MODELS)
     return alt.Color("curve:N", title="model", sort=None, scale=scale, legend=line_legend())
 
 
-def model_dashes(only: tuple[str, ...] = BASELINES) -> alt.StrokeDash:
+def model_dashes() -> alt.StrokeDash:
     """The dashes of each model."""
-    return alt.StrokeDash(
-        "curve:N", title="model", scale=dashes(MODELS, only), legend=line_legend()
-    )
+    return alt.StrokeDash("curve:N", title="model", scale=dashes(MODELS), legend=line_legend())
 
 
 def line(x: alt.X, y: alt.Y, order: str, *columns: str) -> alt.Chart:

@@ -27,6 +27,6 @@ FIGURE = Figure(
     ],
     numbers=("iteration", "share", "attacked", "flipped"),
     needs="share",
-    group=DIRECTION + " + ' · ' + datum.attacked + ' attacked'",
+    group=DIRECTION,
     views=[View(lines)],
 )

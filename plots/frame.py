@@ -13,7 +13,6 @@ Chart = alt.Chart | alt.LayerChart | alt.FacetChart
 DATA, TITLE = "<DVC_METRIC_DATA>", "<DVC_METRIC_TITLE>"
 X, Y, Y_LABEL = "<DVC_METRIC_X>", "<DVC_METRIC_Y>", "<DVC_METRIC_Y_LABEL>"
 NOTE_WIDTH = 62  # characters of a line of a note
-WRAP = f"/(.{{1,{NOTE_WIDTH}}})(?: |$)/g"
 PANEL = (
     "datum.source + (datum.objective ? '|objective ' + datum.objective : '')"
     " + (datum.rev ? (datum.objective ? ' · ' : '|') + datum.rev : '')"
@@ -77,6 +76,7 @@ class Figure:
         group_order: Expression that sorts the groups; by default the order of the table.
         switches: The choices of the reader.
         under: Expression of a last line of the panels' headings.
+        note_width: Characters of a line of a note.
     """
 
     title: str
@@ -90,6 +90,7 @@ class Figure:
     group_order: str = "datum.position"
     switches: Sequence[Switch] = ()
     under: str = ""
+    note_width: int = NOTE_WIDTH
 
     def to_dict(self) -> dict[str, Any]:
         """The Vega-Lite specification, with DVC's anchors in place of the data.
@@ -106,7 +107,7 @@ class Figure:
             "caption": "datum.note ? '' + datum.note : null",
         }
         chart = alt.VConcatChart(
-            vconcat=[*self._panels(), _message()],
+            vconcat=[*self._panels(), _message(_wrap(self.note_width))],
             data=alt.InlineData(
                 values=DATA,
                 name="table",
@@ -165,7 +166,7 @@ class Figure:
                 group_first="min(caption)", group_last="max(caption)", groupby=["panel", "group"]
             )
             outer = outer.transform_window(row_of_group="row_number()", groupby=["panel", "group"])
-            panels.append(outer.transform_calculate(heading=_heading()))
+            panels.append(outer.transform_calculate(heading=_heading(_wrap(self.note_width))))
         return panels
 
 
@@ -180,13 +181,18 @@ def tooltip(*columns: str) -> list[alt.Tooltip]:
     ]
 
 
-def _heading() -> str:
+def _wrap(width: int) -> str:
+    """A regular expression of the lines of a text."""
+    return f"/(.{{1,{width}}})(?: |$)/g"
+
+
+def _heading(wrap: str) -> str:
     """The name of a row's group and, on further lines, the notes of its rows."""
     notes = (
         "(datum.group_first == datum.group_last ? datum.group_first"
         " : datum.group_first + ' ' + datum.group_last)"
     )
-    wrapped = f"replace({notes}, {WRAP}, '|$1')"
+    wrapped = f"replace({notes}, {wrap}, '|$1')"
     return f"datum.group + (datum.group_first ? {wrapped} : '')"
 
 
@@ -201,7 +207,7 @@ def _panel(heading: bool) -> Any:
     )
 
 
-def _message() -> alt.FacetChart:
+def _message(wrap: str) -> alt.FacetChart:
     """The sentence of each panel that has nothing to show."""
     text = (
         alt.Chart()
@@ -215,7 +221,7 @@ def _message() -> alt.FacetChart:
         .transform_aggregate(note="max(last_note)", position="min(position)", groupby=["panel"])
         .transform_calculate(
             sentence="split(replace(test(/^Nothing/, datum.note || '') ? datum.note"
-            f" : 'Nothing to show: this table has no values', {WRAP}, '$1|'), '|')"
+            f" : 'Nothing to show: this table has no values', {wrap}, '$1|'), '|')"
         )
     )
 

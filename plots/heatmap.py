@@ -59,9 +59,7 @@ def heatmap(scale: alt.Scale, subtitle: Sequence[str], values: Sequence[float] =
             "number": f"isValid(datum.patients) && datum.patients < {FEWEST_PATIENTS}"
             " || datum.known === 0 ? null : datum.raw",
         },
-        group=DIRECTION
-        + " + ' · ' + datum.kind + ' examples, K = ' + datum.examples"
-        + " + (isValid(datum.attacked) ? ' of ' + datum.attacked + ' attacked stays' : '')",
+        group=DIRECTION + " + ' · ' + datum.kind + ' examples'",
         switches=[KIND],
         views=[View(alt.layer(cells, text).properties(width=WIDTH, height=alt.Step(16)))],
     )

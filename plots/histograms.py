@@ -47,6 +47,7 @@ FIGURE = Figure(
     numbers=("low", "high", "examples", "share"),
     needs="share",
     group=DIRECTION,
+    note_width=38,
     views=[
         _view("L0", CELLS),
         _view("mean |P|", _size("mean |P| of perturbed cells (model input)")),

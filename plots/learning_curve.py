@@ -2,7 +2,6 @@
 
 import altair as alt
 
-from plots.curves import BASELINES
 from plots.frame import Figure, View, tooltip
 from plots.theme import AUROC, MODELS, SCORE_AXIS, SHARE, colours, dashes
 from plots.theme import line_legend as legend
@@ -25,7 +24,7 @@ def _view(score: str, title: str, scale: alt.Scale) -> View:
             "model:N",
             title="model",
             sort=None,
-            scale=colours(MODELS, BASELINES),
+            scale=colours(MODELS),
             legend=legend(),
         ),
     )
@@ -35,9 +34,7 @@ def _view(score: str, title: str, scale: alt.Scale) -> View:
     )
     line = base.mark_line(strokeWidth=2.2, clip=True).encode(
         y=mean,
-        strokeDash=alt.StrokeDash(
-            "model:N", title="model", scale=dashes(MODELS, BASELINES), legend=legend()
-        ),
+        strokeDash=alt.StrokeDash("model:N", title="model", scale=dashes(MODELS), legend=legend()),
     )
     point = base.mark_point(filled=True, size=50, opacity=1, clip=True).encode(
         y=mean, tooltip=tooltip("model", "stays:,d", "mean:.3f", "sd:.3f")

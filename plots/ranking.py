@@ -57,9 +57,7 @@ FIGURE = Figure(
         "part": "isValid(datum.fold) && datum.fold !== '' ? '' + datum.fold : 'all'",
         "place": "datum.known === 0 ? 1000 : isValid(datum.rank) ? datum.rank : 999",
     },
-    group=DIRECTION
-    + " + ' · ' + datum.kind + ' examples, K = ' + datum.examples"
-    + " + (isValid(datum.attacked) ? ' of ' + datum.attacked + ' attacked stays' : '')",
+    group=DIRECTION + " + ' · ' + datum.kind + ' examples'",
     switches=[KIND],
     views=[
         View(

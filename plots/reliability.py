@@ -4,16 +4,15 @@ import altair as alt
 
 from plots.curves import SIZE, SPLIT, diagonal, model_colour, model_dashes
 from plots.frame import Figure, View, tooltip
-from plots.theme import MODELS, SCORE_AXIS, SHARE, from_zero, legend
+from plots.theme import SCORE_AXIS, SHARE, from_zero, legend
 
-ALL = tuple(MODELS)
 base = alt.Chart().encode(
     x=alt.X("predicted:Q", title="predicted probability of death", scale=SHARE, axis=SCORE_AXIS),
-    color=model_colour(ALL),
+    color=model_colour(),
 )
 observed = alt.Y("observed:Q", title="observed share of deaths", scale=SHARE, axis=SCORE_AXIS)
 line = base.mark_line(strokeWidth=1.2).encode(
-    y=observed, order=alt.Order("predicted:Q"), strokeDash=model_dashes(ALL)
+    y=observed, order=alt.Order("predicted:Q"), strokeDash=model_dashes()
 )
 interval = (
     base.transform_filter("isValid(datum.low) && isValid(datum.high)")
@@ -28,7 +27,7 @@ point = base.mark_point(filled=True, opacity=0.75).encode(
         "stays:Q",
         title="stays in the bin",
         scale=scale,
-        legend=legend(format=",d", tickCount=3, symbolFillColor="#555555"),
+        legend=legend(format=",d", tickCount=3, symbolFillColor="#555555", values=[10, 100, 1000]),
     ),
     tooltip=tooltip("curve", "predicted:.3f", "observed:.3f", "low:.3f", "high:.3f", "stays:,d"),
 )

@@ -40,7 +40,6 @@ FEWEST_PATIENTS = 5  # a cell that fewer patients support is grey
 
 MODELS = {  # colour and dashes of each model's lines
     "network": (BLUE, [1, 0]),
-    "network uncalibrated": (SKY, [4, 2]),
     "logistic regression": (VERMILION, [7, 3]),
     "gradient boosting": (GREEN, [2, 2]),
 }
@@ -60,15 +59,15 @@ def from_zero(at_least: float) -> alt.Scale:
     return alt.Scale(domain=alt.DomainUnionWith(unionWith=[0, at_least]))
 
 
-def colours(table: dict[str, tuple[str, list[int]]], only: tuple[str, ...] = ()) -> alt.Scale:
+def colours(table: dict[str, tuple[str, list[int]]]) -> alt.Scale:
     """MODELS or KINDS as a scale of colour."""
-    names = list(only or table)
+    names = list(table)
     return alt.Scale(domain=names, range=[table[name][0] for name in names])
 
 
-def dashes(table: dict[str, tuple[str, list[int]]], only: tuple[str, ...] = ()) -> alt.Scale:
+def dashes(table: dict[str, tuple[str, list[int]]]) -> alt.Scale:
     """MODELS or KINDS as a scale of dashes."""
-    names = list(only or table)
+    names = list(table)
     return alt.Scale(domain=names, range=[table[name][1] for name in names])
 
 

@@ -14,7 +14,7 @@ from icu_adversarial.analysis.comparison import HELD_OUT, LEAK, PUBLISHED
 from icu_adversarial.measurements import NAMES, UNITS
 
 MODELS = ("network", "logistic regression", "gradient boosting")
-CURVES = ("network", "network uncalibrated", *MODELS[1:])
+CURVES = MODELS
 DIRECTIONS, KINDS, SPLITS = ("0→1", "1→0"), ("first", "best"), ("out of fold", "test")
 HEATMAPS = ("a", "gpp", "ganzp", "sensitivity", "s")
 SYNTHETIC, REAL = "synthetic hospital (not real patients)", "PhysioNet Challenge 2012"

@@ -92,8 +92,10 @@ def test_every_figure_has_its_caption(attack: Attack, small: Params) -> None:
     for name in PLOTS:
         table = pd.read_csv(f"metrics/analyze/sparse_small/plots/{name}.csv")
         for kind, share in (("first", "67%"), ("best", "33%")):
-            (note,) = table[table.kind == kind].note.unique()
-            assert note.startswith(f"Cap 0.5. 0→1: 3 examples of 4 stays, {share} at the cap;")
+            chosen = (table.kind == kind) & (table.direction == "0→1")
+            (note,) = table[chosen].note.unique()
+            name = kind.capitalize()
+            assert note == f"{name} examples: 3 of 4 stays; {share} at the cap of 0.5."
 
 
 def test_an_attack_without_a_cap_says_so(attack: Attack, small: Params) -> None:
@@ -103,7 +105,7 @@ def test_an_attack_without_a_cap_says_so(attack: Attack, small: Params) -> None:
     analyze.run(small, "sparse_small")
     folder = Path("metrics/analyze/sparse_small")
     assert json.loads((folder / "metrics.json").read_text())["cap"] is None
-    assert pd.read_csv(folder / "plots/heatmap_a.csv").note.str.startswith("No cap. ").all()
+    assert pd.read_csv(folder / "plots/heatmap_a.csv").note.str.endswith("; no cap.").all()
 
 
 def test_the_grid_says_what_was_measured_in_the_attacked_stays(

@@ -32,25 +32,26 @@ def test_examples_that_the_filter_leaves_out_do_not_count(attack: Attack) -> Non
     assert found.capped_cells[0] == 0.5
 
 
-def test_a_note_names_the_cap_and_the_numbers_of_both_directions(attack: Attack) -> None:
+def test_a_note_names_the_numbers_and_how_often_the_cap_binds(attack: Attack) -> None:
     found = notes(reach(attack.examples, attack.perturbations, 0.5, 1, 912), 0.5, "mimiciii")
     assert found == {
-        "best": "Cap 0.5. 0→1: 3 examples of 4 stays, 33% at the cap; "
-        "1→0: 1 examples of 1 stays, 100% at the cap.",
-        "first": "Cap 0.5. 0→1: 3 examples of 4 stays, 67% at the cap; 1→0: 0 examples of 1 stays.",
+        ("0→1", "first"): "First examples: 3 of 4 stays; 67% at the cap of 0.5.",
+        ("0→1", "best"): "Best examples: 3 of 4 stays; 33% at the cap of 0.5.",
+        ("1→0", "first"): "First examples: 0 of 1 stays; cap 0.5.",
+        ("1→0", "best"): "Best examples: 1 of 1 stays; 100% at the cap of 0.5.",
     }
 
 
 def test_a_note_without_a_cap_says_so(attack: Attack) -> None:
     reached = reach(attack.examples, attack.perturbations, None, 1, 912)
     assert reached[["capped_examples", "capped_cells"]].isna().all(axis=None)
-    assert notes(reached, None, "mimiciii")["best"] == (
-        "No cap. 0→1: 3 examples of 4 stays; 1→0: 1 examples of 1 stays."
+    assert notes(reached, None, "mimiciii")["0→1", "best"] == (
+        "Best examples: 3 of 4 stays; no cap."
     )
 
 
 def test_a_note_says_what_a_name_means_in_these_data(attack: Attack) -> None:
     reached = reach(attack.examples, attack.perturbations, None, 1, 912)
     sentence = "spo2: arterial SaO2 of blood gases, not pulse oximetry."
-    assert notes(reached, None, "challenge2012")["best"].endswith(sentence)
+    assert notes(reached, None, "challenge2012")["0→1", "best"].endswith(sentence)
     assert what_differs("mimiciii") == []

@@ -58,23 +58,32 @@ def what_differs(source: str) -> list[str]:
     return [f"{name}: {text}" for name, text in found.items() if text not in ("", ABSENT)]
 
 
-def notes(reached: pd.DataFrame, cap: float | None, source: str) -> dict[str, str]:
-    """What the figures of each kind of example say under their title, for both directions.
+def notes(reached: pd.DataFrame, cap: float | None, source: str) -> dict[tuple[str, str], str]:
+    """What the figures say about the examples of each direction and kind.
 
     Args:
         reached: of `reach`.
         cap: as there.
         source: extract.source.
+
+    Returns:
+        By (direction, kind): the number of examples, the cap and how often it binds, and what a
+        name means in these data and not elsewhere.
     """
-    found = {}
     names = "".join(f" {text}." for text in what_differs(source))
-    for kind, rows in reached.groupby("kind"):
-        parts = [_part(row, cap) for row in rows.itertuples()]
-        head = "No cap" if cap is None else f"Cap {cap:g}"
-        found[str(kind)] = f"{head}. {'; '.join(parts)}.{names}"
-    return found
+    return {(row.direction, row.kind): _note(row, cap) + names for row in reached.itertuples()}
 
 
-def _part(row: Any, cap: float | None) -> str:
-    reached = "" if cap is None or not row.examples else f", {row.capped_examples:.0%} at the cap"
-    return f"{row.direction}: {row.examples} examples of {row.attacked} stays{reached}"
+def _note(row: Any, cap: float | None) -> str:
+    found = f"{row.kind.capitalize()} examples: {row.examples} of {row.attacked} stays"
+    if cap is None:
+        return f"{found}; no cap."
+    if not row.examples:
+        return f"{found}; cap {cap:g}."
+    return f"{found}; {row.capped_examples:.0%} at the cap of {cap:g}."
+
+
+def noted(table: pd.DataFrame, found: dict[tuple[str, str], str]) -> pd.DataFrame:
+    """The table with the column note. found: of `notes`."""
+    pairs = zip(table.direction, table.kind, strict=True)
+    return table.assign(note=[found[pair] for pair in pairs])

@@ -51,7 +51,7 @@ def run(params: Params, objective: str) -> None:
     notes = captions.notes(reached, cap, params.extract.source)
     folder = METRICS / "analyze" / objective
     tables = {
-        folder / "plots" / f"{name}.csv": table.assign(note=table.kind.map(notes))
+        folder / "plots" / f"{name}.csv": captions.noted(table, notes)
         for name, table in plots.items()
     }
     tables[folder / "susceptibility.csv"] = by_cell
