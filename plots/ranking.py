@@ -55,7 +55,8 @@ FIGURE = Figure(
     where="datum.kind == kind && (isValid(datum.a) || datum.known === 0)",
     fields={
         "part": "isValid(datum.fold) && datum.fold !== '' ? '' + datum.fold : 'all'",
-        "place": "datum.known === 0 ? 1000 : isValid(datum.rank) ? datum.rank : 999",
+        "place": "datum.part != 'all' ? null : datum.known === 0 ? 1000"
+        " : isValid(datum.rank) ? datum.rank : 999",
     },
     group=DIRECTION + " + ' · ' + datum.kind + ' examples'",
     switches=[KIND],
