@@ -183,3 +183,11 @@ def test_a_cohort_that_shows_nothing_is_warned_of_in_one_sentence(
         assert ("in the test set:" in sentence) == (test_deaths is not None)
         assert "\n" not in sentence
         assert not sentence.endswith(".")
+
+
+def test_a_rule_on_what_is_never_recorded_says_so() -> None:
+    frame = make_stays(out_hour=[NAN, NAN], age=[70.0, NAN])
+    names = [*cohort_rules(frame, 48, RULES)]
+    assert "in the ICU for 24 h (not recorded)" in names
+    assert "age ≥ 18 years" in names
+    assert kept(frame, min_icu_hours=500) == [True, True]

@@ -87,7 +87,7 @@ def test_imputed_cells_indistinguishable_from_measured_ones_is_ruled_out() -> No
     assert a.shape[2] == scaler.channels == 3 * M
 
 
-def test_an_impossible_value_changes_no_hour_but_its_own() -> None:
+def test_an_impossible_value_counts_as_the_limit_in_the_hours_around_it() -> None:
     """pH 7.3, then 735 at hour 4, then 7.3 at hour 8; the limits are 7.1 and 7.5.
 
     Filled first, as lstm_adversarial_attack does, the hours between stand at the upper limit.

@@ -132,6 +132,7 @@ LABELS = {
     "death on an unknown day": ((8, -1, 1), True, (216.0, np.nan)),
     "unknown length of stay": ((-1, -1, 0), False, (np.nan, np.nan)),
     "alive, with a death before the discharge": ((8, 4, 0), None, (216.0, np.nan)),
+    "dead in the hospital, after the discharge": ((5, 9, 1), None, (144.0, 240.0)),
 }
 
 

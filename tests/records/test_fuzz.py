@@ -184,7 +184,8 @@ def reference(tables: Tables) -> tuple[dict[int, tuple], list[tuple[int, float, 
         p, a = patients[0], admissions[0]
         if a["subject_id"] != s["subject_id"] or s["intime"] is None:
             continue
-        if None not in (a["admittime"], s["outtime"]) and a["admittime"] > s["outtime"]:
+        end = s["outtime"] if s["outtime"] is not None else s["intime"] + np.timedelta64(1, "D")
+        if a["admittime"] is not None and a["admittime"] > end:
             continue
         flag = a["hospital_expire_flag"]
         if None in (s["icustay_id"], s["dbsource"]) or flag not in (0, 1):
@@ -194,6 +195,10 @@ def reference(tables: Tables) -> tuple[dict[int, tuple], list[tuple[int, float, 
         survived = a["deathtime"] is None or (
             a["dischtime"] is not None and a["deathtime"] > a["dischtime"]
         )
+        late = None not in (a["deathtime"], a["dischtime"]) and a["deathtime"] >= a[
+            "dischtime"
+        ] + np.timedelta64(2, "D")
+        died = np.nan if late else 1.0
         before = [
             b["died_at"]
             for b in read["ADMISSIONS"]
@@ -215,7 +220,7 @@ def reference(tables: Tables) -> tuple[dict[int, tuple], list[tuple[int, float, 
             s["subject_id"],
             s["hadm_id"],
             90.0 if years > 89 else years,
-            1.0 if flag == 1 else 0.0 if survived else np.nan,
+            died if flag == 1 else 0.0 if survived else np.nan,
             *times,
         )
         intimes[s["icustay_id"]] = s["intime"]

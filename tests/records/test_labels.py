@@ -52,6 +52,13 @@ LABELS = {
         {"flag": "1", "deathtime": "2100-03-02 00:00:00"}, True, 14.0
     ),
     "death after the discharge": Case({"deathtime": "2100-03-11 10:00:00"}, False, 216.0),
+    # the flag says dead in the hospital, the time says two days after it or later
+    "death in the hospital long after the discharge": Case(
+        {"flag": "1", "deathtime": "2100-04-10 09:00:00"}, None, 935.0
+    ),
+    "death in the hospital soon after the discharge": Case(
+        {"flag": "1", "deathtime": "2100-03-10 11:00:00"}, True, 193.0
+    ),
     # the flag says alive, the time says dead
     "contradiction": Case({"deathtime": "2100-03-10 09:00:00"}, None, 191.0),
     "death before ICU admission": Case(

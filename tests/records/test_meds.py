@@ -126,6 +126,18 @@ def test_links_and_large_letters_are_found(tmp_path: Path) -> None:
     assert_golden("meds", read(folder))
 
 
+def test_a_file_that_two_links_lead_to_counts_once(tmp_path: Path) -> None:
+    folder = write_meds(tmp_path / "raw")
+    (folder / "data" / "latest").symlink_to(folder / "data" / "train")
+    (folder / "data" / "self").symlink_to(folder / "data")
+    assert_golden("meds", read(folder))
+
+
+def test_a_text_with_a_time_zone_is_a_time_of_utc(tmp_path: Path) -> None:
+    timed = "strftime(time::TIMESTAMP + INTERVAL 5 HOURS, '%Y-%m-%dT%H:%M:%S') || '+05:00'"
+    assert_golden("meds", read(write_meds(tmp_path / "raw", time=timed)))
+
+
 def test_without_splits_every_stay_is_of_one_group(tmp_path: Path) -> None:
     stays, _ = read(write_meds(tmp_path, splits=False))
     assert set(stays["source_group"]) == {"meds"}

@@ -83,7 +83,16 @@ def _note(row: Any, cap: float | None) -> str:
     return f"{found}; {row.capped_examples:.0%} at the cap of {cap:g}."
 
 
-def noted(table: pd.DataFrame, found: dict[tuple[str, str], str]) -> pd.DataFrame:
-    """The table with the column note. found: of `notes`."""
+def noted(
+    table: pd.DataFrame, found: dict[tuple[str, str], str], small_cohort: bool
+) -> pd.DataFrame:
+    """The table with the column note.
+
+    Args:
+        table: with the columns direction and kind.
+        found: of `notes`.
+        small_cohort: whether nothing can be concluded (features.cohort.cohort_warning).
+    """
+    end = " Too small a cohort to conclude anything." if small_cohort else ""
     pairs = zip(table.direction, table.kind, strict=True)
-    return table.assign(note=[found[pair] for pair in pairs])
+    return table.assign(note=[found[pair] + end for pair in pairs])

@@ -37,7 +37,8 @@ def cohort_warning(stays: int, deaths: int, test_deaths: int | None = None) -> s
 def cohort_rules(
     stays: pd.DataFrame, window_hours: int, options: Preprocess
 ) -> dict[str, np.ndarray]:
-    """The stays that each rule keeps. Unknown times and ages exclude no stay.
+    """The stays that each rule keeps. Unknown times and ages exclude no stay; where no stay has
+    such a value, the name of the rule says "not recorded".
 
     The first ICU stay of a subject or an admission is the first that there is, not the first that
     the other rules keep: no later stay takes its place. A stay whose admission is unknown is the
@@ -71,18 +72,22 @@ def cohort_rules(
         "first_of_admission": {"first ICU stay of the admission": ~(order > first_of_admission)},
         "first_of_subject": {"first ICU stay of the subject": order == 1},
     }
+
+    def at_least(rule: str, values: pd.Series, least: float) -> dict[str, pd.Series]:
+        """The rule, which says so where no stay has the value and so none is left out."""
+        return {f"{rule} (not recorded)" if values.isna().all() else rule: ~(values < least)}
+
+    hospital, icu = options.min_hospital_hours, options.min_icu_hours
     rules = {
         "alive at ICU admission": ~(stays["death_hour"] < 0),
         **chosen[options.stays],
         "outcome known": stays["died"].notna(),
-        f"age ≥ {options.min_age:g} years": ~(stays["age"] < options.min_age),
-        f"in hospital for {options.min_hospital_hours:g} h": ~(
-            in_hospital < options.min_hospital_hours
-        ),
-        f"in the ICU for {options.min_icu_hours:g} h": ~(stays["out_hour"] < options.min_icu_hours),
+        **at_least(f"age ≥ {options.min_age:g} years", stays["age"], options.min_age),
+        **at_least(f"in hospital for {hospital:g} h", in_hospital, hospital),
+        **at_least(f"in the ICU for {icu:g} h", stays["out_hour"], icu),
         f"alive at hour {end:g}": ~(stays["death_hour"] < end),
-        f"in hospital at hour {end:g}": ~(stays["discharge_hour"] < end),
-        f"in the ICU at hour {end:g}": ~(stays["out_hour"] < end),
+        **at_least(f"in hospital at hour {end:g}", stays["discharge_hour"], end),
+        **at_least(f"in the ICU at hour {end:g}", stays["out_hour"], end),
     }
     return {step: keep.to_numpy(bool) for step, keep in rules.items()}
 

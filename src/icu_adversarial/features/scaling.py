@@ -23,8 +23,9 @@ class Scaler:
     lower, upper, median: float32 (19,) in clinical units. A measurement without a spread in the
     training stays (lower = upper, or never observed) becomes the constant 0 and is not
     `perturbable`: no model can have learned from it.
-    winsorise: `before_gaps` limits the observed cells first, so that an impossible value changes
-    no hour but its own. `after_gaps` fills the gaps first, as lstm_adversarial_attack does.
+    winsorise: `before_gaps` limits the observed cells first, so that an impossible value counts
+    as the limit when the hours around it are filled. `after_gaps` fills the gaps first, as
+    lstm_adversarial_attack does.
     """
 
     lower: np.ndarray

@@ -171,7 +171,9 @@ def _stays(rows: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
         raise InputError(f"{o.index.duplicated().sum()} RecordIDs are in more than one set")
     described = described.reindex(index=o.index, columns=["Age", "Gender", "ICUType"])
     died = o["In-hospital_death"] == 1
-    contradictory = ~died & (o["Survival"] >= 0) & (o["Survival"] <= o["Length_of_stay"])
+    known = (o["Survival"] >= 0) & (o["Length_of_stay"] >= 0)
+    within = o["Survival"] <= o["Length_of_stay"]
+    contradictory = known & (died != within)
     last_hour = {
         column: ((o[column] + 1) * 24.0).where(o[column] >= 0)
         for column in ("Length_of_stay", "Survival")

@@ -79,11 +79,11 @@ def open_folder(raw: Path, tables: Mapping[str, Table]) -> Iterator[tuple[dict[s
             if is_csv(files[name]):
                 with _explained(connection, raw, {name: sources[name]}):
                     connection.execute(
-                        f"CREATE TABLE {name} AS {typed(table, relation(), names, _cast)}"
+                        f"CREATE TABLE {name} AS {typed(table, relation(), names, cast_sql)}"
                         f"{kept(table, names)}"
                     )
             else:
-                views[name] = typed(table, relation(), names, _cast)
+                views[name] = typed(table, relation(), names, cast_sql)
         yield views, _reader(connection, raw, sources)
 
 
@@ -119,7 +119,7 @@ def open_database(
             for name, table in tables.items()
         }
         views = {
-            name: typed(table, found[name].relation, names[name], _cast)
+            name: typed(table, found[name].relation, names[name], cast_sql)
             for name, table in tables.items()
         }
         yield views, _reader(connection, raw, sources)
@@ -164,7 +164,7 @@ def _connect(
     return closing(connection)
 
 
-def _cast(column: str, kind: str, cast: str = "CAST") -> str:
+def cast_sql(column: str, kind: str, cast: str = "CAST") -> str:
     """SQL of a column, as an identifier, in another type. cast: CAST or TRY_CAST."""
     plain = f"{cast}({column} AS {kind})"
     if kind != "TIMESTAMP":
@@ -232,7 +232,7 @@ def _explanation(
     for name, (table, names, relation) in sources.items():
         counts = ", ".join(
             f"count(*) FILTER (WHERE {quoted(names[column])} IS NOT NULL"
-            f" AND {_cast(quoted(names[column]), kind, 'TRY_CAST')} IS NULL)"
+            f" AND {cast_sql(quoted(names[column]), kind, 'TRY_CAST')} IS NULL)"
             for column, kind in table.columns.items()
         )
         try:

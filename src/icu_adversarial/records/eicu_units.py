@@ -10,15 +10,18 @@ from typing import NamedTuple
 # Spellings in small letters without blanks. A spelling that is not here counts as the usual unit of
 # its test: every hospital has its own ("x10(3)/mcL").
 SPELLINGS = {
-    "mmol/L": ("mmol/l", "mmoles/l", "mmol/liter", "mm/l"),
+    "mmol/L": ("mmol/l", "mmols/l", "mmoles/l", "mmol/lt", "mmol/liter", "mmoles/liter", "mm/l"),
     "mEq/L": ("meq/l", "meq/liter"),
-    "umol/L": ("umol/l", "mcmol/l", "micromol/l"),
+    "umol/L": (
+        *("umol/l", "umoles/l", "umol/liter", "uumol/l", "mcmol/l"),
+        *("micromol/l", "micromoles/l", "micromol/liter"),
+    ),
     "nmol/L": ("nmol/l",),
     "mg/dL": ("mg/dl", "mgs/dl", "mg%", "mg/100ml"),
     "g/dL": ("g/dl", "gm/dl", "gms/dl", "g%", "gm%"),
     "ug/dL": ("ug/dl", "mcg/dl"),
     "mg/L": ("mg/l",),
-    "g/L": ("g/l", "gm/l"),
+    "g/L": ("g/l", "gm/l", "g/liter", "g/litre"),
     "mmHg": ("mmhg", "mm(hg)", "torr"),
     "kPa": ("kpa",),
 }

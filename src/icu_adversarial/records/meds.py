@@ -40,7 +40,7 @@ import pyarrow.parquet as pq
 from icu_adversarial.errors import InputError
 from icu_adversarial.measurements import NAMES, Measurement
 from icu_adversarial.records.code_map import read_code_map
-from icu_adversarial.records.duck import BATCH_ROWS, MEMORY
+from icu_adversarial.records.duck import BATCH_ROWS, MEMORY, cast_sql
 from icu_adversarial.records.meds_sql import CODES_QUERY, COUNTS_QUERY, EVENTS_QUERY, STAYS_QUERY
 from icu_adversarial.records.sources import Records, refuse_blood_gas
 from icu_adversarial.records.views import literal, quoted
@@ -172,13 +172,16 @@ def _open(raw: Path, **frames: pd.DataFrame) -> Iterator[duckdb.DuckDBPyConnecti
 
 
 def _shards(raw: Path) -> list[Path]:
-    """Every Parquet file below `raw`/data, through links to folders as well."""
-    files = sorted(
-        Path(folder, name)
-        for folder, _, names in os.walk(raw / "data", followlinks=True)
-        for name in names
-        if name.lower().endswith(".parquet")
-    )
+    """Every Parquet file below `raw`/data, through links to folders as well, each file once."""
+    found: dict[Path, Path] = {}
+    seen: set[Path] = set()
+    for folder, below, names in os.walk(raw / "data", followlinks=True):
+        seen.add(Path(folder).resolve())
+        below[:] = sorted(name for name in below if Path(folder, name).resolve() not in seen)
+        for name in sorted(names):
+            if name.lower().endswith(".parquet"):
+                found.setdefault(Path(folder, name).resolve(), Path(folder, name))
+    files = sorted(found.values())
     if not files:
         raise InputError(f"{raw} holds no data/**/*.parquet: give the root of a MEDS data set")
     return files
@@ -215,7 +218,7 @@ def _view(
         )
     absent = {column for column in optional or {} if all(column not in names for names in found)}
     typed = ", ".join(
-        f"CAST({'NULL' if column in absent else quoted(column)} AS {kind}) AS {quoted(column)}"
+        f"{cast_sql('NULL' if column in absent else quoted(column), kind)} AS {quoted(column)}"
         for column, kind in (columns | (optional or {})).items()
     )
     paths = ", ".join(literal(glob.escape(str(file))) for file in files)

@@ -53,7 +53,7 @@ dated AS (
          ROW_NUMBER() OVER (PARTITION BY s.subject_id ORDER BY s.intime, s.{stay_id})
            AS subject_order,
          CASE WHEN p.subject_id IS NULL OR a.hadm_id IS NULL THEN '{unknown}'
-              WHEN a.subject_id IS DISTINCT FROM s.subject_id OR a.admittime > s.outtime
+              WHEN a.subject_id IS DISTINCT FROM s.subject_id OR a.admittime > COALESCE(s.outtime, s.intime + INTERVAL '1 day')
               THEN '{contradictory}'
               WHEN s.intime IS NULL THEN '{undated}' END AS left_out
   FROM icustays s LEFT JOIN patients p ON p.subject_id = s.subject_id
@@ -66,8 +66,9 @@ REASONS = {
     "contradictory": "admission of the same patient and time",
     "undated": "time of ICU admission known",
 }
-# The flag is the label. A survivor whose ADMISSIONS row has a death before the discharge
-# contradicts itself: the outcome is unknown.
+# The flag is the label. A row contradicts itself where a survivor dies before the discharge, or where
+# a death in the hospital comes two days or more after it: the outcome is unknown. (In the demo one
+# death in the hospital is dated a day after the discharge.)
 STAYS_QUERY = """
 WITH {stays}, aged AS (SELECT *, {years} AS years FROM all_stays)
 SELECT stay_id, subject_id, hadm_id, CAST(subject_order AS SMALLINT) AS subject_order,
@@ -76,7 +77,8 @@ SELECT stay_id, subject_id, hadm_id, CAST(subject_order AS SMALLINT) AS subject_
        first_careunit AS icu_type, {admit_hour} AS admit_hour, {discharge_hour} AS discharge_hour,
        {out_hour} AS out_hour, {death_hour} AS death_hour,
        CASE WHEN hospital_expire_flag IN (0, 1) THEN hospital_expire_flag END AS flag,
-       CASE WHEN hospital_expire_flag = 1 THEN TRUE
+       CASE WHEN hospital_expire_flag = 1 AND deathtime >= dischtime + INTERVAL '2 days' THEN NULL
+            WHEN hospital_expire_flag = 1 THEN TRUE
             WHEN deathtime IS NULL OR deathtime > dischtime THEN FALSE END AS died, left_out
 FROM aged ORDER BY stay_id
 """

@@ -32,6 +32,7 @@ def run(params: Params, objective: str) -> None:
     cap = read_json(TUNE_ATTACK / objective / "best.json")["hyperparameters"].get("cap")
     l0 = {"min_l0": options.min_l0, "max_l0": options.max_l0 or len(params.hours) * M}
 
+    told = warning_of(cohort)
     reached = captions.reach(examples, perturbations, cap, **l0)
     by_cell, by_measurement = susceptibility(
         examples,
@@ -51,7 +52,7 @@ def run(params: Params, objective: str) -> None:
     notes = captions.notes(reached, cap, params.extract.source)
     folder = METRICS / "analyze" / objective
     tables = {
-        folder / "plots" / f"{name}.csv": captions.noted(table, notes)
+        folder / "plots" / f"{name}.csv": captions.noted(table, notes, told is not None)
         for name, table in plots.items()
     }
     tables[folder / "susceptibility.csv"] = by_cell
@@ -67,7 +68,6 @@ def run(params: Params, objective: str) -> None:
         write_csv(path, figures.label(table, source, objective))
 
     attack = summary(examples, by_measurement, reached, **l0)
-    told = warning_of(cohort)
     content = {
         "source": source,
         "stays": len(cohort),

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from icu_adversarial import paths
+from icu_adversarial.features.cohort import cohort_warning
 from icu_adversarial.features.splits import assign_folds
 from icu_adversarial.files import read_array, write_json
 from icu_adversarial.model.evaluation import sigmoid
@@ -73,6 +74,11 @@ def run(params: Params) -> None:
     }
     write_json(
         paths.METRICS / "nested" / "metrics.json",
-        {"source": params.extract.label, "folds": summary, "each": found},
+        {
+            "source": params.extract.label,
+            "warning": cohort_warning(int((fold >= 0).sum()), int(cohort["died"][fold >= 0].sum())),
+            "folds": summary,
+            "each": found,
+        },
     )
     shutil.rmtree(state)
