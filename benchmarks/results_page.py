@@ -3,12 +3,13 @@
 dvc exp run -S extract.source=challenge2012 -S extract.raw=PATH -S tune_model.trials=0
 python benchmarks/results_page.py "THE COMMAND" > docs/results/challenge2012.md
 
-It reads metrics/preprocess, metrics/evaluate and metrics/analyze, and names the commit.
+It reads metrics/preprocess, metrics/evaluate and metrics/analyze of the run, and names the commit.
 """
 
+import argparse
+import csv
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ DIRECTIONS = {
     "1_to_0": "1→0, deaths called survivors",
 }
 OBJECTIVES = ("robust_l1", "robust_l0")
+SHOWN = 5  # measurements with ranks, of each objective and direction
 
 
 def read(*parts: str) -> dict[str, Any]:
@@ -75,21 +77,47 @@ def attacks() -> str:
             best, stays = found[key]["best"], found[key]["attacked"]
             medians = [f"{best[f'median_{norm}']:.3g}" for norm in ("l0", "l1", "linf")]
             cells = [f"{best['success_rate']:.1%}", *medians, f"{best['sum_a']:.3g}"]
-            cap = f"{best['capped_examples']:.0%} of {found['cap']:g}"
+            cap = f"{best['capped_examples']:.0%} (cap {found['cap']:g})"
             rows.append([objective, label, f"{stays}", *cells, cap, best["top_measurement"]])
     head = ["objective", "direction", "stays", "flipped", "median cells", "median L1", "median L∞"]
-    return table([*head, "sum of A", "at the cap", "largest A"], rows)
+    return table([*head, "sum of A", "examples at the cap", "largest A"], rows)
+
+
+def ranks() -> str:
+    """The measurements with the largest A, and their rank by each fold's own model."""
+    rows = []
+    for objective in OBJECTIVES:
+        file = Path("metrics", "analyze", objective, "plots", "ranking.csv")
+        table_rows = [r for r in csv.DictReader(file.open()) if r["kind"] == "best"]
+        for direction in ("0→1", "1→0"):
+            own = [r for r in table_rows if r["direction"] == direction]
+            pooled = [r for r in own if r["fold"] == "all" and r["known"] == "1"]
+            for row in sorted(pooled, key=lambda r: float(r["rank"]))[:SHOWN]:
+                same = [r for r in own if r["measurement"] == row["measurement"]]
+                folds = ", ".join(f"{float(r['rank']):g}" for r in same if r["fold"] != "all")
+                low, high = (float(row[f"rank_{end}"]) for end in ("low", "high"))
+                a = ", ".join(f"{float(row[k] or 'nan'):.3g}" for k in ("a", "a_low", "a_high"))
+                cells = [row["measurement"], a, f"{float(row['rank']):g} ({low:g}–{high:g})", folds]
+                rows.append([objective, direction, *cells])
+    head = ["objective", "direction", "measurement", "A, low, high", "rank (set)", "rank by fold"]
+    return table(head, rows)
 
 
 def main() -> None:
-    """Print the page. The argument is the command that made the metrics."""
+    """Print the page."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("command", help="the command that made the metrics, to be shown")
+    command = parser.parse_args().command
     cohort, found = read("preprocess"), read("evaluate")
     commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip()
     warning = [f"**Warning:** {found['warning']}."] if found["warning"] else []
     parts = [
         f"# Results: {found['source']}",
-        f"Commit `{commit}`. This page is the output of `benchmarks/results_page.py` after",
-        f"```\n{sys.argv[1]}\n```",
+        f"Commit `{commit}`. This page is the output of `python benchmarks/results_page.py COMMAND` "
+        "after the COMMAND",
+        f"```\n{command}\n```",
         f"{cohort['stays']} stays, {cohort['prevalence']:.1%} deaths; {cohort['test_stays']} stays "
         f"with {cohort['test_deaths']} deaths are the test set.",
         *warning,
@@ -103,7 +131,12 @@ def main() -> None:
         "## Attacks, best examples",
         attacks(),
         "Medians are over the flipped stays, in model input units: 1 is the distance from the "
-        "lower to the upper percentile of a measurement. Sum of A: mean change per attacked stay.",
+        "lower to the upper percentile of a measurement. Sum of A: mean change per attacked stay, "
+        "over all cells. Half of each direction is attacked where possible, whatever the share of "
+        "deaths. At the cap: examples of which a cell moves as far as the attack allows.",
+        "## Ranks",
+        ranks(),
+        "Rank by fold: by the network of each fold alone. Set: see `metrics/analyze/*/report.md`.",
     ]
     print("\n\n".join(parts))
 
