@@ -2,33 +2,10 @@
 
 import altair as alt
 
-from plots.frame import TITLE, Figure, View
-from plots.trials import QUANTITY, complete, pruned
+from plots.trials import by_setting
 
-HEIGHT = 150
-x = alt.X("setting:N", title=None, axis=alt.Axis(labelAngle=0))
-parameter = alt.FacetFieldDef(
-    field="parameter",
-    type="nominal",
-    title=None,
-    header=alt.Header(labelOrient="top", labelAnchor="start", labelPadding=4),
-)
-panels = alt.FacetChart(
-    spec=alt.layer(complete(x, "setting"), pruned(x, HEIGHT, "setting")).properties(
-        width=170, height=HEIGHT
-    ),
-    facet=parameter,
-    columns=3,
-).resolve_scale(x="independent")
-
-FIGURE = Figure(
-    title=TITLE,
-    subtitle=[
-        "Circles: complete trials; triangles at the lower edge: pruned ones, which have no final"
-        " value"
-    ],
-    numbers=("trial", "value", "success_rate"),
-    needs="setting",
-    group=QUANTITY,
-    views=[View(panels)],
+FIGURE = by_setting(
+    alt.X("setting:N", title=None, axis=alt.Axis(labelAngle=0)),
+    "setting",
+    ("trial", "value", "success_rate"),
 )

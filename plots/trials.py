@@ -2,9 +2,10 @@
 
 import altair as alt
 
-from plots.frame import Y_LABEL, tooltip
+from plots.frame import TITLE, Y_LABEL, Figure, View, tooltip
 from plots.theme import BLUE, NUMBER, VERMILION, from_zero
 
+PANEL_HEIGHT = 150  # of a figure by setting, in pixels
 LOSS = from_zero(0.01)
 QUANTITY = f"datum.quantity || '{Y_LABEL}'"
 AXIS = alt.Axis(format=NUMBER, tickCount=5)
@@ -33,4 +34,38 @@ def pruned(x: alt.X, height: int, *columns: str) -> alt.Chart:
         .transform_filter("datum.state == 'pruned'")
         .mark_point(size=44, strokeWidth=1.7, color=VERMILION, shape="triangle")
         .encode(x=x, y=alt.value(height), tooltip=tooltip("trial:d", "state", *columns))
+    )
+
+
+def by_setting(x: alt.X, setting: str, numbers: tuple[str, ...]) -> Figure:
+    """The trials against their settings, one panel for each parameter.
+
+    Args:
+        x: The settings.
+        setting: The setting in a tooltip, as for `frame.tooltip`.
+        numbers: As for `Figure`.
+    """
+    parameter = alt.FacetFieldDef(
+        field="parameter",
+        type="nominal",
+        title=None,
+        header=alt.Header(labelOrient="top", labelAnchor="start", labelPadding=4),
+    )
+    panels = alt.FacetChart(
+        spec=alt.layer(complete(x, setting), pruned(x, PANEL_HEIGHT, setting)).properties(
+            width=170, height=PANEL_HEIGHT
+        ),
+        facet=parameter,
+        columns=3,
+    ).resolve_scale(x="independent")
+    return Figure(
+        title=TITLE,
+        subtitle=[
+            "Circles: complete trials; triangles at the lower edge: pruned ones, which have no"
+            " final value"
+        ],
+        numbers=numbers,
+        needs="setting",
+        group=QUANTITY,
+        views=[View(panels)],
     )

@@ -79,7 +79,7 @@ def compare(row: Annotated[str, typer.Option(help="One of compare.rows in params
 
 @app.command()
 def comparison() -> None:
-    """All models in one table, beside the published numbers."""
+    """All models in one table, compared with the published numbers."""
     _run("comparison")
 
 

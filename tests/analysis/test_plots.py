@@ -104,7 +104,7 @@ def one(name: str) -> pd.DataFrame:
 
 
 def nothing(name: str, sentence: str) -> pd.DataFrame:
-    """A single row, empty but for the note."""
+    """A single row that has nothing except the note."""
     return pd.DataFrame([{"note": sentence}]).reindex(columns=[*TABLES[name].columns, "note"])
 
 

@@ -1,4 +1,4 @@
-"""All models' scores in one table, beside the published ones, with what differs."""
+"""All models' scores in one table, compared with the published ones, and what differs."""
 
 from typing import Any, NamedTuple
 
