@@ -25,14 +25,15 @@ import torch
 from attack_peers import SETTINGS
 from attack_victims import FOLDS, RECIPES, cohort_of, predictions, train, workplace
 
+from icu_adversarial.attack.algorithms.registry import METHODS
 from icu_adversarial.attack.checkpoints import attack_cohort, in_order
-from icu_adversarial.attack.loop import Attack, Task, Victim, choose_stays, make_tasks, run_task
-from icu_adversarial.attack.methods import METHODS
 from icu_adversarial.attack.oracle import for_attack
+from icu_adversarial.attack.tasks import Attack, Task, Victim, choose_stays, make_tasks
+from icu_adversarial.attack.verify import run_task
+from icu_adversarial.core.schemas import EXAMPLES, PERTURBATIONS, read_table, write_batches
 from icu_adversarial.features.scaling import Scaler
-from icu_adversarial.model.storage import load_model
+from icu_adversarial.model.networks.storage import load_model
 from icu_adversarial.model.training import training_device
-from icu_adversarial.tables import EXAMPLES, PERTURBATIONS, read_table, write_batches
 
 
 class Repeated:

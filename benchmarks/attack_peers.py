@@ -17,10 +17,10 @@ from attack_tables import PeerError
 from attack_victims import Group
 from torch import Tensor, nn
 
-from icu_adversarial.attack.methods import METHODS
+from icu_adversarial.attack.algorithms.registry import METHODS
+from icu_adversarial.attack.api import NONZERO
 from icu_adversarial.attack.oracle import for_attack
-from icu_adversarial.attack.quality import NONZERO
-from icu_adversarial.files import read_json, write_json
+from icu_adversarial.core.io import read_json, write_json
 from icu_adversarial.measurements import M
 
 VISIBLE = 1e-3  # L0 is counted above NONZERO and above this: equal numbers mean exact zeros

@@ -30,8 +30,8 @@ from attack_peers import INPUTS, OURS, PEERS, SUN, Method, chunks, run, tuned_pr
 from attack_tables import PeerError, check_result, print_tables, share
 from attack_victims import RECIPES, choose, groups, predictions, train, workplace
 
-from icu_adversarial.attack.loop import choose_stays
-from icu_adversarial.processes import prepare_worker
+from icu_adversarial.attack.tasks import choose_stays
+from icu_adversarial.core.parallel import prepare_worker
 
 METHODS = (*OURS, *PEERS, "prior", "sun")
 

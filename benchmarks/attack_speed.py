@@ -25,8 +25,8 @@ from attack_peers import INPUTS, OURS, Checked, Method, adv_lib, chunks, peer, r
 from attack_tables import PeerError, all_flip, check_result, print_tables
 from attack_victims import RECIPES, Group, choose, groups, predictions, train, workplace
 
-from icu_adversarial.attack import problem
-from icu_adversarial.processes import prepare_worker, workers
+from icu_adversarial.attack import api as problem
+from icu_adversarial.core.parallel import prepare_worker, workers
 
 TASK = 256  # stays of one fold in one call, as in attack.loop
 SIZES = (16, 32, 64, 128, 256)  # of a pass, and of a call

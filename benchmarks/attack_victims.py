@@ -17,18 +17,18 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
-from icu_adversarial import paths
-from icu_adversarial.attack.loop import choose_stays
+from icu_adversarial.attack.tasks import choose_stays
+from icu_adversarial.config.params import Params, load_params
+from icu_adversarial.core import paths
+from icu_adversarial.core.io import read_array
+from icu_adversarial.core.schemas import COHORT, read_table
 from icu_adversarial.features.scaling import Scaler
-from icu_adversarial.files import read_array
 from icu_adversarial.measurements import M
-from icu_adversarial.model.evaluation import rank_scores
 from icu_adversarial.model.folds import save_folds, train_folds
-from icu_adversarial.model.storage import load_model
+from icu_adversarial.model.networks.storage import load_model
+from icu_adversarial.model.scores import rank_scores
 from icu_adversarial.model.training import log_odds, logits, make_fold, training_device
-from icu_adversarial.params import Params, load_params
 from icu_adversarial.stages import extract, preprocess
-from icu_adversarial.tables import COHORT, read_table
 
 ROOT = Path(__file__).parents[1]
 FOLDS = (0, 1)
@@ -37,14 +37,14 @@ MASKED = {"extra_channels": ("observed", "hours_since_observed")}
 
 
 class Recipe(NamedTuple):
-    """What is changed in `compare` of params.yaml, the literature's recipe."""
+    """What is changed in `literature` of params.yaml, the literature's recipe."""
 
     model: dict[str, Any]
     train: dict[str, Any] = {}  # noqa: RUF012 (never changed)
 
 
 RECIPES = {
-    "default": None,  # `model` and `train` of params.yaml themselves, better than every row of `compare`
+    "default": None,  # `model` and `train` of params.yaml themselves, better than every row of `literature`
     "rough": Recipe(
         MASKED | {"dropout": 0.0, "keep": "last"}, {"epochs": 50, "evaluate_every": 10}
     ),  # over-trained
@@ -110,7 +110,7 @@ def train(name: str, params: Params) -> Path:
     fold = cohort["fold"].to_numpy()
     features, model, options = params.features, params.model, params.train
     if recipe is not None:
-        features, literature = params.compare.features, params.compare
+        features, literature = params.literature.features, params.literature
         model, options = (
             literature.model.model_copy(update=recipe.model),
             literature.train.model_copy(update=recipe.train),
@@ -122,9 +122,9 @@ def train(name: str, params: Params) -> Path:
     data, scalers = zip(*pairs, strict=True)
     checkpoints = Path("checkpoints", name)
     checkpoints.mkdir(parents=True, exist_ok=True)
-    states = train_folds(data, model.model_dump(), options, checkpoints)
+    states = train_folds(data, model, options, checkpoints)
     folders = [unfinished / f"fold_{k}" for k in FOLDS]
-    save_folds(folders, states, data, scalers, model.model_dump())
+    save_folds(folders, states, data, scalers, model)
     for k, part in zip(FOLDS, data, strict=True):
         network = load_model(unfinished / f"fold_{k}")
         seen, unseen = (

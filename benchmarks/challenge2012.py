@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
+from icu_adversarial.core.schemas import EVENTS, STAYS, write_batches, write_table
+from icu_adversarial.extract.sources import challenge2012
 from icu_adversarial.measurements import MEASUREMENTS
-from icu_adversarial.records import challenge2012
-from icu_adversarial.tables import EVENTS, STAYS, write_batches, write_table
 
 WINDOW_HOURS = 48
 

@@ -25,8 +25,8 @@ import duckdb
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
-from icu_adversarial.params import load_params
-from icu_adversarial.records import mimic3  # noqa: F401  (not to be timed)
+from icu_adversarial.config.params import load_params
+from icu_adversarial.extract.sources import mimic3  # noqa: F401  (not to be timed)
 from icu_adversarial.stages import extract
 
 ROWS_PER_STAY = 5363  # of CHARTEVENTS in MIMIC-III v1.4

@@ -16,7 +16,8 @@ from paired import (
     over_folds,
 )
 
-from icu_adversarial.model.evaluation import holm, rank_scores
+from icu_adversarial.evaluate.statistics import holm
+from icu_adversarial.model.scores import rank_scores
 
 Predictions = dict[str, list[list[np.ndarray]]]  # log odds, by model, split and seed
 

@@ -31,16 +31,18 @@ from attack_victims import workplace
 from joblib import delayed
 from model_tables import Predictions, Protocol, ablation_rows, commit, difference_rows, score_rows
 
-from icu_adversarial import paths
+from icu_adversarial.config.features import Features
+from icu_adversarial.config.model import Model
+from icu_adversarial.config.params import Params
+from icu_adversarial.core import paths
+from icu_adversarial.core.io import read_array
+from icu_adversarial.core.parallel import workers
+from icu_adversarial.core.schemas import COHORT, read_table
+from icu_adversarial.evaluate import baselines
+from icu_adversarial.evaluate.baseline_inputs import summaries, with_statics
 from icu_adversarial.features.splits import assign_folds
-from icu_adversarial.files import read_array
-from icu_adversarial.model import baselines
-from icu_adversarial.model.baseline_inputs import summaries, with_statics
-from icu_adversarial.model.networks import build
+from icu_adversarial.model.networks.architectures import build
 from icu_adversarial.model.training import advance, log_odds, make_fold, seed_of, start
-from icu_adversarial.params import Features, Model, Params
-from icu_adversarial.processes import workers
-from icu_adversarial.tables import COHORT, read_table
 
 FOLDS, SEED = 5, 20240807
 MODELS = {
@@ -104,12 +106,11 @@ def network(
 ) -> np.ndarray:
     """Log odds of the test stays."""
     fold, _ = make_fold(grid, cohort, split.test, features, model, split.train)
-    settings = model.model_dump()
-    state = start(fold, settings, seed_of(SEED, seed))
-    trained = advance(state, fold, settings, epochs=epochs, of=epochs, seed=seed_of(SEED, seed))
-    result = build(fold.channels, fold.statics, settings)
+    state = start(fold, model, seed_of(SEED, seed))
+    trained = advance(state, fold, model, epochs=epochs, of=epochs, seed=seed_of(SEED, seed))
+    result = build(fold.channels, fold.statics, model)
     result.load_state_dict(trained.weights)
-    return log_odds(result, fold.x_held_out) + fold.prior_shift(settings)
+    return log_odds(result, fold.x_held_out) + fold.prior_shift(model)
 
 
 def baseline(

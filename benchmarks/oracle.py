@@ -20,11 +20,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 import torch
 from torch import Tensor
 
+from icu_adversarial.attack.api import margin_and_gradient
 from icu_adversarial.attack.oracle import for_attack
-from icu_adversarial.attack.problem import margin_and_gradient
-from icu_adversarial.model.networks import build
-from icu_adversarial.params import load_params
-from icu_adversarial.processes import prepare_worker
+from icu_adversarial.config.params import load_params
+from icu_adversarial.core.parallel import prepare_worker
+from icu_adversarial.model.networks.architectures import build
 
 T, M, PASSES, REPEATS = 48, 19, 5, 9
 BAR = 0.65  # at batch 128
@@ -37,7 +37,7 @@ def measure(ours: bool, prepared: bool, batch: int) -> tuple[float, Tensor, Tens
         prepare_worker()
     torch.manual_seed(0)
     network = build(
-        M, 0, load_params(Path(__file__).parents[1] / "params.yaml").compare.model.model_dump()
+        M, 0, load_params(Path(__file__).parents[1] / "params.yaml").literature.model
     ).eval()
     logits = for_attack(network) if ours else network
     x, y = torch.rand(batch, T, M), torch.arange(batch) % 2

@@ -14,11 +14,8 @@ from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
-from icu_adversarial.model.evaluation import (
-    corrected_standard_error,
-    paired_difference,
-    rank_scores,
-)
+from icu_adversarial.evaluate.statistics import corrected_standard_error, paired_difference
+from icu_adversarial.model.scores import rank_scores
 
 SCORES = ("AUROC", "AUPRC")
 RESAMPLES, SEED = 1000, 20240807

@@ -24,11 +24,11 @@ from extract import ROWS_PER_STAY, STAYS, TABLES, ours
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
+from icu_adversarial.extract.sources import mimic3
+from icu_adversarial.extract.sources.mimic import events_query
+from icu_adversarial.extract.storage.database import open_raw
+from icu_adversarial.extract.storage.views import with_views
 from icu_adversarial.measurements import MEASUREMENTS
-from icu_adversarial.records import mimic3
-from icu_adversarial.records.database import open_raw
-from icu_adversarial.records.mimic import events_query
-from icu_adversarial.records.views import with_views
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of machines without a session folder

@@ -24,11 +24,11 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
+from icu_adversarial.core.io import read_array, write_parts
+from icu_adversarial.core.schemas import EVENTS, measurement_column, read_batches, write_batches
 from icu_adversarial.features.grid import grids
 from icu_adversarial.features.scaling import fit_scaler
-from icu_adversarial.files import read_array, write_parts
 from icu_adversarial.measurements import NAMES, M
-from icu_adversarial.tables import EVENTS, measurement_column, read_batches, write_batches
 
 HOURS = range(48)
 INTIME = pd.Timestamp("2000-01-01")

@@ -12,7 +12,6 @@ import sys
 import time
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # as src/run.py does, before torch is imported
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
@@ -24,15 +23,15 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 
-from icu_adversarial.model.networks import build
+from icu_adversarial.config.params import load_params
+from icu_adversarial.core.parallel import prepare_worker, workers
+from icu_adversarial.model.networks.architectures import build
 from icu_adversarial.model.training import Fold, State, advance, start
-from icu_adversarial.params import load_params
-from icu_adversarial.processes import prepare_worker, workers
 
 T, M, BATCH = 48, 19, 128
-MODEL: dict[str, Any] = load_params(
+MODEL = load_params(
     Path(__file__).parents[1] / "params.yaml"
-).compare.model.model_dump()  # LSTM-128, values alone, batches of 128
+).literature.model  # LSTM-128, values alone, batches of 128
 
 
 def make_data(stays: int) -> Fold:

@@ -25,15 +25,15 @@ import pandas as pd
 from attack_victims import workplace
 from optuna.trial import FrozenTrial, TrialState
 
-from icu_adversarial import paths
-from icu_adversarial.files import digest, read_array
+from icu_adversarial.config.params import Params
+from icu_adversarial.core import paths
+from icu_adversarial.core.io import digest, read_array
+from icu_adversarial.core.parallel import workers
+from icu_adversarial.core.schemas import COHORT, read_table
 from icu_adversarial.model.training import Fold, advance, seed_of, start
 from icu_adversarial.model.tuning import search_folds, search_network
-from icu_adversarial.params import Params
-from icu_adversarial.processes import workers
 from icu_adversarial.search.space import decode
 from icu_adversarial.search.study import best_trial
-from icu_adversarial.tables import COHORT, read_table
 
 FEWER_EPOCHS = 0.4
 
@@ -54,7 +54,7 @@ def to_the_end(
 ) -> list[float]:
     """The held-out loss of each fold after all rounds; their mean is the value that a trial has without pruning."""
     model, epochs = (
-        params.model.model_dump() | hyperparameters,
+        params.model.changed(hyperparameters),
         params.tune_model.rounds * params.tune_model.epochs_per_round,
     )
     states = [start(fold, model, seed) for fold, seed in zip(folds, seeds, strict=True)]

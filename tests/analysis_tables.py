@@ -8,10 +8,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from icu_adversarial.features.scaling import fit_scaler
-from icu_adversarial.files import write_json
-from icu_adversarial.measurements import NAMES, M
-from icu_adversarial.tables import (
+from icu_adversarial.core.io import write_json
+from icu_adversarial.core.schemas import (
     COHORT,
     EXAMPLES,
     PERTURBATIONS,
@@ -19,6 +17,8 @@ from icu_adversarial.tables import (
     to_table,
     write_table,
 )
+from icu_adversarial.features.scaling import fit_scaler
+from icu_adversarial.measurements import NAMES, M
 
 CAP = 0.5  # of the invented attack
 ROOT = Path(__file__).parents[1]

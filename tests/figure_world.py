@@ -10,8 +10,8 @@ from analysis_tables import ROOT
 from dvc_render.vega import VegaRenderer
 from ruamel.yaml import YAML
 
-from icu_adversarial.analysis.comparison import HELD_OUT, LEAK, PUBLISHED
 from icu_adversarial.measurements import NAMES, UNITS
+from icu_adversarial.studies.published import HELD_OUT, LEAK, PUBLISHED
 
 MODELS = ("network", "logistic regression", "gradient boosting")
 CURVES = MODELS
@@ -169,7 +169,7 @@ def _scores(rng: np.random.Generator) -> dict[str, pd.DataFrame]:
         "learning_curve": pd.DataFrame(
             learning_curve, columns=["stays", "model", "score", "mean", "sd", "low", "high"]
         ),
-        "comparison": pd.DataFrame(
+        "literature": pd.DataFrame(
             comparison, columns=["model", "score", "kind", "value", "low", "high"]
         ),
         "subgroups": pd.DataFrame(subgroups, columns=[*names, "few"]),

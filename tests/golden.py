@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from icu_adversarial.core.schemas import EVENTS, STAYS, to_table
+from icu_adversarial.extract.records import Records
 from icu_adversarial.measurements import MEASUREMENTS
-from icu_adversarial.records.sources import Records
-from icu_adversarial.tables import EVENTS, STAYS, to_table
 
 DATA = Path(__file__).parent / "data"
 CODE_MAP = Path(__file__).parents[1] / "code_maps" / "mimiciv_meds.csv"

@@ -5,13 +5,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from icu_adversarial import paths
+from icu_adversarial.config.features import Features
+from icu_adversarial.config.model import Model
+from icu_adversarial.config.params import Params
+from icu_adversarial.core import paths
+from icu_adversarial.core.schemas import COHORT, write_table
 from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.measurements import M
 from icu_adversarial.model import folds as all_folds
 from icu_adversarial.model.training import Fold
-from icu_adversarial.params import Features, Model, Params
-from icu_adversarial.tables import COHORT, write_table
 
 N, T = 240, 8
 FEATURES = Features(
@@ -21,12 +23,12 @@ FEATURES = Features(
     upper_percentile=95,
     winsorise="before_gaps",
 )
-MODEL: dict[str, Any] = {
+MODEL = Model.model_validate({
     "architecture": "lstm", "extra_channels": ("observed",), "static_inputs": (), "conv": 0, "n_lstm": 8, "n_summary": 0,
     "lstm_activation": "tanh", "dropout": 0.2, "measurement_dropout": 0.0, "n_fc": 8, "fc_activation": "relu", "optimizer": "adam",
     "learning_rate": 0.01, "weight_decay": 0.0, "batch_size": 32, "sampling": "balanced", "schedule": "constant",
     "max_gradient": None, "keep": "best",
-}  # fmt: skip
+})  # fmt: skip
 EXTRAS = {
     "extra_channels": ("observed", "hours_since_observed"),
     "static_inputs": ("age", "sex", "icu_type"),
@@ -76,9 +78,9 @@ def make_cohort(seed: int = 0, stays: int = N) -> tuple[pd.DataFrame, np.ndarray
 
 
 def make_folds(
-    cohort: pd.DataFrame, grid: np.ndarray, model: dict[str, Any] = MODEL
+    cohort: pd.DataFrame, grid: np.ndarray, model: Model = MODEL
 ) -> tuple[list[Fold], list[Scaler]]:
-    return all_folds.make_folds(grid, cohort, FEATURES, Model.model_validate(model))
+    return all_folds.make_folds(grid, cohort, FEATURES, model)
 
 
 def lay(cohort: pd.DataFrame, grid: np.ndarray) -> None:
@@ -112,7 +114,7 @@ def small(params: Params, **changes: dict[str, Any]) -> Params:
     }
     content["train"] |= {"epochs": 4, "evaluate_every": 2}
     content["evaluate"] |= {"bootstrap": 20}
-    content["compare"]["train"] |= {"epochs": 3}
+    content["literature"]["train"] |= {"epochs": 3}
     for block, keys in changes.items():
         content[block] |= keys
     return Params.model_validate(content)

@@ -9,7 +9,8 @@ import pytest
 from model_world import make_cohort
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from icu_adversarial.params import Baselines, Params
+from icu_adversarial.config.baselines import Baselines
+from icu_adversarial.config.params import Params
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 

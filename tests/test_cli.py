@@ -24,7 +24,7 @@ def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_stage_without_importing_torch() -> None:
     done = run("--help")
     assert done.returncode == 0
-    beside = ("learning_curve", "compare", "comparison")
+    beside = ("learning_curve", "literature", "literature_table")
     for stage in (
         "synthesize",
         "extract",
@@ -53,7 +53,7 @@ def test_usage_errors_exit_with_2() -> None:
         ("nonsense",),
         ("attack",),
         ("attack", "--objective", "nonsense"),
-        ("compare",),
+        ("literature",),
         ("train", "--nest"),
     ):
         done = run(*arguments)

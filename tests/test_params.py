@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from icu_adversarial.errors import InputError
-from icu_adversarial.params import Params, load_params
+from icu_adversarial.config.params import Params, load_params
+from icu_adversarial.core.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "params.yaml").read_text()
@@ -224,19 +224,19 @@ def test_wrong_key_or_value_is_one_line_that_names_it(
 
 
 def test_a_row_of_the_comparison_changes_no_more_than_it_says(params: Params) -> None:
-    common = params.compare.model.model_dump()
-    for row, about in params.compare.rows.items():
-        found = params.compare.model_of(row).model_dump(mode="json")
+    common = params.literature.model.model_dump()
+    for row, about in params.literature.rows.items():
+        found = params.literature.model_of(row).model_dump(mode="json")
         assert {
             name: value
             for name, value in found.items()
-            if value != params.compare.model.model_dump(mode="json")[name]
+            if value != params.literature.model.model_dump(mode="json")[name]
         }.items() <= about.model.items()
         assert set(about.model) <= set(common)
-    assert [row for row, about in params.compare.rows.items() if about.scored_on != "held_out"] == [
-        "prior_leaky"
-    ]
-    assert all("LEAK" in params.compare.rows[row].differs for row in ("prior", "prior_leaky"))
+    assert [
+        row for row, about in params.literature.rows.items() if about.scored_on != "held_out"
+    ] == ["prior_leaky"]
+    assert all("LEAK" in params.literature.rows[row].differs for row in ("prior", "prior_leaky"))
 
 
 def test_values_left_unobserved_need_a_mask(tmp_path: Path) -> None:

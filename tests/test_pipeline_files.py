@@ -2,15 +2,16 @@
 
 import re
 import subprocess
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
 import pytest
-from closure import SRC, closure
+from rooms import SRC, dependencies, file_of, imports, level_of, module_of
 from ruamel.yaml import YAML
 
-from icu_adversarial import paths
-from icu_adversarial.params import Params
+from icu_adversarial.config.params import Params
+from icu_adversarial.core import paths
 
 ROOT = Path(__file__).parents[1]
 PIPELINE: dict[str, dict[str, Any]] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
@@ -20,7 +21,7 @@ STUDIES: dict[str, dict[str, Any]] = {
     for stage, content in YAML(typ="safe").load(file)["stages"].items()
 }
 STAGES = PIPELINE | STUDIES
-ROWS: list[str] = STAGES["compare"]["matrix"]["row"]
+ROWS: list[str] = STAGES["literature"]["matrix"]["row"]
 OBJECTIVE = "sparse_small"
 CODE_MAP = "code_maps/mimiciv_meds.csv"
 
@@ -57,7 +58,7 @@ def test_the_stages_are_those_of_the_command_line_in_the_order_of_the_data() -> 
         "analyze",
     ]
     assert {f.stem for f in (SRC / "icu_adversarial" / "stages").glob("*.py")} == {
-        *STAGES,
+        *PIPELINE,
         "__init__",
     }
     for stage, content in STAGES.items():
@@ -66,15 +67,15 @@ def test_the_stages_are_those_of_the_command_line_in_the_order_of_the_data() -> 
 
 
 def test_every_row_of_the_comparison_is_trained_and_shown(params: Params) -> None:
-    assert list(params.compare.rows) == ROWS
-    assert {f"metrics/compare/{row}/metrics.json" for row in ROWS} < set(
-        listed("comparison", "deps")
+    assert list(params.literature.rows) == ROWS
+    assert {f"metrics/literature/{row}/metrics.json" for row in ROWS} < set(
+        listed("literature_table", "deps")
     )
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_every_module_that_a_stage_imports_is_its_dependency_and_no_other(stage: str) -> None:
-    assert {d for d in listed(stage, "deps") if d.startswith("src/")} == closure(stage)
+def test_a_stage_depends_on_the_rooms_that_it_imports_and_on_no_other(stage: str) -> None:
+    assert {d for d in listed(stage, "deps") if d.startswith("src/")} == dependencies(stage)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -82,14 +83,14 @@ def test_every_parameter_that_a_stage_reads_is_declared_and_no_other(
     stage: str, params: Params
 ) -> None:
     """`params.train` in the code of the stage needs `train` in dvc.yaml, `params.extract.label` `extract.source`, `params.hours` two keys."""
-    code = (SRC / "icu_adversarial" / "stages" / f"{stage}.py").read_text()
+    code = (SRC / f"{module_of(stage).replace('.', '/')}.py").read_text()
     read = {
         match.rstrip(".") for match in re.findall(r"\bparams\.(?!yaml)((?:[a-z_0-9]+\.?)+)", code)
     }
     if "hours" in read:
         read = read - {"hours"} | {"window_hours", "bin_hours"}
-    if "compare.model_of" in read:
-        read = read - {"compare.model_of"} | {"compare.model", "compare.rows"}
+    if "literature.model_of" in read:
+        read = read - {"literature.model_of"} | {"literature.model", "literature.rows"}
     declared = {declaration.removesuffix(".${item.row}") for declaration in STAGES[stage]["params"]}
 
     def covers(declaration: str, use: str) -> bool:
@@ -165,35 +166,32 @@ def test_no_output_with_patients_data_can_be_committed() -> None:
             }
 
 
-def test_features_and_records_know_no_torch_and_the_attack_knows_no_training() -> None:
-    """Imports run downhill only."""
+def test_imports_run_downhill_only() -> None:
+    """A module imports from its own room and from the rooms before it."""
     package = SRC / "icu_adversarial"
-    for room in ("features", "records"):
-        for file in (package / room).glob("*.py"):
-            assert "torch" not in re.findall(
-                r"^\s*(?:import|from) (\w+)", file.read_text(), re.M
-            ), file
-    for file in [*(package / "attack").glob("*.py")]:
-        allowed = (
-            r"(?!\.(networks|storage) )" if file.stem == "victims" else ""
-        )  # which reads the models; all others know logits alone
-        assert not re.search(
-            rf"icu_adversarial\.(model{allowed}|stages|search)", file.read_text()
-        ), file
-    for stage in ("attack", "probe", "tune_attack"):
-        assert not {
-            file.removeprefix("src/icu_adversarial/model/")
-            for file in closure(stage)
-            if "/model/" in file
-        } - {
-            "networks.py",
-            "storage.py",
-            "summary.py",
-        }
-    for file in (package / "analysis").glob("*.py"):
-        assert not re.search(r"icu_adversarial\.(attack|model|stages|search)", file.read_text()), (
-            file
-        )
+    for file in package.rglob("*.py"):
+        name = str(file.relative_to(package))
+        for module in imports(file) if file.parent != package else ():
+            other = file_of(module)
+            if other and other.stat().st_size and other.parent != package:
+                below = level_of(str(other.relative_to(package)))
+                assert below <= level_of(name), f"{name} imports {module}"
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    files = {file: imports(file) for file in (SRC / "icu_adversarial").rglob("*.py")}
+    graph = {
+        file: {file_of(module) for module in modules} - {file} for file, modules in files.items()
+    }
+    TopologicalSorter(graph).prepare()  # raises CycleError
+
+
+def test_only_rooms_that_need_it_import_torch() -> None:
+    """Records and features are read on machines without torch, and quickly."""
+    for room in ("core", "extract", "features", "measurements", "synthetic", "analyze"):
+        for file in (SRC / "icu_adversarial" / room).rglob("*.py"):
+            top = re.findall(r"^(?:import|from) (\w+)", file.read_text(), re.M)
+            assert "torch" not in top, file
 
 
 def test_no_results_in_pickles() -> None:

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from icu_adversarial.tables import (
+from icu_adversarial.core.schemas import (
     COHORT,
     EVENTS,
     EXAMPLES,
@@ -115,7 +115,7 @@ def metrics(folder: Path, stage: str) -> dict[str, Any]:
 STAGES = """
 import json, sys
 sys.path.insert(0, "src")
-from icu_adversarial.cpu import fix_code_paths
+from icu_adversarial.core.cpu import fix_code_paths
 fix_code_paths()
 from icu_adversarial.cli import app
 for arguments in json.load(sys.stdin):
@@ -135,7 +135,7 @@ def test_another_clone_gives_the_same_bytes_with_all_stages_in_one_process(
             ran = [about["cmd"] for name, about in stages.items() if name.split("@")[0] == stage]
             commands += [command.removeprefix("python src/run.py ").split() for command in ran]
             count[stage] = len(ran)
-    assert (count["compare"], count["attack"], count["nested"]) == (8, 2, 1)
+    assert (count["literature"], count["attack"], count["nested"]) == (8, 2, 1)
     shutil.rmtree(second / "metrics")
     environment = ENVIRONMENT | {"LOKY_MAX_CPU_COUNT": "1"}
     subprocess.run(
@@ -174,8 +174,8 @@ def test_all_that_is_made_of_patients_is_ignored_by_git(reproduced: Path) -> Non
         name for name in made if Path(name).name == "metrics.json" and name.split("/")[1] in stages
     }
     assert {
-        "data/compare/sun/predictions.parquet",
-        "metrics/comparison/table.md",
+        "data/literature/sun/predictions.parquet",
+        "metrics/literature_table/table.md",
         "metrics/learning_curve/plots/learning_curve.csv",
     } <= ignored
 
@@ -258,19 +258,19 @@ def test_every_table_keeps_its_contract_and_tells_one_story(reproduced: Path) ->
 def test_the_comparison_has_every_model_once_and_only_held_out_scores_have_a_test_set(
     reproduced: Path,
 ) -> None:
-    table = (reproduced / "metrics/comparison/table.md").read_text()
+    table = (reproduced / "metrics/literature_table/table.md").read_text()
     lines = {
         line.split(" | ")[0].removeprefix("| "): line.split(" | ")[1:]
         for line in table.splitlines()
         if line.startswith("| ")
     }
     head = lines.pop("model")
-    rows = YAML(typ="safe").load(reproduced / "params.yaml")["compare"]["rows"]
+    rows = YAML(typ="safe").load(reproduced / "params.yaml")["literature"]["rows"]
     assert list(lines)[:8] == [row["label"] for row in rows.values()]
     assert len(lines) == 8 + 3  # the network of this pipeline and two baselines
     cohort = read_table(reproduced / "data/preprocess/stays.parquet", COHORT)
     for name, row in rows.items():
-        found = metrics(reproduced, f"compare/{name}")
+        found = metrics(reproduced, f"literature/{name}")
         cells = dict(zip(head, lines[row["label"]], strict=True))
         score = found["folds"]["auroc"]
         shown = "{mean:.3f} ± {sd:.3f}".format(**score)
@@ -282,11 +282,11 @@ def test_the_comparison_has_every_model_once_and_only_held_out_scores_have_a_tes
         )
         assert len(found["epochs"]) == 3
         predictions = read_table(
-            reproduced / "data/compare" / name / "predictions.parquet", PREDICTIONS
+            reproduced / "data/literature" / name / "predictions.parquet", PREDICTIONS
         )
         assert (predictions["stay_id"] == cohort["stay_id"]).all()
         assert (predictions["fold"] == cohort["fold"]).all()
-    figure = pd.read_csv(reproduced / "metrics/comparison/plots/comparison.csv")
+    figure = pd.read_csv(reproduced / "metrics/literature_table/plots/literature.csv")
     assert set(figure["model"]) == set(lines)
     assert set(figure.loc[figure["model"].str.contains("NOT"), "kind"].str.split(":").str[0]) == {
         "LEAK",
@@ -322,7 +322,7 @@ def test_a_stored_flip_flips_again_from_disk(reproduced: Path) -> None:
 
     from icu_adversarial.features.scaling import Scaler
     from icu_adversarial.measurements import NAMES
-    from icu_adversarial.model.storage import load_model
+    from icu_adversarial.model.networks.storage import load_model
 
     data = reproduced / "data"
     cohort, grid = (
@@ -441,7 +441,7 @@ def test_another_model_is_attacked_where_its_folder_is_named(recorded: Path) -> 
         "-S",
         "attack.target=file",
         "-S",
-        "attack.models=data/compare/tang_static/models/fold_1",
+        "attack.models=data/literature/tang_static/models/fold_1",
     )
     output = run(recorded, "dvc", "exp", "run", *named)
     assert {name.split("@")[0] for name in re.findall(r"Running stage .(\S+).:", output)} == {

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from icu_adversarial.errors import InputError
-from icu_adversarial.files import (
+from icu_adversarial.core.errors import InputError
+from icu_adversarial.core.io import (
     atomic,
     digest,
     read_array,
@@ -16,8 +16,7 @@ from icu_adversarial.files import (
     write_json,
     write_parts,
 )
-from icu_adversarial.measurements import MEASUREMENTS, NAMES, M, choose
-from icu_adversarial.tables import (
+from icu_adversarial.core.schemas import (
     COHORT,
     EVENTS,
     measurement_column,
@@ -26,6 +25,7 @@ from icu_adversarial.tables import (
     write_batches,
     write_table,
 )
+from icu_adversarial.measurements import MEASUREMENTS, NAMES, M, choose
 
 
 def cohort() -> pd.DataFrame:

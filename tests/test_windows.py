@@ -13,15 +13,22 @@ import vl_convert
 from analysis_tables import ROOT, Attack, build, write_attack
 from feature_tables import event_batches, make_stays
 
-from icu_adversarial import paths
-from icu_adversarial.analysis.render import VEGA_LITE
-from icu_adversarial.files import read_array, write_json
+from icu_adversarial.config.params import Params
+from icu_adversarial.core import paths
+from icu_adversarial.core.io import read_array, write_json
+from icu_adversarial.core.schemas import (
+    COHORT,
+    EVENTS,
+    STAYS,
+    read_table,
+    write_batches,
+    write_table,
+)
 from icu_adversarial.measurements import NAMES, M
-from icu_adversarial.model.networks import build as build_network
+from icu_adversarial.model.networks.architectures import build as build_network
 from icu_adversarial.model.training import make_fold
-from icu_adversarial.params import Params
 from icu_adversarial.stages import analyze, preprocess
-from icu_adversarial.tables import COHORT, EVENTS, STAYS, read_table, write_batches, write_table
+from icu_adversarial.tools.render import VEGA_LITE
 
 N = 40
 
@@ -89,7 +96,7 @@ def test_every_window_passes_through(
             grid[training], cohort[training], fold == k, small.features, small.model
         )
         with torch.no_grad():
-            network = build_network(data.channels, data.statics, small.model.model_dump())
+            network = build_network(data.channels, data.statics, small.model)
             assert network(torch.from_numpy(data.x_train)).isfinite().all()
         (paths.MODELS / f"fold_{k}").mkdir(parents=True)
         scaler.save(paths.MODELS / f"fold_{k}" / "scaler.json")

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 import icu_adversarial
-from icu_adversarial.errors import InputError
-from icu_adversarial.params import Objective, load_params
+from icu_adversarial.config.base import Objective
+from icu_adversarial.config.params import load_params
+from icu_adversarial.core.errors import InputError
 
 # joblib's, where a worker was killed, and torch's, of a GPU; by name, since most commands import neither
 OUT_OF_MEMORY = ("TerminatedWorkerError", "OutOfMemoryError")
@@ -72,15 +73,17 @@ def learning_curve() -> None:
 
 
 @app.command()
-def compare(row: Annotated[str, typer.Option(help="One of compare.rows in params.yaml.")]) -> None:
+def literature(
+    row: Annotated[str, typer.Option(help="One of literature.rows in params.yaml.")],
+) -> None:
     """Train one of the literature's networks on the same folds; score it as the network."""
-    _run("compare", row=row)
+    _run("literature", row=row)
 
 
-@app.command()
-def comparison() -> None:
+@app.command("literature_table")
+def literature_table() -> None:
     """All models in one table, compared with the published numbers."""
-    _run("comparison")
+    _run("literature_table")
 
 
 @app.command("tune_attack")
@@ -132,7 +135,7 @@ def fetch(
 ) -> None:
     """Download an open data set from PhysioNet into data/raw/NAME, checked; continues where it was broken off."""
     typer.echo(
-        import_module("icu_adversarial.records.fetch").fetch(
+        import_module("icu_adversarial.tools.fetch").fetch(
             name, Path("data/raw"), base_url, timeout
         )
     )
@@ -149,7 +152,7 @@ def validate(
 ) -> None:
     """Tell in seconds what raw records hold, and whether and in what time `extract` can read them."""
     params = load_params()
-    lines = import_module("icu_adversarial.records.validate").validate(
+    lines = import_module("icu_adversarial.tools.validate").validate(
         raw, source, params.window_hours, params.extract.code_map
     )
     for line in lines:
@@ -159,13 +162,13 @@ def validate(
 @app.command("plots_page")
 def plots_page() -> None:
     """Write the HTML page that shows `dvc plots` without a network."""
-    import_module("icu_adversarial.analysis.render").offline_page()
+    import_module("icu_adversarial.tools.render").offline_page()
 
 
 @app.command()
 def figures(folder: Annotated[Path, typer.Argument(help="Where the PNG files go.")]) -> None:
     """Render every DVC plot of the workspace to PNG."""
-    import_module("icu_adversarial.analysis.render").figures(folder)
+    import_module("icu_adversarial.tools.render").figures(folder)
 
 
 def _refuse_another_checkout() -> None:

@@ -19,12 +19,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from icu_adversarial.attack import checkpoints
+from icu_adversarial.attack.algorithms.l1 import l1
 from icu_adversarial.attack.checkpoints import Checkpoint, attack_cohort, in_order
-from icu_adversarial.attack.l1 import l1
-from icu_adversarial.attack.loop import Task, Victim, run_task, split_by_fold
 from icu_adversarial.attack.oracle import for_attack
+from icu_adversarial.attack.tasks import Task, Victim, split_by_fold
+from icu_adversarial.attack.verify import run_task
+from icu_adversarial.core.schemas import EXAMPLES, PERTURBATIONS, measurement_column, write_table
 from icu_adversarial.measurements import NAMES, M
-from icu_adversarial.tables import EXAMPLES, PERTURBATIONS, measurement_column, write_table
 
 ATTACK = partial(l1, iterations=20, restarts=0, supports=0)
 

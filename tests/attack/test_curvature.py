@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from icu_adversarial.attack.curvature import LAST, Memory, curved_step
-from icu_adversarial.attack.knapsack import Step, step
+from icu_adversarial.attack.algorithms.curvature import LAST, Memory, curved_step
+from icu_adversarial.attack.algorithms.knapsack import Step, step
 
 CELLS, KAPPA = 12, 1e-3
 

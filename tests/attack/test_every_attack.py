@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from icu_adversarial.attack.methods import METHODS, method_for
+from icu_adversarial.attack.algorithms.registry import METHODS, method_for
+from icu_adversarial.attack.api import FLIP_MARGIN, NONZERO
 from icu_adversarial.attack.oracle import for_attack
-from icu_adversarial.attack.quality import FLIP_MARGIN, NONZERO
 
 CHOICES = {
     "prior": {"optimizer": "adam", "learning_rate": 0.03, "kappa": 0.05, "penalty": 1e-3},

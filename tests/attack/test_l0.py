@@ -12,9 +12,9 @@ from attack_models import (
     two_layers,
 )
 
-from icu_adversarial.attack.l0 import l0
-from icu_adversarial.attack.l1 import l1
-from icu_adversarial.attack.quality import FLIP_MARGIN
+from icu_adversarial.attack.algorithms.l0 import l0
+from icu_adversarial.attack.algorithms.l1 import l1
+from icu_adversarial.attack.api import FLIP_MARGIN
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import pytest
 import torch
 from attack_models import Counted, box, linear, linear_case, margins, smallest_l1, two_layers
 
-from icu_adversarial.attack.knapsack import step
-from icu_adversarial.attack.l1 import STARTS, SUPPORTS, l1
+from icu_adversarial.attack.algorithms.knapsack import step
+from icu_adversarial.attack.algorithms.l1 import STARTS, SUPPORTS, l1
 
 
 @pytest.mark.parametrize(

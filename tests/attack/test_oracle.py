@@ -9,24 +9,24 @@ from hypothesis import strategies as st
 from model_world import VARIANTS, M, T
 from torch import nn
 
+from icu_adversarial.attack.api import margin_and_gradient, margins
 from icu_adversarial.attack.ensemble import Ensemble, EnsembleScaling
 from icu_adversarial.attack.oracle import LANES, InputGradientLSTM, for_attack
-from icu_adversarial.attack.problem import margin_and_gradient, margins
+from icu_adversarial.config.params import load_params
 from icu_adversarial.features.scaling import Scaler
-from icu_adversarial.model.networks import build
-from icu_adversarial.params import load_params
+from icu_adversarial.model.networks.architectures import build
 
 CLOSE = 1e-5
 
 
 def network(name: str) -> tuple[nn.Module, torch.Tensor]:
     """One of model_world.VARIANTS in evaluation mode, fitted on 60 stays, and the input of 40 others."""
-    model = load_params().model.model_dump() | {"n_lstm": 24, "n_summary": 0} | VARIANTS[name]
-    channels = M * (1 + len(model["extra_channels"])) + len(model["static_inputs"])
+    model = load_params().model.changed({"n_lstm": 24, "n_summary": 0} | VARIANTS[name])
+    channels = M * (1 + len(model.extra_channels)) + len(model.static_inputs)
     torch.manual_seed(0)
     x = torch.rand(100, T, channels)
     x[..., M : 2 * M] = x[..., M : 2 * M].round()  # observed or not
-    fitted = build(channels, len(model["static_inputs"]), model).eval()
+    fitted = build(channels, len(model.static_inputs), model).eval()
     fitted.fit(x[40:])
     return fitted, x[:40]
 

@@ -5,9 +5,8 @@ from attack_models import box, linear, linear_case, margins
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from icu_adversarial.attack.prior import OPTIMIZERS, prior
-from icu_adversarial.attack.problem import Result
-from icu_adversarial.attack.quality import FLIP_MARGIN, NONZERO
+from icu_adversarial.attack.algorithms.prior import OPTIMIZERS, prior
+from icu_adversarial.attack.api import FLIP_MARGIN, NONZERO, Result
 
 
 def attack(model: object, x: torch.Tensor, y: torch.Tensor, **changes: object) -> Result:

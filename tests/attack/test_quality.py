@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icu_adversarial.attack.quality import score, summarise
-from icu_adversarial.params import Objective
+from icu_adversarial.attack.objectives import score, summarise
+from icu_adversarial.config.base import Objective
 
 
 def examples(

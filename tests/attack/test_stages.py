@@ -27,16 +27,13 @@ from attack_world import (
     write_world,
 )
 
-from icu_adversarial import paths
 from icu_adversarial.attack.ensemble import ENSEMBLE, FILE
 from icu_adversarial.attack.victims import read_file, read_victims
-from icu_adversarial.errors import InputError
-from icu_adversarial.features.scaling import Scaler
-from icu_adversarial.files import read_json
-from icu_adversarial.measurements import M
-from icu_adversarial.params import Params
-from icu_adversarial.stages import attack, probe, tune_attack
-from icu_adversarial.tables import (
+from icu_adversarial.config.params import Params
+from icu_adversarial.core import paths
+from icu_adversarial.core.errors import InputError
+from icu_adversarial.core.io import read_json
+from icu_adversarial.core.schemas import (
     COHORT,
     EXAMPLES,
     PERTURBATIONS,
@@ -44,6 +41,9 @@ from icu_adversarial.tables import (
     read_table,
     write_table,
 )
+from icu_adversarial.features.scaling import Scaler
+from icu_adversarial.measurements import M
+from icu_adversarial.stages import attack, probe, tune_attack
 
 
 @pytest.fixture(autouse=True)
@@ -297,8 +297,8 @@ KILLED = """
 import os, sys, time
 from functools import partial
 from pathlib import Path
-from icu_adversarial.attack import tasks
-from icu_adversarial.params import Params
+from icu_adversarial.attack import inputs
+from icu_adversarial.config.params import Params
 from icu_adversarial.stages import attack
 
 def noted(*arguments, method, **options):  # a task begins: a line in a file, and time to be killed in
@@ -307,7 +307,7 @@ def noted(*arguments, method, **options):  # a task begins: a line in a file, an
     time.sleep(0.2)
     return method(*arguments, **options)
 
-tasks.METHODS["l0"] = partial(noted, method=tasks.METHODS["l0"])
+inputs.METHODS["l0"] = partial(noted, method=inputs.METHODS["l0"])
 attack.attack_cohort = partial(attack.attack_cohort, size=4)
 attack.run(Params.model_validate_json(Path("params.json").read_text()), sys.argv[1])
 """

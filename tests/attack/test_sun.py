@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from attack_models import Counted, box, linear_case, margins
 
-from icu_adversarial.attack.quality import FLIP_MARGIN
-from icu_adversarial.attack.sun import PENALTIES, sun
+from icu_adversarial.attack.algorithms.sun import PENALTIES, sun
+from icu_adversarial.attack.api import FLIP_MARGIN
 
 
 def test_the_penalties_are_those_of_the_paper() -> None:

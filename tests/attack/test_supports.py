@@ -2,10 +2,10 @@ import pytest
 import torch
 from attack_models import Logits, Recurrent, box, linear_case, margins, smallest_l0, two_layers
 
-from icu_adversarial.attack import l1 as module
-from icu_adversarial.attack.l1 import l1
-from icu_adversarial.attack.problem import Example
-from icu_adversarial.attack.supports import Samples, exchange, grow
+from icu_adversarial.attack.algorithms import l1 as module
+from icu_adversarial.attack.algorithms.l1 import l1
+from icu_adversarial.attack.algorithms.supports import Samples, exchange, grow
+from icu_adversarial.attack.api import Example
 
 
 def samples(model: Logits, x: torch.Tensor, y: torch.Tensor) -> Samples:

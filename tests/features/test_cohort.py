@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 from feature_tables import NAN, make_stays
 
-from icu_adversarial.errors import InputError
+from icu_adversarial.config.preprocess import Preprocess
+from icu_adversarial.core.errors import InputError
 from icu_adversarial.features.cohort import cohort_flow, cohort_rules, cohort_warning
-from icu_adversarial.params import Preprocess
 
 RULES = Preprocess(
     stays="all",

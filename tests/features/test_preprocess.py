@@ -8,13 +8,20 @@ import pandas as pd
 import pytest
 from feature_tables import event_batches, make_stays
 
-from icu_adversarial import paths
-from icu_adversarial.errors import InputError
-from icu_adversarial.files import read_array, write_json
+from icu_adversarial.config.params import Params
+from icu_adversarial.core import paths
+from icu_adversarial.core.errors import InputError
+from icu_adversarial.core.io import read_array, write_json
+from icu_adversarial.core.schemas import (
+    COHORT,
+    EVENTS,
+    STAYS,
+    read_table,
+    write_batches,
+    write_table,
+)
 from icu_adversarial.measurements import NAMES, M
-from icu_adversarial.params import Params
 from icu_adversarial.stages import preprocess
-from icu_adversarial.tables import COHORT, EVENTS, STAYS, read_table, write_batches, write_table
 
 NAN = float("nan")
 N = 12  # stays 1..12 of as many subjects; the even ones die

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from icu_adversarial.errors import InputError
+from icu_adversarial.core.errors import InputError
 from icu_adversarial.features.splits import assign_folds, choose_test, some_subjects
 
 

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
+from icu_adversarial.evaluate.measures import scores
 from icu_adversarial.model.calibration import (
     SMALLEST_SLOPE,
     Calibration,
     cross_fitted,
     fit_calibration,
 )
-from icu_adversarial.model.evaluation import log_loss, sigmoid
-from icu_adversarial.model.measures import scores
+from icu_adversarial.model.scores import log_loss, sigmoid
 
 
 def drawn(

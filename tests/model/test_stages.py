@@ -1,4 +1,4 @@
-"""tune_model without trials, train, evaluate, compare, comparison and learning_curve, one after the
+"""tune_model without trials, train, evaluate, literature, literature_table and learning_curve, one after the
 other on a tiny cohort."""
 
 import json
@@ -14,26 +14,19 @@ from model_world import lay, make_cohort, small
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from icu_adversarial import paths
-from icu_adversarial.errors import InputError
+from icu_adversarial.config.params import Params
+from icu_adversarial.core import paths
+from icu_adversarial.core.errors import InputError
+from icu_adversarial.core.io import read_array
+from icu_adversarial.core.schemas import COHORT, PREDICTIONS, read_table, write_table
+from icu_adversarial.evaluate.baseline_inputs import summaries
 from icu_adversarial.features.cohort import cohort_warning
 from icu_adversarial.features.splits import some_subjects
 from icu_adversarial.features.statics import fit_statics
-from icu_adversarial.files import read_array
-from icu_adversarial.model import leaky
-from icu_adversarial.model.baseline_inputs import summaries
 from icu_adversarial.model.calibration import SMALLEST_SLOPE
 from icu_adversarial.model.folds import make_folds
-from icu_adversarial.params import Params
-from icu_adversarial.stages import (
-    compare,
-    comparison,
-    evaluate,
-    learning_curve,
-    train,
-    tune_model,
-)
-from icu_adversarial.tables import COHORT, PREDICTIONS, read_table, write_table
+from icu_adversarial.stages import evaluate, train, tune_model
+from icu_adversarial.studies import leaky, learning_curve, literature, literature_table
 
 ROWS = ("sun", "tang_cnn_static", "prior_leaky", "gru_d")
 SHARES = (0.25, 0.5)
@@ -41,7 +34,9 @@ SHARES = (0.25, 0.5)
 
 def make_params(params: Params, **changes: dict[str, Any]) -> Params:
     rows = {
-        row: content for row, content in params.compare.model_dump()["rows"].items() if row in ROWS
+        row: content
+        for row, content in params.literature.model_dump()["rows"].items()
+        if row in ROWS
     }
     for row in rows.values():
         row["model"] |= {"n_lstm": 4, "learning_rate": 0.01}
@@ -49,7 +44,7 @@ def make_params(params: Params, **changes: dict[str, Any]) -> Params:
         params,
         **(
             {
-                "compare": {"rows": rows},
+                "literature": {"rows": rows},
                 "tune_model": {"trials": 0},
                 "learning_curve": {"shares": SHARES[::-1]},
             }
@@ -63,9 +58,9 @@ def run_all(params: Params, cohort: pd.DataFrame, grid: np.ndarray) -> None:
     tune_model.run(params)
     train.run(params)
     evaluate.run(params)
-    for row in params.compare.rows:
-        compare.run(params, row)
-    comparison.run(params)
+    for row in params.literature.rows:
+        literature.run(params, row)
+    literature_table.run(params)
     learning_curve.run(params)
 
 
@@ -104,7 +99,7 @@ def scored(table: pd.DataFrame) -> dict[str, float]:
 def test_scores_are_those_of_the_predictions_written(row: str) -> None:
     """Each fold's on its own held-out stays, as mean and sd; and on the test set."""
     folder, about = (
-        (paths.COMPARE / row, metrics(f"compare/{row}"))
+        (paths.LITERATURE / row, metrics(f"literature/{row}"))
         if row != "train"
         else (paths.PREDICTIONS.parent, metrics("train") | metrics("evaluate"))
     )
@@ -138,45 +133,51 @@ def test_scores_are_those_of_the_predictions_written(row: str) -> None:
 
 @pytest.mark.usefixtures("done")
 def test_the_leaky_scores_are_marked_and_come_from_training_stays(params: Params) -> None:
-    chosen, about = make_params(params), metrics("compare/prior_leaky")
+    chosen, about = make_params(params), metrics("literature/prior_leaky")
     assert about["scored_on"] == "balanced_training"
     assert about["test"] is None
     assert "NOT a held-out result" in about["label"]
     assert all(
-        metrics(f"compare/{row}")["scored_on"] == "held_out" for row in ROWS if row != "prior_leaky"
+        metrics(f"literature/{row}")["scored_on"] == "held_out"
+        for row in ROWS
+        if row != "prior_leaky"
     )
-    models = [paths.COMPARE / "prior_leaky" / "models" / f"fold_{k}" for k in range(3)]
-    recipe = chosen.compare.model_of("prior_leaky")
+    models = [paths.LITERATURE / "prior_leaky" / "models" / f"fold_{k}" for k in range(3)]
+    recipe = chosen.literature.model_of("prior_leaky")
     folds, _ = make_folds(
-        read_array(paths.GRID), read_table(paths.COHORT, COHORT), chosen.compare.features, recipe
+        read_array(paths.GRID), read_table(paths.COHORT, COHORT), chosen.literature.features, recipe
     )
     assert about["folds"] == leaky.scores_on_training_stays(
-        models, folds, chosen.compare.train.seed
+        models, folds, chosen.literature.train.seed
     )
 
 
 @pytest.mark.usefixtures("done")
 def test_each_row_is_the_network_that_it_says(params: Params) -> None:
     for row in ROWS:
-        saved = json.loads((paths.COMPARE / row / "models" / "fold_0" / "model.json").read_text())
-        assert saved["model"] == make_params(params).compare.model_of(row).model_dump(mode="json")
+        saved = json.loads(
+            (paths.LITERATURE / row / "models" / "fold_0" / "model.json").read_text()
+        )
+        assert saved["model"] == make_params(params).literature.model_of(row).model_dump(
+            mode="json"
+        )
     assert saved["model"]["architecture"] == "gru_d"
     cnn = json.loads(
-        (paths.COMPARE / "tang_cnn_static" / "models" / "fold_0" / "model.json").read_text()
+        (paths.LITERATURE / "tang_cnn_static" / "models" / "fold_0" / "model.json").read_text()
     )
     assert (cnn["channels"], cnn["statics"], cnn["model"]["conv"]) == (19 + 4, 4, 64)
 
 
 @pytest.mark.usefixtures("done")
 def test_the_table_has_every_model_with_its_own_scores(params: Params) -> None:
-    text = (paths.METRICS / "comparison" / "table.md").read_text()
+    text = (paths.METRICS / "literature_table" / "table.md").read_text()
     lines = {
         line.split(" | ")[0].removeprefix("| "): line
         for line in text.splitlines()
         if line.startswith("| ")
     }
     own = "This pipeline's network: pooled_lstm-8 + FC-16, summaries-8, age, sex, icu_type"
-    rows = {params.compare.rows[row].label: metrics(f"compare/{row}") for row in ROWS}
+    rows = {params.literature.rows[row].label: metrics(f"literature/{row}") for row in ROWS}
     trained = {
         name: {split: metrics("evaluate")[split][name] for split in ("folds", "test")}
         for name in metrics("evaluate")["folds"]
@@ -198,10 +199,10 @@ def test_the_table_has_every_model_with_its_own_scores(params: Params) -> None:
     assert f"AUROC {gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})" in text
     warning = metrics("evaluate")["warning"]
     assert f"**Warning:** {warning}." in text
-    figure = pd.read_csv(paths.METRICS / "comparison" / "plots" / "comparison.csv")
+    figure = pd.read_csv(paths.METRICS / "literature_table" / "plots" / "literature.csv")
     assert figure["note"].eq(warning).all()
     leaks = figure[figure["kind"].str.startswith("LEAK")]
-    assert set(leaks["model"]) == {params.compare.rows["prior_leaky"].label}
+    assert set(leaks["model"]) == {params.literature.rows["prior_leaky"].label}
     assert figure["source"].eq(params.extract.label).all()
 
 
@@ -212,7 +213,7 @@ def test_every_table_of_a_small_cohort_warns() -> None:
     stays, died = len(cohort), cohort["died"]
     sentence = cohort_warning(stays, int(died.sum()), int(died[cohort["is_test"]].sum()))
     assert sentence is not None
-    for stage in ("evaluate", *(f"compare/{row}" for row in ROWS)):
+    for stage in ("evaluate", *(f"literature/{row}" for row in ROWS)):
         assert metrics(stage)["warning"] == sentence
     plots = [*(paths.METRICS / "evaluate" / "plots").glob("*.csv")]
     assert len(plots) == 5
@@ -414,30 +415,30 @@ def test_compare_goes_on_after_a_kill_to_the_same_bytes(
     params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = [
-        paths.COMPARE / "sun" / "models" / "fold_2" / "model.safetensors",
-        paths.METRICS / "compare" / "sun" / "metrics.json",
+        paths.LITERATURE / "sun" / "models" / "fold_2" / "model.safetensors",
+        paths.METRICS / "literature" / "sun" / "metrics.json",
     ]
     before = [file.read_bytes() for file in files]
-    shutil.rmtree(paths.COMPARE / "sun")
+    shutil.rmtree(paths.LITERATURE / "sun")
 
     def killed(*_: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(compare, "save_folds", killed)
+        patch.setattr(literature, "save_folds", killed)
         with pytest.raises(KeyboardInterrupt):
-            compare.run(make_params(params), "sun")
-    assert len(list(Path(".state/compare").rglob("fold_*.safetensors"))) == 3
-    compare.run(make_params(params), "sun")
+            literature.run(make_params(params), "sun")
+    assert len(list(Path(".state/literature").rglob("fold_*.safetensors"))) == 3
+    literature.run(make_params(params), "sun")
     assert [file.read_bytes() for file in files] == before
-    assert not list(Path(".state/compare").iterdir())
+    assert not list(Path(".state/literature").iterdir())
 
 
 @pytest.mark.usefixtures("done")
 def test_a_share_without_deaths_is_told_in_one_line(params: Params) -> None:
     with pytest.raises(
         InputError,
-        match=r"learning_curve\.shares: 0\.01 of the subjects leaves a fold with one outcome alone",
+        match=r"learning_curve\.shares: 0\.01 of the subjects leaves a fold with one outcome only",
     ) as error:
         learning_curve.run(make_params(params, learning_curve={"shares": (0.5, 0.01)}))
     assert "\n" not in str(error.value)

@@ -8,7 +8,7 @@ import resource, sys
 sys.path.insert(0, {str(ROOT / "src")!r})
 from pathlib import Path
 import torch
-from icu_adversarial.model.storage import save_tensors
+from icu_adversarial.model.networks.storage import save_tensors
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
     save_tensors(Path("weights.safetensors"), {{"a": torch.zeros(10_000)}})

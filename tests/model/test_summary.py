@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from icu_adversarial.measurements import M
-from icu_adversarial.model.summary import (
+from icu_adversarial.model.networks.summary import (
     BENDS,
     SMALLEST_VARIANCE,
     SUMMARIES,

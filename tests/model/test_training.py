@@ -17,15 +17,16 @@ from model_world import FEATURES, MODEL, VARIANTS, N, make_cohort, make_folds
 from safetensors.torch import load_file
 from sklearn.metrics import f1_score
 
-from icu_adversarial.errors import InputError
+from icu_adversarial.config.model import Model
+from icu_adversarial.config.train import Train
+from icu_adversarial.core.errors import InputError
 from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.measurements import M
 from icu_adversarial.model import optimizers, training
-from icu_adversarial.model.evaluation import best_threshold, rank_scores
 from icu_adversarial.model.folds import kept_evaluation, predict, save_folds, train_folds
-from icu_adversarial.model.networks import Network
-from icu_adversarial.model.storage import load_model
-from icu_adversarial.params import Model, Train
+from icu_adversarial.model.networks.architectures import Network
+from icu_adversarial.model.networks.storage import load_model
+from icu_adversarial.model.scores import best_threshold, rank_scores
 
 OPTIONS = Train(epochs=4, evaluate_every=2, patience=None, seed=3)
 RECIPE = Model.model_validate(MODEL)
@@ -50,7 +51,7 @@ def test_training_in_parts_through_the_disk_takes_the_same_steps(
     tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     """Two epochs and one, resumed or not; and the weights of three at once."""
-    model = MODEL | changes
+    model = MODEL.changed(changes)
     (fold, *_), _ = make_folds(*make_cohort(stays=120), model)
     begin = training.start(fold, model, seed=5)
 
@@ -107,7 +108,7 @@ def test_training_stays_may_be_fewer_than_all_that_are_not_held_out() -> None:
 
 @pytest.mark.parametrize("sampling", ["balanced", "natural"])
 def test_evaluation_scores_the_held_out_stays_and_never_resamples(sampling: str) -> None:
-    model = MODEL | {"sampling": sampling}
+    model = MODEL.changed({"sampling": sampling})
     (fold, *_), _ = make_folds(*make_cohort(), model)
     state = training.advance(training.start(fold, model, 1), fold, model, epochs=3, of=3, seed=1)
     network = training.build(fold.channels, fold.statics, model)
@@ -127,7 +128,7 @@ def stays_of_the_batches(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The number of every stay in the batches of training, (epochs, stays), and the outcome of each stay."""
     (fold, *_), _ = make_folds(*make_cohort())
-    model = MODEL | {"sampling": sampling}
+    model = MODEL.changed({"sampling": sampling})
     stays = len(fold.y_train)
     fold.x_train[:, 0, 0] = np.arange(stays)
     seen: list[torch.Tensor] = []
@@ -195,8 +196,8 @@ def test_learning_rate_runs_through_its_schedule_over_all_parts(
             rates.append(self.param_groups[0]["lr"])
 
     monkeypatch.setitem(optimizers.OPTIMIZERS, "sgd", Watched)
-    model = MODEL | {"optimizer": "sgd", "schedule": schedule, "learning_rate": 0.5}
-    (fold, *_), _ = make_folds(*make_cohort(), model | {"keep": "last"})
+    model = MODEL.changed({"optimizer": "sgd", "schedule": schedule, "learning_rate": 0.5})
+    (fold, *_), _ = make_folds(*make_cohort(), model.changed({"keep": "last"}))
     state = training.start(fold, model, 0)
     for epochs in (2, 1):
         state = training.advance(state, fold, model, epochs=epochs, of=3, seed=0)
@@ -214,13 +215,15 @@ def test_learning_rate_runs_through_its_schedule_over_all_parts(
 @pytest.mark.parametrize(("max_gradient", "length"), [(0.01, 0.01), (1e6, None), (None, None)])
 def test_a_gradient_is_cut_to_its_longest(max_gradient: float | None, length: float | None) -> None:
     """One step of gradient descent with learning rate 1 is as long as the gradient."""
-    model = MODEL | {
-        "optimizer": "sgd",
-        "learning_rate": 1.0,
-        "batch_size": 1000,
-        "max_gradient": max_gradient,
-        "dropout": 0.0,
-    }
+    model = MODEL.changed(
+        {
+            "optimizer": "sgd",
+            "learning_rate": 1.0,
+            "batch_size": 1000,
+            "max_gradient": max_gradient,
+            "dropout": 0.0,
+        }
+    )
     (fold, *_), _ = make_folds(*make_cohort())
     begin = training.start(fold, model, 0)
     after = training.advance(begin, fold, model, epochs=1, of=1, seed=0)
@@ -238,7 +241,7 @@ def test_decay_pulls_the_weights_towards_zero() -> None:
     (fold, *_), _ = make_folds(*make_cohort())
     found = {}
     for decay in (0.0, 0.5):
-        model = MODEL | {"batch_size": 1000, "weight_decay": decay}
+        model = MODEL.changed({"batch_size": 1000, "weight_decay": decay})
         begin = training.start(fold, model, 0)
         found[decay] = training.advance(begin, fold, model, epochs=1, of=1, seed=0).weights
     begin.weights.pop("median")  # of the values: no weight
@@ -252,7 +255,9 @@ def test_decay_pulls_the_weights_towards_zero() -> None:
 def test_decay_is_of_adam_alone(optimizer: str) -> None:
     """In the others it would be a penalty in the gradient: of RMSprop, many times as strong."""
     (fold, *_), _ = make_folds(*make_cohort())
-    models = [MODEL | {"optimizer": optimizer, "weight_decay": decay} for decay in (0.0, 0.5)]
+    models = [
+        MODEL.changed({"optimizer": optimizer, "weight_decay": decay}) for decay in (0.0, 0.5)
+    ]
     without, with_decay = (
         training.advance(training.start(fold, model, 0), fold, model, epochs=1, of=1, seed=0)
         for model in models
@@ -338,7 +343,7 @@ def test_a_file_in_the_place_of_the_checkpoints_is_told_and_deleted(
 
 def test_the_checkpoints_of_trainings_that_diverged_are_removed(tmp_path: Path) -> None:
     folds, _ = make_folds(*make_cohort(stays=120))
-    model = MODEL | {"optimizer": "sgd", "learning_rate": 1e30, "max_gradient": None}
+    model = MODEL.changed({"optimizer": "sgd", "learning_rate": 1e30, "max_gradient": None})
     message = "held-out loss of fold 0 was never a number: lower the learning rate"
     with pytest.raises(InputError, match=message):
         train_folds(folds, model, OPTIONS, tmp_path / "checkpoints")
@@ -348,7 +353,7 @@ def test_the_checkpoints_of_trainings_that_diverged_are_removed(tmp_path: Path) 
 def test_patience_stops_a_fold_that_no_longer_improves(tmp_path: Path) -> None:
     folds, _ = make_folds(*make_cohort())
     options = Train(epochs=40, evaluate_every=1, patience=2, seed=3)
-    states = train_folds(folds, MODEL | {"learning_rate": 0.05}, options, tmp_path)
+    states = train_folds(folds, MODEL.changed({"learning_rate": 0.05}), options, tmp_path)
     assert any(s.epoch < 40 for s in states)
     for s in states:
         assert s.epoch == 40 or len(s.history) - 1 - s.best_evaluation == 2
@@ -359,10 +364,10 @@ def test_patience_stops_a_fold_that_no_longer_improves(tmp_path: Path) -> None:
 def test_a_model_that_keeps_its_last_weights_is_never_stopped_early(tmp_path: Path) -> None:
     folds, _ = make_folds(*make_cohort(stays=120))
     options = Train(epochs=12, evaluate_every=1, patience=1, seed=3)
-    stopped = train_folds(folds, MODEL | {"learning_rate": 0.1}, options, tmp_path / "best")
+    stopped = train_folds(folds, MODEL.changed({"learning_rate": 0.1}), options, tmp_path / "best")
     assert any(s.epoch < 12 for s in stopped)
     states = train_folds(
-        folds, MODEL | {"learning_rate": 0.1, "keep": "last"}, options, tmp_path / "last"
+        folds, MODEL.changed({"learning_rate": 0.1, "keep": "last"}), options, tmp_path / "last"
     )
     assert [s.epoch for s in states] == [12] * 3
 
@@ -370,10 +375,12 @@ def test_a_model_that_keeps_its_last_weights_is_never_stopped_early(tmp_path: Pa
 @pytest.mark.parametrize("keep", ["best", "last"])
 def test_the_weights_that_are_saved_are_those_to_keep(tmp_path: Path, keep: str) -> None:
     """After one good epoch, at a learning rate that spoils the network."""
-    model = MODEL | {"keep": keep}
+    model = MODEL.changed({"keep": keep})
     (fold, *_), (scaler, *_) = make_folds(*make_cohort())
     good = training.advance(training.start(fold, model, 0), fold, model, epochs=3, of=4, seed=0)
-    state = training.advance(good, fold, model | {"learning_rate": 3.0}, epochs=1, of=4, seed=0)
+    state = training.advance(
+        good, fold, model.changed({"learning_rate": 3.0}), epochs=1, of=4, seed=0
+    )
     assert state.best_evaluation == 0
     save_folds([tmp_path], [state], [fold], [scaler], model)
     expected, saved = (
@@ -397,7 +404,7 @@ def test_a_training_that_breaks_down_leaves_the_best_weights_before(tmp_path: Pa
     assert np.isnan(state.history[1]["held_out_loss"])
     assert state.best_evaluation == 0
     for keep in ("best", "last"):
-        save_folds([tmp_path / keep], [state], [fold], [scaler], MODEL | {"keep": keep})
+        save_folds([tmp_path / keep], [state], [fold], [scaler], MODEL.changed({"keep": keep}))
         assert np.isfinite(training.logits(load_model(tmp_path / keep), fold.x_held_out)).all()
 
 
@@ -416,7 +423,7 @@ def trained(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, pd.DataFrame, np.ndarray]:
     """Three folds' models: balanced batches without, natural ones with static inputs."""
-    model = MODEL | VARIANTS[request.param]
+    model = MODEL.changed(VARIANTS[request.param])
     cohort, grid = make_cohort()
     folds, scalers = make_folds(cohort, grid, model)
     models = tmp_path_factory.mktemp("models")
@@ -477,7 +484,7 @@ def test_the_epoch_is_chosen_on_stays_that_neither_train_nor_score(keep: str) ->
     cohort["subject_id"] = np.arange(N) // 4  # four stays each, in the four splits
     cohort["fold"] = (cohort["subject_id"] % 4 - 1).astype(np.int8)
     grid[:, :, 0] = cohort["subject_id"].to_numpy()[:, None]  # who it is; clipped to 0 and 1
-    model = MODEL | {"keep": keep}
+    model = MODEL.changed({"keep": keep})
     folds, scalers = make_folds(cohort, grid, model)
     for fold, scaler in zip(folds, scalers, strict=True):
         if keep == "last":
@@ -555,9 +562,8 @@ def test_on_a_gpu_the_scores_are_those_of_the_cpu(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """One batch an epoch and no dropout: nothing is drawn that could differ."""
-    model = (
-        MODEL
-        | VARIANTS[name]
+    model = MODEL.changed(
+        VARIANTS[name]
         | {"sampling": "natural", "batch_size": N, "dropout": 0.0, "measurement_dropout": 0.0}
     )
     (data, *_), _ = make_folds(*make_cohort(), model)
@@ -583,7 +589,7 @@ def test_within_an_epoch_nothing_waits_for_the_gpu() -> None:
             training.advance(
                 training.start(data, MODEL, 0),
                 data,
-                MODEL | {"batch_size": size, "max_gradient": 1.0},
+                MODEL.changed({"batch_size": size, "max_gradient": 1.0}),
                 epochs=2,
                 of=2,
                 seed=0,

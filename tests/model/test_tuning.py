@@ -6,15 +6,15 @@ import pandas as pd
 import pytest
 from model_world import lay, make_cohort, small
 
-from icu_adversarial import paths
+from icu_adversarial.config.params import Params
+from icu_adversarial.core import paths
+from icu_adversarial.core.io import read_json
 from icu_adversarial.features.splits import assign_folds
-from icu_adversarial.files import read_json
 from icu_adversarial.model.training import advance, make_fold, seed_of, start
 from icu_adversarial.model.tuning import search_network
-from icu_adversarial.params import Params
+from icu_adversarial.search.figures import COLUMNS
 from icu_adversarial.search.space import decode
 from icu_adversarial.search.study import best_trial
-from icu_adversarial.search.tables import COLUMNS
 from icu_adversarial.stages import tune_model
 
 pytestmark = pytest.mark.usefixtures("_empty_folder")
@@ -33,8 +33,8 @@ def test_the_first_trial_is_the_model_itself_and_the_search_never_ends_behind_it
     cohort, grid = make_cohort(stays=120)
     cohort["died"] = np.random.default_rng(0).permutation(cohort["died"])
     trials = search_network(chosen, cohort, grid, tmp_path / "state")
-    model = chosen.model.model_dump()
-    assert model == model | decode(trials[0].params)
+    model = chosen.model
+    assert model == model.changed(decode(trials[0].params))
     fold = assign_folds(
         cohort["subject_id"].to_numpy(),
         cohort["died"].to_numpy(),

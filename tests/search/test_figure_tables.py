@@ -7,7 +7,7 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from icu_adversarial.search.tables import COLUMNS, FEWEST_TRIALS, NOTHING, figure_tables
+from icu_adversarial.search.figures import COLUMNS, FEWEST_TRIALS, NOTHING, figure_tables
 
 KAPPA = optuna.distributions.FloatDistribution(0, 2)
 RATE = optuna.distributions.FloatDistribution(1e-4, 1, log=True)

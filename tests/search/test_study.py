@@ -15,11 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from icu_adversarial.errors import InputError
-from icu_adversarial.params import Block, IntRange, Params, Range
+from icu_adversarial.config.base import Block, IntRange, Range
+from icu_adversarial.config.params import Params
+from icu_adversarial.core.errors import InputError
+from icu_adversarial.search.figures import figure_tables, trials_table
 from icu_adversarial.search.space import decode, encode, suggest
-from icu_adversarial.search.study import best_trial, run_study, study_key, write_study
-from icu_adversarial.search.tables import figure_tables, trials_table
+from icu_adversarial.search.study import best_trial, run_study, write_study
 
 
 class Space(Block):
@@ -449,13 +450,3 @@ def test_no_trials_leave_what_is_fixed(tmp_path: Path) -> None:
     )["hyperparameters"]
     assert kept["conv"] == 3
     assert kept["kappa"] < 2
-
-
-def test_key_depends_on_parameters_and_files(tmp_path: Path) -> None:
-    file = tmp_path / "data"
-    file.write_text("1")
-    keys = {study_key("a", file), study_key("b", file)}
-    file.write_text("2")
-    keys.add(study_key("a", file))
-    assert len(keys) == 3
-    assert study_key("a", file) == study_key("a", file)

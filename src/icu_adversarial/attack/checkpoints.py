@@ -12,16 +12,11 @@ import pandas as pd
 import pyarrow as pa
 from tqdm import tqdm
 
-from icu_adversarial.attack.loop import (
-    Attack,
-    Task,
-    in_processes,
-    run_task,
-    split_by_fold,
-    to_tables,
-)
-from icu_adversarial.files import atomic, clear_way, digest, discard
-from icu_adversarial.tables import EXAMPLES, PERTURBATIONS, read_batches, write_table
+from icu_adversarial.attack.examples import to_tables
+from icu_adversarial.attack.tasks import Attack, Task, split_by_fold
+from icu_adversarial.attack.verify import in_processes, run_task
+from icu_adversarial.core.io import atomic, clear_way, digest, discard
+from icu_adversarial.core.schemas import EXAMPLES, PERTURBATIONS, read_batches, write_table
 
 
 class Checkpoint(NamedTuple):

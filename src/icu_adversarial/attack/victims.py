@@ -5,14 +5,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from icu_adversarial import paths
 from icu_adversarial.attack.ensemble import ENSEMBLE, FILE, Ensemble, EnsembleScaling
-from icu_adversarial.attack.loop import Victim
 from icu_adversarial.attack.oracle import for_attack
-from icu_adversarial.errors import InputError
+from icu_adversarial.attack.tasks import Victim
+from icu_adversarial.core import paths
+from icu_adversarial.core.errors import InputError
+from icu_adversarial.core.io import read_json
 from icu_adversarial.features.scaling import Scaler
-from icu_adversarial.files import read_json
-from icu_adversarial.model.storage import load_model
+from icu_adversarial.model.networks.storage import load_model
 
 FILES = ("model.safetensors", "model.json", "scaler.json")
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from icu_adversarial.errors import InputError
-from icu_adversarial.params import Preprocess
+from icu_adversarial.config.preprocess import Preprocess
+from icu_adversarial.core.errors import InputError
 
 FEWEST_STAYS, LARGEST_PREVALENCE, FEWEST_DEATHS = 500, 0.3, 20
 

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from icu_adversarial import paths
-from icu_adversarial.errors import InputError
+from icu_adversarial.core import paths
+from icu_adversarial.core.errors import InputError
+from icu_adversarial.core.schemas import EVENTS
 from icu_adversarial.measurements import NAMES, M
-from icu_adversarial.tables import EVENTS
 
 
 def grids(

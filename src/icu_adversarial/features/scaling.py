@@ -8,9 +8,9 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from icu_adversarial.core.io import read_json, write_json
 from icu_adversarial.features.grid import fill_gaps, since_observed
 from icu_adversarial.features.statics import NO_STATICS, Statics, fit_statics
-from icu_adversarial.files import read_json, write_json
 from icu_adversarial.measurements import NAMES, M
 
 CHUNK = 128  # stays at a time: what is computed in between stays in the cache

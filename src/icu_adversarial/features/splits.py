@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
-from icu_adversarial.errors import InputError
+from icu_adversarial.core.errors import InputError
 
 
 def _subjects(

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import brentq
 from sklearn.linear_model import LogisticRegression
 
-from icu_adversarial.model.evaluation import sigmoid
+from icu_adversarial.model.scores import sigmoid
 
 # A network's log odds span about 20. With this slope the calibrated ones span 0.2: practically
 # the prevalence for every stay, which is right where the slope would be 0 or negative, but still

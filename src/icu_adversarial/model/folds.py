@@ -4,20 +4,23 @@ back to predict."""
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from joblib import delayed
 from tqdm import tqdm
 
-from icu_adversarial.errors import InputError
+from icu_adversarial.config.features import Features
+from icu_adversarial.config.model import Model
+from icu_adversarial.config.train import Train
+from icu_adversarial.core.errors import InputError
+from icu_adversarial.core.parallel import workers
 from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.features.splits import assign_folds
 from icu_adversarial.model.calibration import cross_fitted
-from icu_adversarial.model.evaluation import best_threshold
-from icu_adversarial.model.networks import Network, build
-from icu_adversarial.model.storage import load_model, save_model
+from icu_adversarial.model.networks.architectures import Network, build
+from icu_adversarial.model.networks.storage import load_model, save_model
+from icu_adversarial.model.scores import best_threshold
 from icu_adversarial.model.training import (
     Fold,
     State,
@@ -28,8 +31,6 @@ from icu_adversarial.model.training import (
     seed_of,
     start,
 )
-from icu_adversarial.params import Features, Model, Train
-from icu_adversarial.processes import workers
 
 VALIDATION_PARTS = 5  # parts of the training subjects, of which one chooses the epoch
 
@@ -87,12 +88,12 @@ def _validation(cohort: pd.DataFrame, chosen: np.ndarray, seed: int) -> np.ndarr
 
 
 def train_folds(
-    folds: Sequence[Fold], model: dict[str, Any], options: Train, checkpoints: Path
+    folds: Sequence[Fold], model: Model, options: Train, checkpoints: Path
 ) -> list[State]:
     """Train the folds in parallel processes, `evaluate_every` epochs at a time, until `epochs` or, where the model keeps its best
     weights, until a fold has not improved for `patience`.
 
-    model: params.Model as a dict. Each state goes to `checkpoints` after every evaluation; a run
+    model: its settings. Each state goes to `checkpoints` after every evaluation; a run
     that finds them there goes on from them, to the same bytes. A damaged one is discarded, and its
     fold is trained from the start.
     Raises InputError when a fold's held-out loss was never a number; its checkpoints are removed.
@@ -100,7 +101,7 @@ def train_folds(
     files = [checkpoints / f"fold_{k}.safetensors" for k in range(len(folds))]
     seeds = [seed_of(options.seed, k) for k in range(len(folds))]
     patience = (
-        options.patience if model["keep"] == "best" else None
+        options.patience if model.keep == "best" else None
     )  # the last weights are those of the last epoch
     states = [
         State.load(file) or start(fold, model, seed)
@@ -132,7 +133,7 @@ def train_folds(
         shutil.rmtree(checkpoints)
         raise InputError(
             f"the held-out loss of fold {diverged[0]} was never a number: lower the learning rate "
-            "of this network in params.yaml (model, tune_model.space or compare)"
+            "of this network in params.yaml (model, tune_model.space or literature)"
         )
     return states
 
@@ -141,12 +142,12 @@ def _stalled(state: State, patience: int | None) -> bool:
     return patience is not None and len(state.history) - 1 - state.best_evaluation >= patience
 
 
-def kept_evaluation(state: State, model: dict[str, Any]) -> int:
+def kept_evaluation(state: State, model: Model) -> int:
     """Which entry of the history the weights are kept of, as `keep` of the model says; -1 when no evaluation gave a finite loss."""
     last_is_a_number = np.isfinite(state.history[-1]["held_out_loss"])
     return (
         len(state.history) - 1
-        if model["keep"] == "last" and last_is_a_number
+        if model.keep == "last" and last_is_a_number
         else state.best_evaluation
     )
 
@@ -156,7 +157,7 @@ def save_folds(
     states: Sequence[State],
     folds: Sequence[Fold],
     scalers: Sequence[Scaler],
-    model: dict[str, Any],
+    model: Model,
 ) -> None:
     """Write each fold's weights to keep and its scaler; one threshold is folded into all logits.
 
@@ -169,7 +170,7 @@ def save_folds(
         states: The trained folds.
         folds: What they were trained on.
         scalers: The scaler of each fold.
-        model: params.Model as a dict.
+        model: its settings.
 
     Raises:
         InputError: No evaluation of a fold gave a finite loss.
@@ -193,9 +194,7 @@ def save_folds(
         scaler.save(folder / "scaler.json")
 
 
-def _kept_network(
-    name: str, state: State, data: Fold, model: dict[str, Any]
-) -> tuple[Network, float]:
+def _kept_network(name: str, state: State, data: Fold, model: Model) -> tuple[Network, float]:
     """The network with the weights to keep, and their epoch."""
     kept = kept_evaluation(state, model)
     if kept == -1:

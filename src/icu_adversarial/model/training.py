@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,18 +11,14 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
+from icu_adversarial.config.features import Features
+from icu_adversarial.config.model import Model
+from icu_adversarial.core.io import read_sealed, write_sealed
+from icu_adversarial.core.parallel import prepare_worker
 from icu_adversarial.features.scaling import Scaler, fit_scaler
-from icu_adversarial.files import read_sealed, write_sealed
-from icu_adversarial.model.evaluation import log_loss, rank_scores, sigmoid
-from icu_adversarial.model.networks import Network, build
-from icu_adversarial.model.optimizers import (
-    OPTIMIZERS,
-    load_optimizer,
-    one_cycle,
-    optimizer_state,
-)
-from icu_adversarial.params import Features, Model
-from icu_adversarial.processes import prepare_worker
+from icu_adversarial.model.networks.architectures import Network, build
+from icu_adversarial.model.optimizers import OPTIMIZERS, load_optimizer, one_cycle, optimizer_state
+from icu_adversarial.model.scores import log_loss, rank_scores, sigmoid
 
 EVALUATION_BATCH = 256  # larger is slower on a CPU
 
@@ -48,12 +44,12 @@ class Fold(NamedTuple):
         """C."""
         return self.x_train.shape[2]
 
-    def prior_shift(self, model: dict[str, Any]) -> float:
+    def prior_shift(self, model: Model) -> float:
         """What balanced batches take out of the logits: the log odds of death among the training stays; 0 for natural ones."""
         deaths = int(self.y_train.sum())
         return (
             float(np.log(deaths / (len(self.y_train) - deaths)))
-            if model["sampling"] == "balanced"
+            if model.sampling == "balanced"
             else 0.0
         )
 
@@ -153,22 +149,20 @@ def seed_of(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1)[0])
 
 
-def start(fold: Fold, model: dict[str, Any], seed: int) -> State:
+def start(fold: Fold, model: Model, seed: int) -> State:
     torch.manual_seed(seed_of(seed))
     network = build(fold.channels, fold.statics, model)
     network.fit(torch.from_numpy(fold.x_train))
     return State(dict(network.state_dict()))
 
 
-def advance(
-    state: State, fold: Fold, model: dict[str, Any], *, epochs: int, of: int, seed: int
-) -> State:
+def advance(state: State, fold: Fold, model: Model, *, epochs: int, of: int, seed: int) -> State:
     """Train for `epochs` more epochs of the schedule's `of`, then evaluate on the held-out stays.
 
     Balanced batches draw stays with replacement, each outcome equally often; natural ones are a
     permutation of the stays; the evaluation never resamples. Every epoch's random numbers come
     from (seed, epoch) alone, so a resumed run takes the same steps. On a GPU, the data and the
-    losses stay there until the last epoch is done. model: params.Model as a dict.
+    losses stay there until the last epoch is done. model: its settings.
 
     Returns:
         A new state with one more history entry: epoch, train_loss (of the batches),
@@ -179,36 +173,36 @@ def advance(
     network = build(fold.channels, fold.statics, model).to(device)
     network.load_state_dict(state.weights)
     # the other optimizers' decay is a penalty in the gradient, another thing
-    decay = model["weight_decay"] if model["optimizer"] == "adam" else 0.0
-    optimizer = OPTIMIZERS[model["optimizer"]](
-        network.parameters(), lr=model["learning_rate"], weight_decay=decay
+    decay = model.weight_decay if model.optimizer == "adam" else 0.0
+    optimizer = OPTIMIZERS[model.optimizer](
+        network.parameters(), lr=model.learning_rate, weight_decay=decay
     )
     load_optimizer(optimizer, state.optimizer)
     x, y = torch.from_numpy(fold.x_train).to(device), torch.from_numpy(fold.y_train).to(device)
     weight = 1.0 / torch.bincount(y, minlength=2)[y]
-    batches = -(-len(y) // model["batch_size"])
+    batches = -(-len(y) // model.batch_size)
 
     network.train()
     for epoch in range(state.epoch, state.epoch + epochs):
         torch.manual_seed(seed_of(seed, epoch))
-        natural = model["sampling"] == "natural"
+        natural = model.sampling == "natural"
         order = (
             torch.randperm(len(y), device=device)
             if natural
             else torch.multinomial(weight, len(y), replacement=True)
         )
         total = torch.zeros((), device=device)
-        for step, batch in enumerate(torch.split(order, model["batch_size"])):
-            if model["schedule"] == "one_cycle":
+        for step, batch in enumerate(torch.split(order, model.batch_size)):
+            if model.schedule == "one_cycle":
                 for group in optimizer.param_groups:
-                    group["lr"] = model["learning_rate"] * one_cycle(
+                    group["lr"] = model.learning_rate * one_cycle(
                         (epoch * batches + step) / max(of * batches - 1, 1)
                     )
             loss = network.loss(x[batch], y[batch])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            if model["max_gradient"] is not None:
-                torch.nn.utils.clip_grad_norm_(network.parameters(), model["max_gradient"])
+            if model.max_gradient is not None:
+                torch.nn.utils.clip_grad_norm_(network.parameters(), model.max_gradient)
             optimizer.step()
             total += loss.detach() * len(batch)
 

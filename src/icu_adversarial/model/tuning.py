@@ -9,10 +9,10 @@ import pandas as pd
 from joblib import delayed
 from optuna.trial import FrozenTrial
 
+from icu_adversarial.config.params import Params
+from icu_adversarial.core.parallel import workers
 from icu_adversarial.features.splits import assign_folds
 from icu_adversarial.model.training import Fold, advance, make_fold, seed_of, start
-from icu_adversarial.params import Params
-from icu_adversarial.processes import workers
 from icu_adversarial.search.study import run_study
 
 
@@ -41,7 +41,7 @@ def search_network(
 
     The first trial is `model` of params.yaml itself where the ranges allow it, so that no search ends behind it. Returns the trials.
     """
-    options, model = params.tune_model, params.model.model_dump()
+    options, model = params.tune_model, params.model
     folds, seeds = search_folds(params, stays, grid)
     epochs, of = options.epochs_per_round, options.rounds * options.epochs_per_round
 
@@ -52,7 +52,7 @@ def search_network(
 
             A round is trained on all folds before the next.
             """
-            tried = model | drawn
+            tried = model.changed(drawn)
             states = [start(fold, tried, seed) for fold, seed in zip(folds, seeds, strict=True)]
             losses: list[float] = []
             for step in range(options.rounds):
@@ -69,7 +69,7 @@ def search_network(
                 trial.report(losses[-1], step)
                 if step < options.rounds - 1 and trial.should_prune():
                     raise optuna.TrialPruned
-            kept = int(np.argmin(losses)) if tried["keep"] == "best" else options.rounds - 1
+            kept = int(np.argmin(losses)) if tried.keep == "best" else options.rounds - 1
             for name in ("auroc", "auprc"):
                 trial.set_user_attr(
                     name, float(np.mean([state.history[kept][name] for state in states]))
@@ -88,5 +88,5 @@ def search_network(
                 n_warmup_steps=options.pruner_warmup_rounds,
             ),
             state=state,
-            first=model,
+            first=model.model_dump(),
         )

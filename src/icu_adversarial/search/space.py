@@ -4,7 +4,7 @@ from typing import Any
 
 from optuna import Trial
 
-from icu_adversarial.params import Block, IntRange, Range
+from icu_adversarial.config.base import Block, IntRange, Range
 
 
 def suggest(trial: Trial, space: Block) -> dict[str, Any]:

@@ -17,33 +17,16 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
-from icu_adversarial.errors import InputError
-from icu_adversarial.files import atomic, clear_way, digest, discard, write_json
-from icu_adversarial.params import Block
+from icu_adversarial.config.base import Block
+from icu_adversarial.core.errors import InputError
+from icu_adversarial.core.io import atomic, clear_way, discard, write_json
+from icu_adversarial.search.figures import Direction, trials_table
 from icu_adversarial.search.space import decode, encode, suggest
-from icu_adversarial.search.tables import Direction, trials_table
 
 # A lock this old was left by a process that was killed: a line is written in milliseconds.
 LOCK_SECONDS = 3
 SEALED = re.compile(rb'(\{.*),"seal":"([0-9a-f]{64})"\}\n')  # a line of a journal
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
-
-
-def study_key(*parts: bytes | str | Path) -> str:
-    """Name a study after what its trials depend on, which their number is not.
-
-    Args:
-        parts: Parameters and input files. The code that is now loaded counts as well.
-
-    Returns:
-        16 hexadecimal digits.
-    """
-    modules = {
-        name: module.__file__
-        for name, module in sys.modules.items()
-        if name.startswith("icu_adversarial")
-    }
-    return digest(*parts, *(Path(file) for _, file in sorted(modules.items()) if file))[:16]
 
 
 class Journal(JournalFileBackend):

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from icu_adversarial.analysis import captions, figures
-from icu_adversarial.analysis.report import report, warning_of
-from icu_adversarial.analysis.summary import summary
-from icu_adversarial.analysis.susceptibility import susceptibility
+from icu_adversarial.analyze import captions, figures
+from icu_adversarial.analyze.report import report, warning_of
+from icu_adversarial.analyze.summary import summary
+from icu_adversarial.analyze.susceptibility import susceptibility
+from icu_adversarial.config.params import Params
+from icu_adversarial.core.io import atomic, read_array, read_json, write_csv, write_json
+from icu_adversarial.core.paths import ANALYZE, ATTACK, COHORT, GRID, METRICS, TUNE_ATTACK
+from icu_adversarial.core.schemas import COHORT as COHORT_SCHEMA
+from icu_adversarial.core.schemas import EXAMPLES, PERTURBATIONS, read_table
 from icu_adversarial.features.scaling import Scaler, widest
-from icu_adversarial.files import atomic, read_array, read_json, write_csv, write_json
 from icu_adversarial.measurements import M
-from icu_adversarial.params import Params
-from icu_adversarial.paths import ANALYZE, ATTACK, COHORT, GRID, METRICS, TUNE_ATTACK
-from icu_adversarial.tables import COHORT as COHORT_SCHEMA
-from icu_adversarial.tables import EXAMPLES, PERTURBATIONS, read_table
 
 
 def run(params: Params, objective: str) -> None:

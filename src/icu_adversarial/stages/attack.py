@@ -5,20 +5,28 @@ two tables of data/attack/OBJECTIVE. Costs hours on a large cohort; `probe` meas
 """
 
 import json
-import shutil
 
 import numpy as np
 
-from icu_adversarial import paths
+from icu_adversarial.attack.algorithms.registry import method_for
 from icu_adversarial.attack.checkpoints import attack_cohort, in_order
 from icu_adversarial.attack.ensemble import FILE
-from icu_adversarial.attack.loop import choose_stays, decide
-from icu_adversarial.attack.methods import method_for
-from icu_adversarial.attack.tasks import read_attack, read_attacked_models, read_tasks
+from icu_adversarial.attack.inputs import read_attack, read_attacked_models, read_tasks
+from icu_adversarial.attack.tasks import choose_stays
+from icu_adversarial.attack.verify import decide
 from icu_adversarial.attack.victims import FILES, model_files
-from icu_adversarial.params import Params
-from icu_adversarial.search.study import study_key
-from icu_adversarial.tables import EXAMPLES, PERTURBATIONS, PREDICTIONS, read_table, write_batches
+from icu_adversarial.config.params import Params
+from icu_adversarial.core import paths
+from icu_adversarial.core.resume import resumable
+from icu_adversarial.core.schemas import (
+    EXAMPLES,
+    PERTURBATIONS,
+    PREDICTIONS,
+    read_table,
+    write_batches,
+)
+
+ROOMS = ("core", "measurements", "features", "model/networks", "attack")
 
 
 def run(params: Params, objective: str) -> None:
@@ -48,11 +56,9 @@ def run(params: Params, objective: str) -> None:
         [settings.models / name for name in FILES] if settings.target == "file" else model_files()
     )
     best = paths.TUNE_ATTACK / objective / "best.json"
-    state = paths.state(
-        "attack", study_key(choices, best, paths.PREDICTIONS, paths.COHORT, paths.GRID, *models)
-    )
-    checkpoints = attack_cohort(chosen, tasks, attack, params.bin_hours, state)
-    for name, schema in (("examples", EXAMPLES), ("perturbations", PERTURBATIONS)):
-        file = paths.ATTACK / objective / f"{name}.parquet"
-        write_batches(file, in_order(checkpoints, name, schema), schema)
-    shutil.rmtree(state, ignore_errors=True)
+    files = (best, paths.PREDICTIONS, paths.COHORT, paths.GRID, *models)
+    with resumable("attack", choices, *files, rooms=ROOMS) as state:
+        checkpoints = attack_cohort(chosen, tasks, attack, params.bin_hours, state)
+        for name, schema in (("examples", EXAMPLES), ("perturbations", PERTURBATIONS)):
+            file = paths.ATTACK / objective / f"{name}.parquet"
+            write_batches(file, in_order(checkpoints, name, schema), schema)

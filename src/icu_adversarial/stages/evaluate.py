@@ -4,10 +4,12 @@ import sys
 
 import numpy as np
 
-from icu_adversarial import paths
-from icu_adversarial.files import read_array, read_json, write_csv, write_json
-from icu_adversarial.model import baselines
-from icu_adversarial.model.results import (
+from icu_adversarial.config.params import Params
+from icu_adversarial.core import paths
+from icu_adversarial.core.io import read_array, read_json, write_csv, write_json
+from icu_adversarial.core.schemas import COHORT, PREDICTIONS, read_table
+from icu_adversarial.evaluate import baselines
+from icu_adversarial.evaluate.results import (
     about_cohort,
     bound_warning,
     calibration_scores,
@@ -17,8 +19,6 @@ from icu_adversarial.model.results import (
     model_scores,
     subgroup_table,
 )
-from icu_adversarial.params import Params
-from icu_adversarial.tables import COHORT, PREDICTIONS, read_table
 
 FOLDER = paths.METRICS / "evaluate"
 

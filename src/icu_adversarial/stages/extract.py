@@ -7,12 +7,12 @@ import pandas as pd
 import pyarrow as pa
 from tqdm import tqdm
 
-from icu_adversarial import paths
-from icu_adversarial.files import write_csv, write_json
+from icu_adversarial.config.params import Params
+from icu_adversarial.core import paths
+from icu_adversarial.core.io import write_csv, write_json
+from icu_adversarial.core.schemas import EVENTS, STAYS, to_table, write_batches, write_table
+from icu_adversarial.extract.registry import read
 from icu_adversarial.measurements import ABSENT, NAMES, M, choose, note
-from icu_adversarial.params import Params
-from icu_adversarial.records.sources import read
-from icu_adversarial.tables import EVENTS, STAYS, to_table, write_batches, write_table
 
 
 class Coverage:

@@ -5,15 +5,23 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from icu_adversarial import paths
-from icu_adversarial.errors import InputError
+from icu_adversarial.config.params import Params
+from icu_adversarial.config.split import Split
+from icu_adversarial.core import paths
+from icu_adversarial.core.errors import InputError
+from icu_adversarial.core.io import atomic, read_json, write_csv, write_json, write_parts
+from icu_adversarial.core.schemas import (
+    COHORT,
+    EVENTS,
+    STAYS,
+    read_batches,
+    read_table,
+    write_table,
+)
 from icu_adversarial.features.cohort import cohort_flow, cohort_rules
 from icu_adversarial.features.grid import grids
 from icu_adversarial.features.splits import assign_folds, choose_test
-from icu_adversarial.files import atomic, read_json, write_csv, write_json, write_parts
 from icu_adversarial.measurements import M
-from icu_adversarial.params import Params, Split
-from icu_adversarial.tables import COHORT, EVENTS, STAYS, read_batches, read_table, write_table
 
 
 def run(params: Params) -> None:

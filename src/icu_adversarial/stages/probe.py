@@ -7,17 +7,17 @@ metrics/probe/OBJECTIVE. Costs a few passes for each stay: nothing is attacked a
 import sys
 from functools import partial
 
-from icu_adversarial import paths
-from icu_adversarial.attack import sanity
-from icu_adversarial.attack.methods import method_for
-from icu_adversarial.attack.quality import metrics
-from icu_adversarial.attack.stored import attacked_stays, dense, read_best_cells
-from icu_adversarial.attack.tasks import read_attacked_models, read_tasks
-from icu_adversarial.attack.transfer import transfer
-from icu_adversarial.files import write_csv, write_json
+from icu_adversarial.attack.algorithms.registry import method_for
+from icu_adversarial.attack.inputs import read_attacked_models, read_tasks
+from icu_adversarial.attack.objectives import metrics
+from icu_adversarial.config.params import Params
+from icu_adversarial.core import paths
+from icu_adversarial.core.io import write_csv, write_json
+from icu_adversarial.core.schemas import EXAMPLES, read_table
 from icu_adversarial.measurements import M
-from icu_adversarial.params import Params
-from icu_adversarial.tables import EXAMPLES, read_table
+from icu_adversarial.probe import sanity
+from icu_adversarial.probe.stored import attacked_stays, dense, read_best_cells
+from icu_adversarial.probe.transfer import transfer
 
 
 def run(params: Params, objective: str) -> None:

@@ -3,9 +3,9 @@
 import os
 import shutil
 
-from icu_adversarial.params import Params
-from icu_adversarial.paths import SYNTHETIC
-from icu_adversarial.records.hospital import generate
+from icu_adversarial.config.params import Params
+from icu_adversarial.core.paths import SYNTHETIC
+from icu_adversarial.synthetic.hospital import generate
 
 
 def run(params: Params) -> None:

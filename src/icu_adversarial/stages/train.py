@@ -5,38 +5,33 @@ import shutil
 import pandas as pd
 from dvclive.live import Live
 
-from icu_adversarial import paths
+from icu_adversarial.config.model import Model
+from icu_adversarial.config.params import Params
+from icu_adversarial.core import paths
+from icu_adversarial.core.io import read_array, read_json, write_csv, write_json
+from icu_adversarial.core.resume import resumable
+from icu_adversarial.core.schemas import COHORT, PREDICTIONS, read_table, write_table
 from icu_adversarial.features.cohort import cohort_warning
-from icu_adversarial.files import read_array, read_json, write_csv, write_json
 from icu_adversarial.model.folds import make_folds, predict, save_folds, train_folds
 from icu_adversarial.model.training import State
-from icu_adversarial.params import Model, Params
-from icu_adversarial.search.study import study_key
-from icu_adversarial.tables import COHORT, PREDICTIONS, read_table, write_table
 
 FOLDER = paths.METRICS / "train"
+ROOMS = ("core", "measurements", "features", "model")
 
 
 def run(params: Params) -> None:
     options = params.train
     cohort, grid = read_table(paths.COHORT, COHORT), read_array(paths.GRID)
     best = paths.TUNE_MODEL / "best.json"
-    model = read_json(best)["hyperparameters"]
-    folds, scalers = make_folds(grid, cohort, params.features, Model.model_validate(model))
-    checkpoints = paths.state(
-        "train",
-        study_key(
-            options.model_dump_json(),
-            params.features.model_dump_json(),
-            paths.GRID,
-            paths.COHORT,
-            best,
-        ),
-    )
-    states = train_folds(folds, model, options, checkpoints)
-    shutil.rmtree(paths.MODELS, ignore_errors=True)  # of a split into more folds
-    folders = [paths.MODELS / f"fold_{k}" for k in range(len(folds))]
-    save_folds(folders, states, folds, scalers, model)
+    model = Model.model_validate(read_json(best)["hyperparameters"])
+    folds, scalers = make_folds(grid, cohort, params.features, model)
+    settings = options.model_dump_json() + params.features.model_dump_json()
+    files = (paths.GRID, paths.COHORT, best)
+    with resumable("train", settings, *files, rooms=ROOMS) as checkpoints:
+        states = train_folds(folds, model, options, checkpoints)
+        shutil.rmtree(paths.MODELS, ignore_errors=True)  # of a split into more folds
+        folders = [paths.MODELS / f"fold_{k}" for k in range(len(folds))]
+        save_folds(folders, states, folds, scalers, model)
     write_table(paths.PREDICTIONS, predict(paths.MODELS, cohort, grid), PREDICTIONS)
     died, test = cohort["died"], cohort["is_test"]
     note = cohort_warning(len(cohort), int(died.sum()), int(died[test].sum())) or ""
@@ -46,12 +41,11 @@ def run(params: Params) -> None:
         FOLDER / "metrics.json",
         {
             "source": params.extract.label,
-            "hyperparameters": model,
+            "hyperparameters": model.model_dump(mode="json"),
             "epochs": [fold["epoch"] for fold in saved],
             "threshold": saved[0]["threshold"],
         },
     )
-    shutil.rmtree(checkpoints)
 
 
 def write_learning_curves(source: str, note: str, states: list[State]) -> None:

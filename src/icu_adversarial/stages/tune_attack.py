@@ -10,18 +10,23 @@ import optuna
 import pandas as pd
 import torch
 
-from icu_adversarial import paths
-from icu_adversarial.attack.loop import Found, choose_stays, run_tasks, to_tables
-from icu_adversarial.attack.methods import METHODS, method_for
-from icu_adversarial.attack.quality import score, summarise
-from icu_adversarial.attack.tasks import read_tasks
+from icu_adversarial.attack.algorithms.registry import METHODS, method_for
+from icu_adversarial.attack.examples import to_tables
+from icu_adversarial.attack.inputs import read_tasks
+from icu_adversarial.attack.objectives import score, summarise
+from icu_adversarial.attack.tasks import choose_stays
+from icu_adversarial.attack.verify import Found, run_tasks
 from icu_adversarial.attack.victims import model_files, read_victims
-from icu_adversarial.files import write_csv, write_json
+from icu_adversarial.config.params import Params
+from icu_adversarial.core import paths
+from icu_adversarial.core.io import write_csv, write_json
+from icu_adversarial.core.resume import resumable
+from icu_adversarial.core.schemas import PREDICTIONS, read_table
 from icu_adversarial.measurements import M
-from icu_adversarial.params import Params
-from icu_adversarial.search.study import best_trial, run_study, study_key, write_study
-from icu_adversarial.search.tables import figure_tables
-from icu_adversarial.tables import PREDICTIONS, read_table
+from icu_adversarial.search.figures import figure_tables
+from icu_adversarial.search.study import best_trial, run_study, write_study
+
+ROOMS = ("core", "measurements", "features", "model/networks", "search", "attack")
 
 
 def run(params: Params, objective: str) -> None:
@@ -79,19 +84,18 @@ def run(params: Params, objective: str) -> None:
         "objective": objective,
         method: space.model_dump(),
     }  # of a study that grows, trials stay
-    key = study_key(
-        json.dumps(choices), paths.PREDICTIONS, paths.COHORT, paths.GRID, *model_files()
-    )
-    trials = run_study(
-        evaluate,
-        space,
-        trials=settings.trials if type(space).model_fields else 1,
-        seed=settings.seed,
-        direction="maximize",
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=settings.pruner_startup_trials),
-        state=paths.state("tune_attack", key),
-    )
-    best = write_study(paths.TUNE_ATTACK / objective, trials, "maximize")
+    files = (paths.PREDICTIONS, paths.COHORT, paths.GRID, *model_files())
+    with resumable("tune_attack", json.dumps(choices), *files, rooms=ROOMS, keep=True) as state:
+        trials = run_study(
+            evaluate,
+            space,
+            trials=settings.trials if type(space).model_fields else 1,
+            seed=settings.seed,
+            direction="maximize",
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=settings.pruner_startup_trials),
+            state=state,
+        )
+        best = write_study(paths.TUNE_ATTACK / objective, trials, "maximize")
     metrics, label = paths.METRICS / "tune_attack" / objective, params.extract.label
     shown = (
         f"median_{objective.removeprefix('robust_')}" if objective.startswith("robust_") else None

@@ -1,12 +1,15 @@
 """Search the network's hyperparameters by cross-validation within the training subjects; the test set is not touched."""
 
-from icu_adversarial import paths
-from icu_adversarial.files import read_array, write_csv, write_json
+from icu_adversarial.config.params import Params
+from icu_adversarial.core import paths
+from icu_adversarial.core.io import read_array, write_csv, write_json
+from icu_adversarial.core.resume import resumable
+from icu_adversarial.core.schemas import COHORT, read_table
 from icu_adversarial.model.tuning import search_network
-from icu_adversarial.params import Params
-from icu_adversarial.search.study import study_key, write_study
-from icu_adversarial.search.tables import figure_tables, trials_table
-from icu_adversarial.tables import COHORT, read_table
+from icu_adversarial.search.figures import figure_tables, trials_table
+from icu_adversarial.search.study import write_study
+
+ROOMS = ("core", "measurements", "features", "model", "search")
 
 
 def run(params: Params) -> None:
@@ -18,11 +21,11 @@ def run(params: Params) -> None:
         params.model.model_dump_json(),
         params.features.model_dump_json(),
     ]
-    state = paths.state("tune_model", study_key(*blocks, paths.GRID, paths.COHORT))
-    trials = (
-        search_network(params, cohort[training], grid[training], state) if options.trials else []
-    )
-    best = write_study(paths.TUNE_MODEL, trials, "minimize", params.model.model_dump())
+    files = (paths.GRID, paths.COHORT)
+    with resumable("tune_model", *blocks, *files, rooms=ROOMS, keep=True) as state:
+        searched = (cohort[training], grid[training], state)
+        trials = search_network(params, *searched) if options.trials else []
+        best = write_study(paths.TUNE_MODEL, trials, "minimize", params.model.model_dump())
 
     label = params.extract.label
     metrics = paths.METRICS / "tune_model"

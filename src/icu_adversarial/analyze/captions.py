@@ -1,0 +1,98 @@
+"""What every figure and table of an attack must say about the attack: its cap, and its numbers.
+
+The cap is the largest change of a cell that the attack allows. Where many examples reach it, the
+size of |P|, and with it GMP and S, is the cap's and not the model's.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from icu_adversarial.analyze.groups import DIRECTIONS, KINDS, changes, select
+from icu_adversarial.measurements import ABSENT, NAMES, note
+
+NEAR = 1e-4  # |P| this near to the cap has reached it: deltas are stored as float32
+
+
+def reach(
+    examples: pd.DataFrame,
+    perturbations: pd.DataFrame,
+    cap: float | None,
+    min_l0: int,
+    max_l0: int,
+) -> pd.DataFrame:
+    """How often the cap binds.
+
+    Args:
+        examples, perturbations: tables.EXAMPLES and PERTURBATIONS.
+        cap: in model input units; None where the attack has none.
+        min_l0, max_l0: examples with another L0 are left out.
+
+    Returns:
+        One row per direction and kind: direction, kind, attacked (stays), examples, and the shares
+        of the examples (capped_examples) and of their perturbed cells (capped_cells) that reach
+        the cap; NaN without a cap or an example.
+    """
+    rows = []
+    for direction in DIRECTIONS:
+        for kind in KINDS:
+            chosen = select(examples, direction, kind, min_l0, max_l0)
+            attacked = int(((examples.direction == direction) & (examples.kind == kind)).sum())
+            shares: tuple[float, ...] = (np.nan, np.nan)
+            if cap is not None and len(chosen):
+                sizes = chosen.linf, changes(perturbations, chosen, kind).delta.abs()
+                shares = tuple(float((size >= cap - NEAR).mean()) for size in sizes)
+            rows.append((direction, kind, attacked, len(chosen), *shares))
+    columns = ["direction", "kind", "attacked", "examples", "capped_examples", "capped_cells"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def what_differs(source: str) -> list[str]:
+    """What a name means in these data and not elsewhere, as "spo2: arterial SaO2".
+
+    Args:
+        source: extract.source.
+    """
+    found = {name: note(source, name) for name in NAMES}
+    return [f"{name}: {text}" for name, text in found.items() if text not in ("", ABSENT)]
+
+
+def notes(reached: pd.DataFrame, cap: float | None, source: str) -> dict[tuple[str, str], str]:
+    """What the figures say about the examples of each direction and kind.
+
+    Args:
+        reached: of `reach`.
+        cap: as there.
+        source: extract.source.
+
+    Returns:
+        By (direction, kind): the number of examples, the cap and how often it binds, and what a
+        name means in these data and not elsewhere.
+    """
+    names = "".join(f" {text}." for text in what_differs(source))
+    return {(row.direction, row.kind): _note(row, cap) + names for row in reached.itertuples()}
+
+
+def _note(row: Any, cap: float | None) -> str:
+    found = f"{row.kind.capitalize()} examples: {row.examples} of {row.attacked} stays"
+    if cap is None:
+        return f"{found}; no cap."
+    if not row.examples:
+        return f"{found}; cap {cap:g}."
+    return f"{found}; {row.capped_examples:.0%} at the cap of {cap:g}."
+
+
+def noted(
+    table: pd.DataFrame, found: dict[tuple[str, str], str], small_cohort: bool
+) -> pd.DataFrame:
+    """The table with the column note.
+
+    Args:
+        table: with the columns direction and kind.
+        found: of `notes`.
+        small_cohort: whether nothing can be concluded (features.cohort.cohort_warning).
+    """
+    end = " Too small a cohort to conclude anything." if small_cohort else ""
+    pairs = zip(table.direction, table.kind, strict=True)
+    return table.assign(note=[found[pair] + end for pair in pairs])

@@ -1,0 +1,220 @@
+"""The data behind every figure of the analysis: small tables.
+
+Their columns `source` and `objective` label the figure, and `note` is its caption. .dvc/plots holds
+one Vega-Lite template for each; no table but `patients` holds a patient's values.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from icu_adversarial.analyze.groups import DIRECTIONS, KINDS, select
+from icu_adversarial.features.scaling import Scaler
+from icu_adversarial.measurements import NAMES, UNITS, M
+
+HEATMAPS = ("a", "s", "gpp", "ganzp", "sensitivity")
+MAP = ("direction", "kind", "examples", "attacked", "patients", "known")  # of every heat map,
+CELL = ("hour", "end_hour", "measurement")  # and where its value belongs
+FIELDS = (
+    "patient",
+    "cells",
+    "rank",
+    "measurement",
+    "unit",
+    "hour",
+    "original",
+    "perturbed",
+    "changed",
+    "observed",
+)
+# Fixed bins, so that two revisions can be compared bar by bar: L0 in half octaves, sizes in
+# twentieths of the scaled range.
+BINS = {
+    "L0": np.array(
+        [
+            1,
+            2,
+            3,
+            4,
+            6,
+            8,
+            12,
+            16,
+            24,
+            32,
+            48,
+            64,
+            96,
+            128,
+            192,
+            256,
+            384,
+            512,
+            768,
+            1024,
+            1536,
+            2048,
+            3072,
+        ]
+    ),
+    "mean |P|": np.arange(21) / 20,
+    "L∞": np.arange(21) / 20,
+}
+
+
+def label(frame: pd.DataFrame, source: str, objective: str) -> pd.DataFrame:
+    """`frame` with two first columns: where the data come from and what the attack maximised."""
+    return pd.concat(
+        [pd.DataFrame({"source": source, "objective": objective}, index=frame.index), frame], axis=1
+    )
+
+
+def heatmaps(by_cell: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The table of each heat map, by its name.
+
+    Args:
+        by_cell: of `susceptibility.susceptibility`.
+    """
+    return {f"heatmap_{name}": by_cell[[*MAP, *CELL, name]] for name in HEATMAPS}
+
+
+def histograms(examples: pd.DataFrame, min_l0: int, max_l0: int) -> pd.DataFrame:
+    """How large the examples are.
+
+    Returns:
+        direction, kind, quantity (L0 | mean |P| of the perturbed cells | L∞), low <= quantity <
+        high, examples, share of the K examples. The last bin of a size includes 1. Bins above the
+        largest value of all directions and kinds are left out.
+    """
+    groups = {(d, k): select(examples, d, k, min_l0, max_l0) for d in DIRECTIONS for k in KINDS}
+    rows = []
+    for quantity, edges in BINS.items():
+        counts = {
+            key: np.histogram(_quantity(chosen, quantity), edges)[0]
+            for key, chosen in groups.items()
+        }
+        used = max(1, max(np.flatnonzero(c).max(initial=-1) for c in counts.values()) + 1)
+        for (direction, kind), count in counts.items():
+            shares = count / max(len(groups[direction, kind]), 1)
+            rows += [
+                (direction, kind, quantity, edges[i], edges[i + 1], count[i], shares[i])
+                for i in range(used)
+            ]
+    return pd.DataFrame(
+        rows, columns=["direction", "kind", "quantity", "low", "high", "examples", "share"]
+    )
+
+
+def _quantity(chosen: pd.DataFrame, quantity: str) -> np.ndarray:
+    values: np.ndarray = {"L0": chosen.l0, "mean |P|": chosen.l1 / chosen.l0, "L∞": chosen.linf}[
+        quantity
+    ].to_numpy(np.float64)
+    return values if quantity == "L0" else np.minimum(values, 1)  # float32 noise above 1
+
+
+def discovery(examples: pd.DataFrame) -> pd.DataFrame:
+    """How fast examples are found.
+
+    Returns:
+        direction, kind, iteration, flipped (stays whose first or best example was found by then),
+        attacked, share of all attacked stays.
+    """
+    last = max(int(examples.iteration.max()), 0) if len(examples) else 0
+    rows = []
+    for direction in DIRECTIONS:
+        for kind in KINDS:
+            attacked = examples[(examples.direction == direction) & (examples.kind == kind)]
+            found = attacked.iteration[attacked.success].to_numpy()
+            for iteration in np.unique([0, *found, last]):
+                flipped = int((found <= iteration).sum())
+                rows.append(
+                    (
+                        direction,
+                        kind,
+                        int(iteration),
+                        flipped,
+                        len(attacked),
+                        flipped / max(len(attacked), 1),
+                    )
+                )
+    return pd.DataFrame(
+        rows, columns=["direction", "kind", "iteration", "flipped", "attacked", "share"]
+    )
+
+
+def typical(examples: pd.DataFrame, patients: int, min_l0: int, max_l0: int) -> pd.DataFrame:
+    """Up to `patients` best examples per direction: their L1 is nearest to the median.
+
+    Ties are broken by stay_id.
+    """
+    chosen = []
+    for direction in DIRECTIONS:
+        best = select(examples, direction, "best", min_l0, max_l0)
+        order = pd.DataFrame(
+            {"far": (best.l1 - best.l1.median()).abs(), "stay_id": best.stay_id}
+        ).sort_values(["far", "stay_id"])
+        chosen.append(best.loc[order.index[:patients]])
+    return pd.concat(chosen, ignore_index=True)
+
+
+def patients(
+    chosen: pd.DataFrame,
+    perturbations: pd.DataFrame,
+    grids: np.ndarray,
+    hours: range,
+    scalers: dict[int, Scaler],
+) -> pd.DataFrame:
+    """The perturbed measurements of single patients in clinical units, without an identifier.
+
+    Args:
+        chosen: n rows of tables.EXAMPLES, kind best.
+        perturbations: tables.PERTURBATIONS.
+        grids: (n, T, 19), NaN = not observed.
+        hours: the first hour of each bin.
+        scalers: by fold.
+
+    Returns:
+        One row per bin: direction, patient (1, 2, …), cells (L0), rank of the measurement by
+        sum |P|, measurement, unit, hour, original (the model's input; empty where it has none),
+        perturbed, changed 0 | 1, observed 0 | 1 (a measured value). Without examples: one row
+        per direction with patient 0 and the rest empty.
+    """
+    rows: list[tuple[object, ...]] = []
+    number = dict.fromkeys(DIRECTIONS, 0)
+    example: Any  # a row of `chosen`, one attribute per column
+    for example, grid in zip(chosen.itertuples(), grids, strict=True):
+        number[example.direction] += 1
+        cells = perturbations[
+            (perturbations.stay_id == example.stay_id) & (perturbations.kind == "best")
+        ]
+        columns = pd.Index(NAMES).get_indexer(pd.Index(cells.measurement))
+        delta, size = np.zeros(grid.shape), np.bincount(columns, cells.delta.abs(), M)
+        delta[cells.hour // hours.step, columns] = cells.delta_clinical
+        scaler = scalers[int(example.fold)]
+        original = scaler.to_clinical(scaler.values(grid[None])[0])
+        for rank, j in enumerate(
+            np.argsort(-size, kind="stable")[: np.count_nonzero(size)], start=1
+        ):
+            head = (
+                example.direction,
+                number[example.direction],
+                int(example.l0),
+                rank,
+                NAMES[j],
+                UNITS[NAMES[j]],
+            )
+            perturbed = original[:, j] + delta[:, j]
+            flags = (delta[:, j] != 0).astype(int), np.isfinite(grid[:, j]).astype(int)
+            rows += [
+                (*head, hour, *values)
+                for hour, *values in zip(hours, original[:, j], perturbed, *flags, strict=True)
+            ]
+    rows += [
+        (direction, 0, *[np.nan] * (len(FIELDS) - 1))
+        for direction in DIRECTIONS
+        if not number[direction]
+    ]
+    return pd.DataFrame(rows, columns=["direction", *FIELDS]).astype(
+        dict.fromkeys(("cells", "rank", "hour", "changed", "observed"), "Int64")
+    )

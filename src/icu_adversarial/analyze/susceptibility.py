@@ -1,0 +1,172 @@
+"""Where a model can be fooled: how far, how often and how easily each cell is perturbed.
+
+A cell is a bin of hours and a measurement. The leading number is A, the mean of |P| over all N
+attacked stays of one direction, where a stay without an example counts as 0; A_j of a measurement
+is the sum over its bins. Directions and data sets are compared on A.
+
+The other numbers describe the K successful examples as the literature does (Sun et al. 2018), in
+model input units: GMP = max |P|; GAP = sum |P| / K; GPP = #{P != 0} / K; GANZP = mean of the
+non-zero |P|; S = GMP * GPP; sensitivity = GPP / GANZP. GPP_all and S_all divide by N instead of
+K. They have no interval: a maximum grows with the number of examples, and so does S.
+A cell that no example touches has an undefined GANZP (NaN) and sensitivity 0.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_array
+
+from icu_adversarial.analyze.groups import DIRECTIONS, KINDS, Group, group, measured_cells
+from icu_adversarial.analyze.intervals import interval, rank_sets
+from icu_adversarial.measurements import NAMES, M
+
+FEWEST_PATIENTS = 5  # below them a cell or measurement has no interval, and maps show it in grey
+
+
+def tables(
+    g: Group, hours: range, known: np.ndarray, resamples: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Every cell (T * 19 rows: hour <= time < end_hour), and every measurement.
+
+    Args:
+        g: of one direction and kind.
+        hours: the first hour of each bin.
+        known: bool (19,), whether any stay of the data has a value of the measurement.
+        resamples: of folds and subjects, for the ranks.
+
+    Returns:
+        The cells in the order of the grid. The measurements, 19 rows with `fold` "all" (rank 1 =
+        largest A; rank_low and rank_high: see `intervals.rank_sets`), then, where there are
+        several models, 19 rows for each with its own A and rank. A cell or measurement that
+        fewer than FEWEST_PATIENTS subjects have perturbed has no interval.
+        a_observed: mean |P| of the cells that hold a measured value, NaN where none does.
+    """
+    t, k, n, common = len(hours), max(g.k, 1), max(g.n, 1), {"examples": g.k, "attacked": g.n}
+    total, gpp = g.sample.change.sum(axis=0), g.count / k
+    ganzp = np.divide(total, g.count, out=np.full(t * M, np.nan), where=g.count > 0)
+    sensitivity = np.divide(gpp, ganzp, out=np.zeros(t * M), where=g.count > 0)
+    s = g.largest * gpp
+    low, high, patients = _interval(g)
+    by_cell = pd.DataFrame(
+        {
+            "hour": np.repeat(hours, M),
+            "end_hour": np.repeat(hours, M) + hours.step,
+            "measurement": np.tile(NAMES, t),
+            "a": total / n,
+            "a_low": low,
+            "a_high": high,
+            "a_observed": _ratio(g.measured_total, g.measured),
+            "gmp": g.largest,
+            "gap": total / k,
+            "gpp": gpp,
+            "ganzp": ganzp,
+            "s": s,
+            "sensitivity": sensitivity,
+            "gpp_all": g.count / n,
+            "s_all": g.largest * g.count / n,
+            "patients": patients,
+            "known": np.tile(known.astype(np.int64), t),
+            **common,
+        }
+    )
+
+    def summed(values: np.ndarray) -> np.ndarray:
+        return values.reshape(t, M).sum(axis=0)
+
+    whole = replace(g, sample=g.sample._replace(change=_over_bins(g.sample.change)))
+    low, high, patients = _interval(whole)
+    a = summed(total) / n
+    lowest, highest = rank_sets(whole.sample, resamples) if g.k else (np.full(M, np.nan),) * 2
+    pooled = pd.DataFrame(
+        {
+            "fold": "all",
+            "measurement": NAMES,
+            "a": a,
+            "a_low": low,
+            "a_high": high,
+            "rank": _ranks(a),
+            "rank_low": lowest,
+            "rank_high": highest,
+            "a_observed": _ratio(summed(g.measured_total), summed(g.measured)),
+            "s": summed(s),
+            "sensitivity": summed(sensitivity),
+            "patients": patients,
+            "known": known.astype(np.int64),
+            **common,
+        }
+    )
+    return by_cell, pd.concat([pooled, *_single_folds(whole, known)], ignore_index=True)
+
+
+def susceptibility(
+    examples: pd.DataFrame,
+    perturbations: pd.DataFrame,
+    cohort: pd.DataFrame,
+    grid: np.ndarray,
+    *,
+    hours: range,
+    min_l0: int,
+    max_l0: int,
+    resamples: int,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The `tables` of both directions and kinds, with these as first columns.
+
+    Args:
+        examples, perturbations, cohort: tables.EXAMPLES, PERTURBATIONS and COHORT.
+        grid: (N, T, 19) in the order of `cohort`, NaN = not measured.
+        hours: the first hour of each bin.
+        min_l0, max_l0: examples with another L0 count as 0, as failures do.
+        resamples: of folds and subjects, for the ranks.
+    """
+    known = measured_cells(grid, np.arange(len(grid))).sum(axis=0) > 0
+    found = []
+    for direction in DIRECTIONS:
+        for kind in KINDS:
+            g = group(examples, perturbations, cohort, grid, direction, kind, hours, min_l0, max_l0)
+            pair = tables(g, hours, known, resamples)
+            for table in pair:
+                table.insert(0, "direction", direction)
+                table.insert(1, "kind", kind)
+            found.append(pair)
+    by_cell, by_measurement = zip(*found, strict=True)
+    return pd.concat(by_cell, ignore_index=True), pd.concat(by_measurement, ignore_index=True)
+
+
+def _interval(g: Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lowest, highest and the subjects that are perturbed, each (C,)."""
+    change = g.sample.change
+    patients = np.bincount(change.indices, minlength=change.shape[1])
+    bounds = interval(g.sample) if g.n else (np.full(len(patients), np.nan),) * 2
+    low, high = (np.where(patients < FEWEST_PATIENTS, np.nan, bound) for bound in bounds)
+    return low, high, patients
+
+
+def _over_bins(change: csr_array) -> csr_array:
+    """(S, T * 19) → (S, 19)."""
+    cells = change.shape[1]
+    column = np.arange(cells) % M
+    return csr_array(change @ csr_array((np.ones(cells), (np.arange(cells), column))))
+
+
+def _single_folds(g: Group, known: np.ndarray) -> list[pd.DataFrame]:
+    """A and rank of each measurement by each fold's own model; none where there is one model."""
+    found = []
+    for i, name in enumerate(g.folds if len(g.folds) > 1 else ()):
+        rows = np.flatnonzero(g.sample.fold == i)
+        n = int(g.sample.stays[rows].sum())
+        a = g.sample.change[rows].sum(axis=0) / n
+        own = {"fold": str(name), "measurement": NAMES, "a": a, "rank": _ranks(a)}
+        counts = {"examples": g.examples[i], "attacked": n}
+        found.append(pd.DataFrame({**own, "known": known.astype(np.int64), **counts}))
+    return found
+
+
+def _ratio(total: np.ndarray, number: np.ndarray) -> np.ndarray:
+    """NaN where the number is 0."""
+    return np.divide(total, number, out=np.full(len(total), np.nan), where=number > 0)
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """1 + the number of larger values; equal values share a rank. (n,) → int (n,)."""
+    return 1 + (values > values[:, None]).sum(axis=1)

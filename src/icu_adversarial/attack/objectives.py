@@ -1,0 +1,94 @@
+"""How good the examples of an attack are (the objectives of tune_attack), and their summary."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from icu_adversarial.attack.api import DIRECTIONS, NONZERO
+
+
+def score(
+    objective: str, examples: pd.DataFrame, *, cells: int, max_perts: int, stays: int | None = None
+) -> float:
+    """How good an attack's best examples are, larger is better; so far, where fewer than `stays` have been attacked.
+
+    `robust_l0`, `robust_l1`: the success rate; of equal ones, the smaller median L0 or L1 of the flipped stays (1 - median / cells, of the weight of
+    less than one stay). No single stay rules it. With n = L0 and f = n / cells, the others are sums over the flipped stays:
+    `sparsity` 1 - f; `max_num_nonzero_perts` 1 if n <= max_perts else 0; `sparse_small` (1 - f) / L1; `sparse_small_max` (1 - f) / Linf.
+    The last two are as large as a norm is small: the few stays next to the decision boundary rule them, and a stay far from it may as well fail.
+
+    examples: rows of tables.EXAMPLES of one kind, one per attacked stay. cells: those a perturbation could touch, T * 19. stays: those that are to
+    be attacked, by default the attacked ones.
+    Raises ValueError for an unknown objective.
+    """
+    flipped = examples[examples["success"]]
+    l0, l1, linf = (flipped[name].to_numpy(np.float64) for name in ("l0", "l1", "linf"))
+    untouched = 1 - l0 / cells
+    match objective:
+        case "robust_l0" | "robust_l1":
+            norm = l0 if objective == "robust_l0" else l1
+            return (
+                float((len(norm) + 1 - np.median(norm) / cells) / (stays or len(examples)))
+                if len(norm)
+                else 0.0
+            )
+        case "sparsity":
+            return float(untouched.sum())
+        case "max_num_nonzero_perts":
+            return float((l0 <= max_perts).sum())
+        case "sparse_small":
+            return float(
+                (untouched / np.maximum(l1, NONZERO)).sum()
+            )  # every example has a cell above NONZERO: the bound only keeps 1/0 away
+        case "sparse_small_max":
+            return float((untouched / np.maximum(linf, NONZERO)).sum())
+    raise ValueError(f"unknown objective {objective!r}")
+
+
+def summarise(examples: pd.DataFrame) -> dict[str, float | int | None]:
+    """examples: rows of tables.EXAMPLES of one kind, one per attacked stay.
+
+    Returns `attacked`, the stays; `success_rate`, their flipped share; `median_l0`, `median_l1`, `median_linf` and `median_iteration` over
+    the flipped ones. None (JSON's null) where nothing is left to count.
+    """
+    flipped = examples[examples["success"]]
+    medians = {
+        f"median_{name}": float(flipped[name].median()) if len(flipped) else None
+        for name in ("l0", "l1", "linf", "iteration")
+    }
+    return {
+        "attacked": len(examples),
+        "success_rate": len(flipped) / len(examples) if len(examples) else None,
+        **medians,
+    }
+
+
+def metrics(
+    examples: pd.DataFrame, objective: str, *, cells: int, max_perts: int
+) -> dict[str, Any]:
+    """Describe the best examples of an attack, in all and by direction.
+
+    Args:
+        examples: The table tables.EXAMPLES.
+        objective: The objective of `score`.
+        cells: Those that a perturbation could touch, T * 19.
+        max_perts: As for `score`.
+
+    Returns:
+        `score`, the values of `summarise`, and `median_first_iteration`, the median iteration of
+        the first examples; then the same for `0_to_1` and `1_to_0`.
+    """
+
+    def group(members: pd.DataFrame) -> dict[str, float | int | None]:
+        first, best = (members[members["kind"] == kind] for kind in ("first", "best"))
+        return {
+            "score": score(objective, best, cells=cells, max_perts=max_perts),
+            **summarise(best),
+            "median_first_iteration": summarise(first)["median_iteration"],
+        }
+
+    return group(examples) | {
+        direction.replace("→", "_to_"): group(examples[examples["direction"] == direction])
+        for direction in DIRECTIONS
+    }

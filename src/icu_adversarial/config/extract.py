@@ -1,0 +1,37 @@
+"""`extract` of params.yaml."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from icu_adversarial.config.base import Block
+from icu_adversarial.core.labels import LABELS
+from icu_adversarial.core.paths import SYNTHETIC
+
+CODE_MAP = Path("code_maps/mimiciv_meds.csv")  # of extract.code_map, where nothing reads it
+
+
+class Extract(Block):
+    source: Literal["synthetic", "mimiciii", "mimiciv", "eicu", "challenge2012", "meds"]
+    raw: Path
+    potassium: Literal["both", "blood_gas"]
+    code_map: Path
+
+    @model_validator(mode="after")
+    def _labelled(self) -> Self:
+        if (self.source == "synthetic") != (self.raw == SYNTHETIC):
+            raise ValueError(
+                f"source synthetic and raw {SYNTHETIC} go together: set both extract.source and extract.raw"
+            )
+        if self.source != "meds" and self.code_map != CODE_MAP:
+            raise ValueError(
+                f"code_map {self.code_map} has no effect with source {self.source}: only meds reads"
+                f" it: leave it at {CODE_MAP}"
+            )
+        return self
+
+    @property
+    def label(self) -> str:
+        """What every figure, table and report calls the data."""
+        return LABELS[self.source]

@@ -1,0 +1,12 @@
+"""`learning_curve` of params.yaml."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from icu_adversarial.config.base import Block, Seed
+
+
+class LearningCurve(Block):
+    shares: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1)]
+    seed: Seed

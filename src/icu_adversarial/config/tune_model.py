@@ -1,0 +1,42 @@
+"""`tune_model` of params.yaml."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from icu_adversarial.config.base import (
+    Activations,
+    Block,
+    LearningRate,
+    NotEmpty,
+    Optimizers,
+    Positive,
+    Power,
+    Range,
+    Seed,
+    within,
+)
+
+
+class ModelSpace(Block):
+    log2_n_lstm: Power
+    lstm_activation: Activations
+    dropout: Annotated[Range, within(0, 0.99)]
+    n_fc: Annotated[tuple[Annotated[int, Field(ge=0)], ...], NotEmpty]
+    fc_activation: Activations
+    optimizer: Optimizers
+    learning_rate: LearningRate
+    log2_batch_size: Power
+
+
+class TuneModel(Block):
+    trials: Annotated[int, Field(ge=0)]
+    folds: Annotated[int, Field(ge=2, le=127)]
+    fold_seed: Seed
+    seed: Seed
+    rounds: Positive
+    epochs_per_round: Positive
+    pruner_startup_trials: Annotated[int, Field(ge=0)]
+    pruner_warmup_rounds: Annotated[int, Field(ge=0)]
+    pruner_percentile: Annotated[float, Field(ge=0, le=100)]
+    space: ModelSpace

@@ -1,0 +1,159 @@
+"""Files that are whole or not there; checkpoints, whose damage is noticed."""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pandas as pd
+
+from icu_adversarial.core.errors import InputError
+
+SEAL = hashlib.sha256().digest_size  # bytes at the end of a checkpoint
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the folder of `path` (made if missing); rename it to `path` on success, delete it otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as indented JSON; NaN and infinities are not JSON and raise ValueError."""
+    with atomic(path) as temporary:
+        temporary.write_text(
+            json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n",
+            encoding="utf-8",
+        )
+
+
+def read_json(path: Path) -> Any:
+    """Raises InputError if `path` is missing or not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run `dvc repro`") from None
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON ({error}): run `dvc repro`") from None
+
+
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """The data table of a figure: nine significant digits, empty where not available."""
+    with atomic(path) as temporary:
+        frame.to_csv(temporary, index=False, float_format="%.9g", lineterminator="\n")
+
+
+def discard(path: Path, found: str) -> None:
+    """Delete what an earlier run left and this one cannot use, and say so in one line on stderr.
+
+    Args:
+        path: A file or a folder below `.state`.
+        found: What is wrong with it, for example "is damaged".
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+    print(
+        f"warning: {path} {found}: it was deleted, and its part of the work is done again",
+        file=sys.stderr,
+    )
+
+
+def clear_way(folder: Path) -> None:
+    """Delete every file that lies where `folder` or a folder above it should be."""
+    for place in (*reversed(folder.parents), folder):
+        if place.is_file():
+            discard(place, "is no folder")
+
+
+def write_sealed(path: Path, content: bytes) -> None:
+    """Write a checkpoint: `content`, followed by its SHA-256.
+
+    Raises:
+        OSError: The disk is full.
+    """
+    with atomic(path) as temporary:
+        try:
+            temporary.write_bytes(content + hashlib.sha256(content).digest())
+        except OSError as error:  # the system does not name the file
+            raise OSError(f"{path}: {error.strerror}") from None
+
+
+def read_sealed(path: Path) -> bytes | None:
+    """Read the content of a file of `write_sealed`.
+
+    Args:
+        path: The checkpoint.
+
+    Returns:
+        The content. None if nothing is there, or if what is there was not written by
+        `write_sealed` or has changed since: it is then discarded.
+    """
+    clear_way(path.parent)
+    if path.is_dir():
+        discard(path, "is a folder")
+    if not path.exists():
+        return None
+    stored = path.read_bytes()
+    content, seal = stored[:-SEAL], stored[-SEAL:]
+    if hashlib.sha256(content).digest() != seal:
+        discard(path, "is damaged")
+        return None
+    return content
+
+
+def write_parts(file: Path, parts: Iterable[np.ndarray], shape: tuple[int, ...]) -> int:
+    """Write float32 arrays (n, *shape), one after the other, as one array; returns its rows. The file is what np.save writes of the whole."""
+    rows = 0
+    with file.open("wb") as stream:
+        _write_header(stream, (0, *shape))
+        for part in parts:
+            stream.write(np.ascontiguousarray(part, np.float32).data)
+            rows += len(part)
+        stream.seek(0)
+        _write_header(
+            stream, (rows, *shape)
+        )  # as long as before: NumPy leaves room for the number of rows
+    return rows
+
+
+def _write_header(stream: BinaryIO, shape: tuple[int, ...]) -> None:
+    np.lib.format.write_array_header_1_0(
+        stream, {"descr": "<f4", "fortran_order": False, "shape": shape}
+    )
+
+
+def read_array(path: Path) -> np.ndarray:
+    """Memory-mapped, read-only. Raises InputError if `path` is missing or not an array."""
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run `dvc repro`") from None
+    except ValueError as error:
+        raise InputError(f"{path} is not a NumPy array ({error}): run `dvc repro`") from None
+
+
+def digest(*parts: bytes | str | Path) -> str:
+    """SHA-256 over byte strings, texts and the contents of files, in this order."""
+    total = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Path):
+            with part.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").digest()
+        else:
+            content = hashlib.sha256(part.encode() if isinstance(part, str) else part).digest()
+        total.update(content)
+    return total.hexdigest()

@@ -1,0 +1,82 @@
+"""Work that survives a failed or killed run: where its checkpoints lie, and whose they are.
+
+The stages that compute for a long time use `resumable`.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from icu_adversarial.core.io import clear_way, digest, discard
+
+PACKAGE = Path(__file__).parents[1]
+
+
+def work_key(*parts: bytes | str | Path, rooms: tuple[str, ...] = ()) -> str:
+    """Name a piece of work after everything that its result depends on.
+
+    Args:
+        parts: Settings, and files whose content counts.
+        rooms: Files or folders of this package, for example "attack" or "model/networks". Their
+            Python files count.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    places = [PACKAGE / room for room in rooms]
+    files = [f for p in places for f in (sorted(p.rglob("*.py")) if p.is_dir() else [p])]
+    return digest(*parts, *files)[:16]
+
+
+@contextmanager
+def resumable(
+    stage: str, *parts: bytes | str | Path, rooms: tuple[str, ...], keep: bool = False
+) -> Iterator[Path]:
+    """Hold the folder for the checkpoints of one piece of work.
+
+    The folder is below DVC_ROOT, which DVC sets to the main repository even in a copy of the
+    checkout. One process holds it at a time. Another one that asks for it, as in
+    `dvc queue start --jobs 2`, waits, and then continues from what it finds.
+
+    Args:
+        stage: The stage that does the work.
+        parts: Settings and input files, as for `work_key`.
+        rooms: The code that the work depends on, as for `work_key`.
+        keep: Whether the folder stays after success. It always stays after a failure.
+
+    Yields:
+        The folder, which need not exist yet. A file in its place is deleted.
+    """
+    key = work_key(*parts, rooms=rooms)
+    root = Path(os.environ.get("DVC_ROOT", ".")) / ".state"
+    folder, lock_file = root / stage / key, root / "locks" / f"{stage}_{key}"
+    clear_way(lock_file.parent)
+    lock_file.parent.mkdir(parents=True, exist_ok=True)
+    if lock_file.is_dir():
+        discard(lock_file, "is a folder")
+    with _held(lock_file, stage):
+        clear_way(folder)
+        yield folder
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _held(lock_file: Path, stage: str) -> Iterator[None]:
+    """Hold a lock; say so in one line if another process has it."""
+    lock = FileLock(lock_file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        message = f"{stage}: waiting for another run that does the same work (lock {lock_file})"
+        print(message, file=sys.stderr, flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

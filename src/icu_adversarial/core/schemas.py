@@ -1,0 +1,187 @@
+"""The tables that cross a stage boundary: their columns, types and units. Reading and writing check them."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from icu_adversarial.core.errors import InputError
+from icu_adversarial.core.io import atomic
+from icu_adversarial.measurements import NAMES
+
+MEASUREMENT = pa.dictionary(pa.int8(), pa.string())
+FLAG, HOURS, TEXT = pa.bool_(), pa.float32(), pa.string()
+
+# One row per ICU stay, sorted by stay_id. Hours count from ICU admission; null where unknown. age in years, 90 stands for 90+.
+# subject_order: 1, 2, … by ICU admission among all ICU stays of the subject.
+# died: in the hospital; null where the source does not tell.
+STAYS = pa.schema(
+    [
+        pa.field("stay_id", pa.int64(), nullable=False),
+        pa.field("subject_id", pa.int64(), nullable=False),
+        ("hadm_id", pa.int64()),
+        pa.field("subject_order", pa.int16(), nullable=False),
+        pa.field("source_group", TEXT, nullable=False),
+        ("age", pa.float32()),
+        ("sex", TEXT),
+        ("icu_type", TEXT),
+        ("admit_hour", HOURS),
+        ("discharge_hour", HOURS),
+        ("out_hour", HOURS),
+        ("death_hour", HOURS),
+        ("died", FLAG),
+    ]
+)
+# One row per charted value in the window, in the unit of measurements.py; sorted by stay_id, hour, measurement (by name), value.
+EVENTS = pa.schema(
+    [
+        pa.field("stay_id", pa.int64(), nullable=False),
+        pa.field("hour", HOURS, nullable=False),
+        pa.field("measurement", MEASUREMENT, nullable=False),
+        pa.field("value", pa.float32(), nullable=False),
+    ]
+)
+# One row per stay of the cohort, in the order of grid.npy. fold: -1 for test stays.
+COHORT = pa.schema(
+    [
+        pa.field("stay_id", pa.int64(), nullable=False),
+        pa.field("subject_id", pa.int64(), nullable=False),
+        pa.field("died", FLAG, nullable=False),
+        ("age", pa.float32()),
+        ("sex", TEXT),
+        ("icu_type", TEXT),
+        pa.field("source_group", TEXT, nullable=False),
+        pa.field("is_test", FLAG, nullable=False),
+        pa.field("fold", pa.int8(), nullable=False),
+    ]
+)
+# One row per stay of the cohort. split oof: by the model of `fold`, which never saw the subject; test: by the ensemble, fold -1.
+# The threshold is folded into the logits: predicted = logit_1 > logit_0. probability is that of death at the cohort's prevalence.
+PREDICTIONS = pa.schema(
+    [
+        pa.field("stay_id", pa.int64(), nullable=False),
+        pa.field("split", TEXT, nullable=False),
+        pa.field("fold", pa.int8(), nullable=False),
+        pa.field("probability", pa.float32(), nullable=False),
+        pa.field("logit_0", pa.float32(), nullable=False),
+        pa.field("logit_1", pa.float32(), nullable=False),
+        pa.field("predicted", FLAG, nullable=False),
+        pa.field("died", FLAG, nullable=False),
+    ]
+)
+# One row per attacked stay and kind (first | best). direction 0→1 (survivor called a death) or 1→0. l1, linf and margin in model
+# input units; margin = logit of the class to leave - logit of the other, below 0 for a success. A failure has iteration -1 and null norms.
+EXAMPLES = pa.schema(
+    [
+        pa.field("stay_id", pa.int64(), nullable=False),
+        pa.field("fold", pa.int8(), nullable=False),
+        pa.field("direction", TEXT, nullable=False),
+        pa.field("kind", TEXT, nullable=False),
+        pa.field("success", FLAG, nullable=False),
+        pa.field("iteration", pa.int32(), nullable=False),
+        ("l0", pa.int32()),
+        ("l1", pa.float32()),
+        ("linf", pa.float32()),
+        ("margin", pa.float32()),
+    ]
+)
+# The non-zero cells of the successful examples, sorted by stay_id, kind, hour, measurement (column order).
+# delta in model input units, delta_clinical in the unit of the measurement; observed: the cell held a measured value.
+PERTURBATIONS = pa.schema(
+    [
+        pa.field("stay_id", pa.int64(), nullable=False),
+        pa.field("kind", TEXT, nullable=False),
+        pa.field("hour", pa.int8(), nullable=False),
+        pa.field("measurement", MEASUREMENT, nullable=False),
+        pa.field("delta", pa.float32(), nullable=False),
+        pa.field("delta_clinical", pa.float32(), nullable=False),
+        pa.field("observed", FLAG, nullable=False),
+    ]
+)
+
+
+def measurement_column(codes: np.ndarray | pa.Array) -> pa.DictionaryArray:
+    """Column numbers 0..18 as a dictionary column of names."""
+    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int8()), pa.array(NAMES))
+
+
+def to_table(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
+    """`frame` as an Arrow table of exactly `schema`. Raises InputError for a missing column, a wrong type or a forbidden null."""
+    missing = [name for name in schema.names if name not in frame]
+    if missing:
+        raise InputError(
+            f"a table lacks the columns {', '.join(missing)}: found {', '.join(map(str, frame.columns))}"
+        )
+    try:
+        table = pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError) as error:
+        raise InputError(f"a column has a wrong type: {' '.join(str(error).split())}") from None
+    return table.replace_schema_metadata(None)
+
+
+def write_table(path: Path, content: pd.DataFrame | pa.Table, schema: pa.Schema) -> None:
+    """Write Parquet with exactly `schema`, whole or not at all."""
+    table = content if isinstance(content, pa.Table) else to_table(content, schema)
+    _check(table.schema, schema, path)
+    with atomic(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def write_batches(
+    path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema, rows: int = 1 << 20
+) -> None:
+    """Stream `batches` into Parquet, whole or not at all, in row groups of `rows`: the bytes do not depend on how the rows arrive."""
+    with (
+        atomic(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+    ):
+        waiting: list[pa.RecordBatch] = []
+        for batch in batches:
+            _check(batch.schema, schema, path)
+            waiting.append(batch)
+            while sum(map(len, waiting)) >= rows:
+                table = pa.Table.from_batches(waiting)
+                writer.write_table(table[:rows], row_group_size=rows)
+                waiting = table[rows:].to_batches()
+        if sum(map(len, waiting)):
+            writer.write_table(pa.Table.from_batches(waiting), row_group_size=rows)
+
+
+def read_table(path: Path, schema: pa.Schema) -> pd.DataFrame:
+    """Read Parquet that must have `schema`. Raises InputError if it is missing, unreadable or has other columns or types."""
+    with _reading(path, schema) as file:
+        return file.read().to_pandas()
+
+
+def read_batches(path: Path, schema: pa.Schema, rows: int = 1 << 16) -> Iterator[pa.RecordBatch]:
+    """The same in batches of at most `rows`, for a table that need not fit into memory."""
+    with _reading(path, schema) as file:
+        yield from file.iter_batches(rows)
+
+
+@contextmanager
+def _reading(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetFile]:
+    try:
+        with pq.ParquetFile(path) as file:
+            _check(file.schema_arrow, schema, path)
+            yield file
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run `dvc repro`") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path} is not Parquet ({error}): run `dvc repro`") from None
+
+
+def _check(found: pa.Schema, expected: pa.Schema, path: Path) -> None:
+    if not found.equals(expected):
+        wrong = [
+            f"{f.name} {f.type}"
+            for f in expected
+            if f.name not in found.names or found.field(f.name).type != f.type
+        ]
+        raise InputError(
+            f"{path}: expected the columns {', '.join(wrong) or expected.names}, found {', '.join(f'{f.name} {f.type}' for f in found)}"
+        )

@@ -1,0 +1,81 @@
+"""Does a model serve every group of patients? The scores of each, with intervals over subjects."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from icu_adversarial.evaluate.measures import with_intervals
+from icu_adversarial.features.cohort import FEWEST_DEATHS
+
+AGE_BANDS = {
+    "under 45": (0, 45),
+    "45 to 64": (45, 65),
+    "65 to 79": (65, 80),
+    "80 and over": (80, np.inf),
+}  # years: low <= age < high
+ORDER = {name: place for place, name in enumerate(AGE_BANDS)}
+SHOWN = ("auroc", "auprc", "recall", "precision", "calibration_error")
+
+
+def groups(cohort: pd.DataFrame) -> dict[str, pd.Series]:
+    """Which group each stay belongs to, by `age`, `sex`, `icu_type` and `source_group`; "unknown" where the record does not say."""
+    age = pd.Series("unknown", cohort.index)
+    for name, (low, high) in AGE_BANDS.items():
+        age[(cohort["age"] >= low) & (cohort["age"] < high)] = name
+    return {"age": age} | {
+        name: cohort[name].fillna("unknown").astype(str)
+        for name in ("sex", "icu_type", "source_group")
+    }
+
+
+def subgroup_scores(
+    cohort: pd.DataFrame,
+    log_odds: np.ndarray,
+    probability: np.ndarray,
+    predicted: np.ndarray,
+    *,
+    resamples: int,
+    seed: int,
+) -> pd.DataFrame:
+    """The scores of each group.
+
+    A score that needs both outcomes has no value in a group with one, and its interval is that of
+    the draws that have both.
+
+    Args:
+        cohort: Rows of tables.COHORT, for example the test set's.
+        log_odds, probability, predicted: As for `measures.scores`, (N,).
+        resamples: Number of resamples of the subjects.
+        seed: Seed of the resamples.
+
+    Returns:
+        One row per division, group and score of SHOWN: stays, deaths, few (1 if the group has
+        fewer than FEWEST_DEATHS deaths or survivors, else 0), value, low and high (95 %).
+    """
+    rows: list[dict[str, Any]] = []
+    for division, member in groups(cohort).items():
+        for group in sorted(set(member), key=lambda name: (ORDER.get(name, len(ORDER)), name)):
+            inside = (member == group).to_numpy()
+            died, subject = (
+                cohort["died"].to_numpy()[inside],
+                cohort["subject_id"].to_numpy()[inside],
+            )
+            scored = with_intervals(
+                died,
+                log_odds[inside],
+                probability[inside],
+                predicted[inside],
+                subject,
+                resamples=resamples,
+                seed=seed,
+            )
+            about = {
+                "division": division,
+                "group": group,
+                "stays": int(inside.sum()),
+                "deaths": int(died.sum()),
+                "few": int(min(died.sum(), len(died) - died.sum()) < FEWEST_DEATHS),
+            }
+            rows += [about | {"score": score} | scored[score] for score in SHOWN]
+    return pd.DataFrame(rows)

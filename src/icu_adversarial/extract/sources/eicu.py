@@ -1,0 +1,189 @@
+"""eICU-CRD 2.0: its raw tables in files or a database → stays and events.
+
+Times are minutes from the admission to the unit. sources.py calls this reader.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from icu_adversarial.core.errors import InputError
+from icu_adversarial.extract.records import Records, refuse_blood_gas
+from icu_adversarial.extract.sources.eicu_outcomes import death_minute, outcome
+from icu_adversarial.extract.sources.eicu_sql import EVENTS_QUERY, LEFT_OUT_QUERY, STAYS_QUERY, fill
+from icu_adversarial.extract.storage.database import open_raw
+from icu_adversarial.extract.storage.views import Table
+from icu_adversarial.measurements import MEASUREMENTS, Measurement
+
+NAMES = {  # of the labs, columns and charts that are read, by table
+    table: tuple(
+        sorted({name for m in MEASUREMENTS for i in m.eicu if i.table == table for name in i.names})
+    )
+    for table in ("lab", "vitalperiodic", "vitalaperiodic", "nursecharting")
+}
+STAY = {"patientunitstayid": "BIGINT"}
+MONITOR = STAY | {"observationoffset": "BIGINT"}
+LAB = STAY | {
+    "labresultoffset": "BIGINT",
+    "labname": "VARCHAR",
+    "labresult": "DOUBLE PRECISION",
+    "labmeasurenameinterface": "VARCHAR",
+}
+NURSE = STAY | {
+    "nursingchartoffset": "BIGINT",
+    "nursingchartcelltypevalname": "VARCHAR",
+    "nursingchartvalue": "VARCHAR",
+}
+PATIENT_NUMBERS = (
+    "patienthealthsystemstayid",
+    "hospitalid",
+    "hospitaldischargeyear",
+    "unitvisitnumber",
+    "hospitaladmitoffset",
+    "hospitaldischargeoffset",
+    "unitdischargeoffset",
+)
+PATIENT_TEXTS = (
+    "uniquepid",
+    "gender",
+    "age",
+    "hospitaldischargestatus",
+    "unitdischargestatus",
+    "unittype",
+    "unitstaytype",
+)
+TABLES = {
+    "patient": Table(
+        STAY | dict.fromkeys(PATIENT_NUMBERS, "BIGINT") | dict.fromkeys(PATIENT_TEXTS, "VARCHAR")
+    ),
+    "lab": Table(LAB | {"labresultrevisedoffset": "BIGINT"}, keep=("labname", NAMES["lab"])),
+    "vitalperiodic": Table(MONITOR | dict.fromkeys(NAMES["vitalperiodic"], "DOUBLE PRECISION")),
+    "vitalaperiodic": Table(MONITOR | dict.fromkeys(NAMES["vitalaperiodic"], "DOUBLE PRECISION")),
+    "nursecharting": Table(NURSE, keep=("nursingchartcelltypevalname", NAMES["nursecharting"])),
+}
+SEXES = {"Female": "F", "Male": "M"}
+ICU, STEP_DOWN = ("admit", "readmit", "transfer"), "stepdown/other"  # of unitstaytype
+OLDEST = 120  # years: a larger age is an error
+
+
+def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) -> Records:
+    """Read PATIENT, LAB, VITALPERIODIC, VITALAPERIODIC and NURSECHARTING.
+
+    A subject is a uniquepid, numbered from 1 in their order; source_group is hospital-ID. Ages
+    over 89 are 90. eICU does not date a subject's hospital stays, so subject_order is by year of
+    discharge, number of the hospital stay, and ICU visit.
+
+    died is described in eicu_outcomes.outcome. Death comes with the end of the unit stay that says
+    Expired, else with the discharge from the hospital. It is before hour 0 of a stay that begins
+    after it.
+    Stays in step-down units, and those of an unknown unitstaytype, are no ICU stays: they are
+    counted in `excluded`. A hospital admission after the unit admission is an error of the record,
+    so that admit_hour is never above 0.
+
+    Args:
+        raw: Place of the tables; see open_raw.
+        window_hours: Length of the observation window.
+        measurements: What to read.
+
+    Returns:
+        Stays, events, stays excluded at source, and laboratory values in a unit that cannot be
+        converted.
+
+    Raises:
+        InputError: A missing place, table, column or id, a value of the wrong type, ids that are
+            not unique, or no ICU stay.
+    """
+    refuse_blood_gas(measurements, "eICU does not tell which potassium is from blood gases")
+    with open_raw(raw, {"patient": TABLES["patient"]}) as database:
+        patient = database.frame(STAYS_QUERY)
+    _check(raw, patient)
+    kind = patient["unitstaytype"].fillna("").str.strip(" ").str.lower()
+    in_icu = kind.isin(ICU)
+    counts = {
+        "step-down units": int((kind == STEP_DOWN).sum()),
+        "units of an unknown kind": int((~in_icu & (kind != STEP_DOWN)).sum()),
+    }
+    if not in_icu.any():
+        raise InputError(
+            f"{raw}: PATIENT.unitstaytype: none of {len(patient)} values is {', '.join(ICU)}: "
+            "there is no ICU stay"
+        )
+    patient = patient.assign(died=outcome(patient), death=death_minute(patient))
+    left_out: dict[str, int] = {}
+    return Records(
+        _stays(patient[in_icu].reset_index(drop=True)),
+        _events(raw, window_hours, measurements, left_out),
+        {reason: count for reason, count in counts.items() if count},
+        left_out,
+    )
+
+
+def _check(raw: Path, patient: pd.DataFrame) -> None:
+    if patient.empty:
+        raise InputError(f"{raw}: PATIENT has no rows")
+    for column in ("patientunitstayid", "uniquepid", "hospitalid"):
+        if missing := patient[column].isna().sum():
+            raise InputError(f"{raw}: PATIENT.{column}: {missing} values are missing")
+    if repeated := patient["patientunitstayid"].duplicated().sum():
+        raise InputError(
+            f"{raw}: PATIENT.patientunitstayid: {repeated} values occur more than once: "
+            "they must be unique"
+        )
+    age = _age(patient)
+    if wrong := ((patient["age"].fillna("").str.strip() != "") & ~age.between(0, OLDEST)).sum():
+        raise InputError(
+            f"{raw}: PATIENT.age: {wrong} values are neither from 0 to {OLDEST} nor > 89"
+        )
+
+
+def _age(patient: pd.DataFrame) -> pd.Series:
+    text = patient["age"].fillna("").str.strip()
+    return pd.to_numeric(text.mask(text == "> 89", "90"), errors="coerce")
+
+
+def _stays(patient: pd.DataFrame) -> pd.DataFrame:
+    """tables.STAYS of the rows of PATIENT that are ICU stays, with the columns died and death."""
+    offsets = ["hospitaladmitoffset", "hospitaldischargeoffset", "unitdischargeoffset"]
+    hours = patient[[*offsets, "death"]].astype("float64") / 60
+    discharge = hours["hospitaldischargeoffset"]
+    died = patient["died"]
+    death = hours["death"].fillna(discharge).where(died.fillna(False) | (hours["death"] < 0))
+    subject = np.unique(patient["uniquepid"].to_numpy(str), return_inverse=True)[1]
+    in_order = patient.sort_values(
+        [
+            "hospitaldischargeyear",
+            "patienthealthsystemstayid",
+            "unitvisitnumber",
+            "patientunitstayid",
+        ]
+    )
+    return pd.DataFrame(
+        {
+            "stay_id": patient["patientunitstayid"],
+            "subject_id": subject.astype("int64") + 1,
+            "hadm_id": patient["patienthealthsystemstayid"].astype("Int64"),
+            "subject_order": (in_order.groupby("uniquepid").cumcount() + 1).astype("int16"),
+            "source_group": "hospital-" + patient["hospitalid"].astype(str),
+            "age": _age(patient).clip(upper=90).astype("float32"),
+            "sex": patient["gender"].map(SEXES),
+            "icu_type": patient["unittype"],
+            "admit_hour": hours["hospitaladmitoffset"].clip(upper=0).astype("float32"),
+            "discharge_hour": discharge.astype("float32"),
+            "out_hour": hours["unitdischargeoffset"].astype("float32"),
+            "death_hour": death.astype("float32"),
+            "died": died,
+        }
+    )
+
+
+def _events(
+    raw: Path, window_hours: int, measurements: tuple[Measurement, ...], left_out: dict[str, int]
+) -> Iterator[pa.RecordBatch]:
+    """Batches of events; at their end `left_out` is filled."""
+    with open_raw(raw, TABLES) as database:
+        yield from database.events(fill(EVENTS_QUERY, window_hours, measurements, ICU))
+        counts = database.frame(fill(LEFT_OUT_QUERY, window_hours, measurements, ICU))
+        left_out.update(zip(counts["reason"], counts["count"].tolist(), strict=True))

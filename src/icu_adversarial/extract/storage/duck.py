@@ -1,0 +1,251 @@
+"""Raw tables in files, read by DuckDB: a folder of CSV, CSV.gz and Parquet, or a DuckDB file."""
+
+import glob
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from icu_adversarial.core.errors import InputError
+from icu_adversarial.extract.storage.raw_files import (
+    find_file,
+    header,
+    is_csv,
+    parquet_parts,
+    readable,
+    stream,
+)
+from icu_adversarial.extract.storage.views import (
+    Reader,
+    Table,
+    column_names,
+    kept,
+    literal,
+    locate,
+    quoted,
+    typed,
+)
+
+MEMORY = "1GB"  # for sorting; what does not fit goes to the temporary folder
+THREADS = 8  # at most: they share MEMORY
+BATCH_ROWS = 1 << 18
+# Times are read as the wall clock of UTC, whatever the time zone of the machine. DuckDB drops the
+# zone of a text that it casts to TIMESTAMP; only a text with a zone takes the slower way round.
+HAS_ZONE = (
+    "typeof({0}) = 'VARCHAR' AND NOT (length(CAST({0} AS VARCHAR)) = 19"
+    " AND substr(CAST({0} AS VARCHAR), 17, 1) = ':')"
+    " AND regexp_matches(substr(CAST({0} AS VARCHAR), 12), '[-+A-Za-z]')"
+)
+
+
+class Source(NamedTuple):
+    """A table, how its columns are written, and what gives a relation to select them from.
+
+    The relation of a CSV file is a new stream every time.
+    """
+
+    table: Table
+    names: dict[str, str]
+    relation: Callable[[], str]
+
+
+@contextmanager
+def open_folder(raw: Path, tables: Mapping[str, Table]) -> Iterator[tuple[dict[str, str], Reader]]:
+    """Views of the tables in the folder `raw`, and what runs a SELECT over them.
+
+    Parquet is read where it lies. CSV is read once, here: what is kept of it goes, typed, to a
+    DuckDB file in the temporary folder.
+    """
+    if not raw.is_dir():
+        raise InputError(
+            f"{raw} is not a folder with the raw tables, a DuckDB file (.duckdb, .db) or a .url file"
+        )
+    files = {name: find_file(raw, name) for name in tables}
+    with (
+        tempfile.TemporaryDirectory(prefix="icu-") as folder,
+        _connect(raw, Path(folder, "tables.duckdb"), folder) as connection,
+    ):
+        sources = {
+            name: _source(connection, raw, name, tables[name], file) for name, file in files.items()
+        }
+        views = {}
+        for name, (table, names, relation) in sources.items():
+            if is_csv(files[name]):
+                with _explained(connection, raw, {name: sources[name]}):
+                    connection.execute(
+                        f"CREATE TABLE {name} AS {typed(table, relation(), names, cast_sql)}"
+                        f"{kept(table, names)}"
+                    )
+            else:
+                views[name] = typed(table, relation(), names, cast_sql)
+        yield views, _reader(connection, raw, sources)
+
+
+@contextmanager
+def open_database(
+    raw: Path, file: Path, tables: Mapping[str, Table], schemas: tuple[str, ...] = ()
+) -> Iterator[tuple[dict[str, str], Reader]]:
+    """Views of the tables in a DuckDB file, and what runs a SELECT over them.
+
+    Args:
+        raw: The DuckDB file, or the .url file that names it.
+        file: The DuckDB file.
+        tables: What is read, by name in lower case.
+        schemas: The search path that the user chose; empty for none.
+    """
+    if not file.is_file():
+        raise InputError(f"{raw}: there is no DuckDB file {file}")
+    with (
+        tempfile.TemporaryDirectory(prefix="icu-") as folder,
+        _connect(raw, file, folder, read_only=True) as connection,
+    ):
+        _choose_schemas(connection, raw, schemas)
+        path = str(file).replace("{", "{{").replace("}", "}}")
+        url = f"duckdb:///{path}?options=-csearch_path%3D{{schema}}"
+        advice = f"choose one with a file NAME.url that holds {url}"
+        found = locate(raw, _reader(connection, raw, {}), tables, advice, bool(schemas))
+        names = {
+            name: column_names(raw, name, table, found[name].types)
+            for name, table in tables.items()
+        }
+        sources = {
+            name: Source(table, names[name], partial(str, found[name].relation))
+            for name, table in tables.items()
+        }
+        views = {
+            name: typed(table, found[name].relation, names[name], cast_sql)
+            for name, table in tables.items()
+        }
+        yield views, _reader(connection, raw, sources)
+
+
+def _choose_schemas(
+    connection: duckdb.DuckDBPyConnection, raw: Path, schemas: tuple[str, ...]
+) -> None:
+    there = connection.execute(
+        "SELECT schema_name FROM duckdb_schemas()"
+        " WHERE database_name = current_database() AND NOT internal OR schema_name = 'main'"
+    ).fetchall()
+    found = sorted({name for (name,) in there})
+    if unknown := [schema for schema in schemas if schema not in found]:
+        raise InputError(
+            f"{raw}: search_path: the file has no schema {', '.join(unknown)}: "
+            f"found {', '.join(found)}"
+        )
+    if schemas:
+        path = ",".join(quoted(schema) for schema in schemas)
+        connection.execute(f"SET search_path = {literal(path)}")
+
+
+def _connect(
+    raw: Path, file: Path, temporary: str, read_only: bool = False
+) -> closing[duckdb.DuckDBPyConnection]:
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": MEMORY,
+        "temp_directory": f"{temporary}/spilled",
+        "preserve_insertion_order": False,
+    }
+    try:
+        connection = duckdb.connect(file, read_only=read_only, config=settings)
+    except duckdb.Error:
+        raise InputError(
+            f"{raw} cannot be opened: it is not a DuckDB file, a newer DuckDB wrote it,"
+            " or another program writes to it"
+        ) from None
+    connection.execute(f"SET threads = least(current_setting('threads'), {THREADS})")
+    connection.execute("SET enable_progress_bar = false")
+    connection.execute("SET TimeZone = 'UTC'")
+    return closing(connection)
+
+
+def cast_sql(column: str, kind: str, cast: str = "CAST") -> str:
+    """SQL of a column, as an identifier, in another type. cast: CAST or TRY_CAST."""
+    plain = f"{cast}({column} AS {kind})"
+    if kind != "TIMESTAMP":
+        return plain
+    in_utc = f"{cast}({cast}({column} AS TIMESTAMPTZ) AS TIMESTAMP)"
+    return f"CASE WHEN {HAS_ZONE.format(column)} THEN {in_utc} ELSE {plain} END"
+
+
+def _source(
+    connection: duckdb.DuckDBPyConnection, raw: Path, name: str, table: Table, file: Path
+) -> Source:
+    parts = [file] if is_csv(file) else parquet_parts(raw, file)
+    with readable(raw, name):
+        names = column_names(
+            raw, name, table, header(file) if is_csv(file) else pq.read_schema(parts[0]).names
+        )
+
+    def rows() -> str:
+        connection.register("csv_rows", stream(file, list(names.values())))
+        return "csv_rows"
+
+    parquet = f"read_parquet([{', '.join(literal(glob.escape(str(part))) for part in parts)}])"
+    return Source(table, names, rows if is_csv(file) else partial(str, parquet))
+
+
+def _reader(
+    connection: duckdb.DuckDBPyConnection, raw: Path, sources: Mapping[str, Source]
+) -> Reader:
+    @contextmanager
+    def reader(sql: str) -> Iterator[pa.RecordBatchReader]:
+        with (
+            _explained(connection, raw, sources),
+            connection.sql(sql).to_arrow_reader(BATCH_ROWS) as batches,
+        ):
+            yield batches
+
+    return reader
+
+
+@contextmanager
+def _explained(
+    connection: duckdb.DuckDBPyConnection, raw: Path, sources: Mapping[str, Source]
+) -> Iterator[None]:
+    try:
+        yield
+    except (duckdb.Error, pa.ArrowException, OSError) as error:
+        raise _explanation(connection, raw, sources, error) from None
+
+
+def _explanation(
+    connection: duckdb.DuckDBPyConnection,
+    raw: Path,
+    sources: Mapping[str, Source],
+    error: Exception,
+) -> InputError:
+    """Which column holds what its type does not allow.
+
+    DuckDB's own message quotes the row, and rows are patients.
+    """
+    if isinstance(error, duckdb.OutOfMemoryException) or "No space left" in str(error):
+        return InputError(
+            f"{raw}: no room to sort in {tempfile.gettempdir()}:"
+            " set TMPDIR to a folder on a larger disk"
+        )
+    for name, (table, names, relation) in sources.items():
+        counts = ", ".join(
+            f"count(*) FILTER (WHERE {quoted(names[column])} IS NOT NULL"
+            f" AND {cast_sql(quoted(names[column]), kind, 'TRY_CAST')} IS NULL)"
+            for column, kind in table.columns.items()
+        )
+        try:
+            wrong = connection.execute(f"SELECT {counts} FROM {relation()}").fetchall()[0]
+        except (duckdb.Error, pa.ArrowException, OSError):
+            return InputError(
+                f"{raw}: {name.upper()} cannot be read to its end: it is damaged or not the table"
+                " that its name says"
+            )
+        for (column, kind), count in zip(table.columns.items(), wrong, strict=True):
+            if count:
+                return InputError(f"{raw}: {name.upper()}.{column}: {count} values are no {kind}")
+    return InputError(
+        f"{raw}: {', '.join(map(str.upper, sources))} cannot be read together"
+        f" ({type(error).__name__})"
+    )

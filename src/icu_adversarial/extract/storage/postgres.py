@@ -1,0 +1,88 @@
+"""Raw tables on a PostgreSQL server, read through ADBC: the server filters and sorts, and rows come as Arrow batches by its binary COPY."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+from adbc_driver_postgresql import dbapi
+from sqlalchemy import URL
+
+from icu_adversarial.core.errors import InputError
+from icu_adversarial.extract.storage.views import (
+    Reader,
+    Table,
+    column_names,
+    locate,
+    search_path,
+    typed,
+)
+
+OPTION = "?options=-csearch_path%3D{schema}"
+WHOLE = ("smallint", "integer", "bigint", "numeric")
+# The server's types that hold what a view's type says; any other is refused before a row is read. VARCHAR: every type has a text.
+FITTING = {
+    "BIGINT": WHOLE,
+    "INTEGER": WHOLE,
+    "DOUBLE PRECISION": (*WHOLE, "real", "double precision"),
+    "TIMESTAMP": ("timestamp without time zone", "date"),
+}
+
+
+@contextmanager
+def open_database(
+    raw: Path, url: URL, tables: Mapping[str, Table]
+) -> Iterator[tuple[dict[str, str], Reader]]:
+    """Views of the tables on the server at `url`, and what runs a SELECT over them.
+
+    raw: the .url file. Without a search_path in `url`, that of the server is not heeded: a table
+    has to be the only one of its name.
+    """
+    try:
+        connection = dbapi.connect(libpq_uri(url))
+    except dbapi.Error as error:
+        reason = str(error).partition("Failed to connect: ")[2].partition("\n")[0]
+        raise InputError(f"{raw}: {reason}") from None
+    with connection:
+        reader = _reader(connection, raw)
+        chosen = bool(search_path(url))
+        found = locate(raw, reader, tables, f"choose one in the URL, {OPTION}", chosen)
+        views = {}
+        for name, table in tables.items():
+            names = column_names(raw, name, table, found[name].types)
+            for column, kind in table.columns.items():
+                _check_type(raw, f"{name.upper()}.{column}", found[name].types[names[column]], kind)
+            views[name] = typed(table, found[name].relation, names)
+        yield views, reader
+
+
+def libpq_uri(url: URL) -> str:
+    """`url` as libpq reads it, which takes a + in the query for a plus, not for a blank."""
+    text = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    place, mark, query = text.partition("?")
+    return place + mark + query.replace("+", "%20")
+
+
+def _check_type(raw: Path, column: str, found: str, kind: str) -> None:
+    if found not in FITTING.get(kind, (found,)):
+        raise InputError(
+            f"{raw}: {column} is of type {found}, not {kind}: load the table with the column types of mimic-code"
+        )
+
+
+def _reader(connection: dbapi.Connection, raw: Path) -> Reader:
+    @contextmanager
+    def reader(sql: str) -> Iterator[pa.RecordBatchReader]:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(sql)
+                with cursor.fetch_record_batch() as batches:
+                    yield batches
+        except (
+            dbapi.Error,
+            pa.ArrowException,
+            OSError,
+        ):  # the server's own words may quote a value
+            raise InputError(f"{raw}: the server broke off the query: see its log") from None
+
+    return reader

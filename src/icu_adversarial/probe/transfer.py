@@ -1,0 +1,76 @@
+"""Do examples made for one model also flip another one?"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+import torch
+
+from icu_adversarial.attack.api import DIRECTIONS, margins
+from icu_adversarial.attack.ensemble import ENSEMBLE, FILE
+from icu_adversarial.attack.tasks import Task, Victim, device_of, model_input
+from icu_adversarial.measurements import M
+from icu_adversarial.probe.stored import attacked_stays, dense
+
+
+def transfer(
+    examples: pd.DataFrame,
+    cells: pd.DataFrame,
+    tasks: Callable[[pd.DataFrame], Iterable[Task]],
+    victims: Mapping[int, Victim],
+    bin_hours: int,
+) -> pd.DataFrame:
+    """Score the best examples of each attacked model on every model of `victims`.
+
+    The same amount in clinical units is added to what each model reads, which lies within the
+    limits of its own scaler.
+
+    Args:
+        examples: The table tables.EXAMPLES.
+        cells: Of `stored.read_best_cells`, of the same attack.
+        tasks: Makes the tasks of some stays (stay_id, fold, y).
+        victims: The models to score, by fold.
+        bin_hours: Hours of a row of the grid.
+
+    Returns:
+        One row per direction, `attacked` and `scored` model ("fold 0", ..., "ensemble", "file").
+        `examples`: the number of stays that both models classify alike before the perturbation.
+        `flipped`: the share of them that the scored model classifies otherwise after it; NaN
+        without examples. A fold's stays were in the training data of the other folds' models.
+    """
+    flipped = examples.loc[(examples["kind"] == "best") & examples["success"], "stay_id"]
+    chosen = attacked_stays(examples)
+    counts = []
+    for task in tasks(chosen[chosen["stay_id"].isin(flipped)]):
+        clinical = dense(task, cells, "delta_clinical", bin_hours)
+        for fold, victim in victims.items():
+            before, after = _before_and_after(task._replace(victim=victim), clinical)
+            for y, direction in enumerate(DIRECTIONS):
+                counted = (before > 0) & (task.y == y)
+                numbers = int(counted.sum()), int((counted & (after < 0)).sum())
+                counts.append((direction, _name(task.fold), _name(fold), *numbers))
+    keys = ["direction", "attacked", "scored"]
+    table = (
+        pd.DataFrame(counts, columns=[*keys, "examples", "flipped"])
+        .groupby(keys, as_index=False)
+        .sum()
+    )
+    return table.assign(flipped=table["flipped"] / table["examples"].where(table["examples"] > 0))
+
+
+def _name(fold: int) -> str:
+    return {ENSEMBLE: "ensemble", FILE: "file"}.get(fold, f"fold {fold}")
+
+
+def _before_and_after(task: Task, clinical: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Z_y - Z_t of the task's victim for the unchanged and for the changed stays, (n,) each; values stay within the scaler's limits."""
+    x, y, lower, upper = model_input(task)
+    span = np.where(
+        task.victim.scaler.perturbable, task.victim.scaler.clinical_span, np.inf
+    ).astype(np.float32)
+    values = x[..., :M]
+    changed = (values + torch.from_numpy(clinical / span).to(device_of(task.victim.model))).clamp(
+        lower, upper
+    )
+    before, after = (margins(task.victim.model, x, y, seen) for seen in (values, changed))
+    return before.cpu().numpy(), after.cpu().numpy()

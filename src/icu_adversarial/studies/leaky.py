@@ -1,0 +1,40 @@
+"""How lstm_adversarial_attack scores its network: on class-balanced draws of its own training stays.
+
+Kept to show how its numbers arise, no more. The study `literature` calls it.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from icu_adversarial.core.io import read_json
+from icu_adversarial.evaluate.measures import METRICS, scores
+from icu_adversarial.evaluate.statistics import finite
+from icu_adversarial.model.networks.storage import load_model
+from icu_adversarial.model.scores import sigmoid
+from icu_adversarial.model.training import Fold, log_odds, seed_of
+
+
+def scores_on_training_stays(
+    models: Sequence[Path], folds: Sequence[Fold], seed: int
+) -> dict[str, dict[str, float | None]]:
+    """METRICS as {mean, sd} over the folds: NOT held out. The decision is the argmax of the logits as trained, with no threshold.
+
+    models: a folder of storage.save_model for each fold. As many stays are drawn as the fold has for training, half of each outcome.
+    """
+    drawn = []
+    for k, (folder, data) in enumerate(zip(models, folds, strict=True)):
+        rng = np.random.default_rng(seed_of(seed, k))
+        y = rng.integers(0, 2, len(data.y_train))
+        rows = np.where(
+            y == 1, *(rng.choice(np.flatnonzero(data.y_train == label), len(y)) for label in (1, 0))
+        )
+        about = read_json(folder / "model.json")
+        trained = about["threshold"] - about["prior_shift"]  # back to the logits as trained
+        z = log_odds(load_model(folder), data.x_train[rows]) + trained
+        drawn.append(scores(y, z, sigmoid(z), z > 0))
+    values = {name: np.concatenate([scored[name] for scored in drawn]) for name in METRICS}
+    return {
+        name: {"mean": finite(v.mean()), "sd": finite(v.std(ddof=1))} for name, v in values.items()
+    }

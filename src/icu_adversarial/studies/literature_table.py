@@ -1,0 +1,49 @@
+"""The literature's networks, the baselines and the network of this pipeline in one table, with the
+published numbers."""
+
+from typing import Any
+
+from icu_adversarial.config.params import Params
+from icu_adversarial.core import paths
+from icu_adversarial.core.io import atomic, read_json, write_csv
+from icu_adversarial.studies.published import Entry, as_figure, as_markdown
+
+FOLDER = paths.METRICS / "literature_table"
+OWN = {
+    "logistic_regression": "Logistic regression on summaries",
+    "gradient_boosting": "Gradient boosting on summaries",
+}
+
+
+def run(params: Params) -> None:
+    source, entries = params.extract.label, []
+    for row, about in params.literature.rows.items():
+        result = read_json(paths.METRICS / "literature" / row / "metrics.json")
+        entries.append(
+            Entry(about.label, result["folds"], result["test"], about.published, about.differs)
+        )
+    scored = read_json(paths.METRICS / "evaluate" / "metrics.json")
+    network = read_json(paths.METRICS / "train" / "metrics.json")["hyperparameters"]
+    for name in scored["folds"]:
+        label = OWN.get(name) or f"This pipeline's network: {describe(network)}"
+        entries.append(
+            Entry(label, scored["folds"][name], scored["test"][name], None, "never published")
+        )
+    gains = {OWN.get(name, name): gain for name, gain in scored["difference"].items()}
+    figure = as_figure(entries, source).assign(note=scored["warning"] or "")
+    write_csv(FOLDER / "plots" / "literature.csv", figure)
+    with atomic(FOLDER / "table.md") as temporary:
+        page = as_markdown(entries, source, gains, scored["warning"])
+        temporary.write_text(page, encoding="utf-8")
+
+
+def describe(model: dict[str, Any]) -> str:
+    """`CNN-16 + pooled_lstm-64 + FC-32, summaries-128, age, sex, icu_type`."""
+    parts = [
+        ("CNN", model["conv"]),
+        (model["architecture"], model["n_lstm"]),
+        ("FC", model["n_fc"]),
+    ]
+    layers = " + ".join(f"{name}-{units}" for name, units in parts if units)
+    summary = [f"summaries-{model['n_summary']}"] if model["n_summary"] else []
+    return ", ".join([layers, *summary, *model["static_inputs"]])

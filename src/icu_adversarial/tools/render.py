@@ -1,0 +1,111 @@
+"""`dvc plots` without a network: a page that holds Vega itself, and every figure as PNG."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import vl_convert
+
+from icu_adversarial.core.errors import InputError
+from icu_adversarial.core.io import atomic
+
+OFFLINE_PAGE = Path(".dvc/offline.html")  # plots.html_template in .dvc/config
+VEGA_LITE = "6.4"  # of the page and of the PNGs
+PIXELS = 2.0  # of a PNG per CSS pixel
+EXPORTS = "Object.assign(window, {vega, vegaLite, vegaEmbed});"  # what the page's own scripts call
+# {refresh_tag} and {plot_divs} are filled by DVC; its {scripts}, links to a CDN, is left out.
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+{refresh_tag}
+<title>icu-adversarial: figures</title>
+<script>%s</script>
+<style>
+body { font-family: "Liberation Sans", Arial, Helvetica, sans-serif; margin: 24px; }
+.vega-embed { display: block; margin-bottom: 48px; }
+.vega-bindings { margin-top: 6px; font-size: 13px; }
+</style>
+</head>
+<body>
+{plot_divs}
+</body>
+</html>
+"""
+
+
+def offline_page(path: Path = OFFLINE_PAGE) -> None:
+    """Write the HTML template of `dvc plots`, with Vega, Vega-Lite and Vega-Embed inside."""
+    with atomic(path) as temporary:
+        temporary.write_text(
+            PAGE % vl_convert.javascript_bundle(EXPORTS, VEGA_LITE), encoding="utf-8"
+        )
+
+
+def specifications(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The Vega-Lite specifications of the PNGs.
+
+    Args:
+        content: What `dvc plots show --json` printed.
+
+    Returns:
+        The specifications by file name without suffix. A figure with switches (parameters bound to
+        options) gives one more, with a suffix, for each further option of each switch. The name of
+        the revision, which only `dvc plots diff` needs, is left out.
+    """
+    found = {}
+    for plot, renderings in content.get("data", {}).items():
+        name = "_".join(
+            part
+            for part in Path(plot).with_suffix("").parts
+            if part not in {"metrics", "data", "plots"}
+        )
+        for rendering in renderings:
+            spec = rendering["content"]
+            for row in spec["data"]["values"]:
+                row["rev"] = ""
+            found[name] = spec
+            for switch in (p for p in spec.get("params", []) if "bind" in p):
+                for option in switch["bind"]["options"][1:]:
+                    turned = [{**p, "value": option} if p is switch else p for p in spec["params"]]
+                    found[f"{name}_{option.replace(' ', '_')}"] = spec | {"params": turned}
+    return found
+
+
+def png(spec: dict[str, Any]) -> bytes:
+    """Render a Vega-Lite specification."""
+    return vl_convert.vegalite_to_png(json.dumps(spec), vl_version=VEGA_LITE, scale=PIXELS)
+
+
+def figures(folder: Path) -> list[Path]:
+    """Render every DVC plot of the workspace.
+
+    Args:
+        folder: Where the PNGs are written.
+
+    Returns:
+        Their paths.
+
+    Raises:
+        InputError: DVC fails or there is no plot.
+    """
+    shown = subprocess.run(
+        [sys.executable, "-m", "dvc", "plots", "show", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if shown.returncode:
+        lines = shown.stderr.strip().splitlines() or [f"exit code {shown.returncode}"]
+        raise InputError(f"`dvc plots show` failed: {lines[-1]}")
+    specs = specifications(json.loads(shown.stdout))
+    if not specs:
+        raise InputError("`dvc plots show` found no plot: run `dvc repro`")
+    paths = []
+    for name, spec in specs.items():
+        paths.append(folder / f"{name}.png")
+        with atomic(paths[-1]) as temporary:
+            temporary.write_bytes(png(spec))
+    return paths

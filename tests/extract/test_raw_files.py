@@ -1,0 +1,112 @@
+"""Which file of a folder is a table: exactly one, whatever its form, case and place."""
+
+import gzip
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from golden import CODE_MAP, DATA, assert_golden, collect
+
+from icu_adversarial.core.errors import InputError
+from icu_adversarial.extract.sources import mimic4
+from icu_adversarial.measurements import MEASUREMENTS
+from icu_adversarial.tools.validate import validate
+
+CHARTS = Path("icu") / "chartevents.csv"
+
+
+def to_gzip(folder: Path) -> None:
+    (folder / f"{CHARTS}.gz").write_bytes(gzip.compress((folder / CHARTS).read_bytes()))
+
+
+def to_parquet(folder: Path, name: str) -> None:
+    file = folder / name
+    file.parent.mkdir(exist_ok=True)
+    pd.read_csv(folder / CHARTS).to_parquet(file)
+
+
+def to_upper(folder: Path) -> None:
+    shutil.copy(folder / CHARTS, folder / "icu" / "CHARTEVENTS.csv")
+
+
+def to_root(folder: Path) -> None:
+    shutil.copy(folder / CHARTS, folder / "chartevents.csv")
+
+
+SECOND = {
+    "gzip": (to_gzip, "icu/chartevents.csv and icu/chartevents.csv.gz"),
+    "parquet": (
+        lambda folder: to_parquet(folder, "icu/chartevents.parquet"),
+        "icu/chartevents.csv and icu/chartevents.parquet",
+    ),
+    "folder of parquet": (
+        lambda folder: to_parquet(folder, "icu/chartevents/0.parquet"),
+        "icu/chartevents and icu/chartevents.csv",
+    ),
+    "upper case": (to_upper, "icu/CHARTEVENTS.csv and icu/chartevents.csv"),
+    "root": (to_root, "chartevents.csv and icu/chartevents.csv"),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(DATA / "mimic4", tmp_path / "raw"))
+
+
+@pytest.mark.parametrize("form", SECOND)
+def test_a_table_in_two_forms_is_refused(form: str, folder: Path) -> None:
+    change, names = SECOND[form]
+    change(folder)
+    message = f"CHARTEVENTS is there 2 times: {names}: remove one"
+    with pytest.raises(InputError, match=message) as error:
+        collect(mimic4.read(folder, 48, MEASUREMENTS))
+    assert "\n" not in str(error.value)
+    with pytest.raises(InputError, match=message):
+        list(validate(folder, None, 48, CODE_MAP))
+    (folder / CHARTS).unlink()  # what is left is read
+    if form != "root":
+        assert_golden("mimic4", collect(mimic4.read(folder, 48, MEASUREMENTS)))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda parts: (parts / "old").mkdir(),
+        lambda parts: shutil.copy(DATA / "mimic4" / CHARTS, parts / "1.csv"),
+        lambda parts: (parts / "0.parquet").rename(parts / "0.PARQUET"),
+    ],
+)
+def test_a_folder_of_parquet_holds_nothing_else(
+    spoil: Callable[[Path], object], folder: Path
+) -> None:
+    to_parquet(folder, "icu/chartevents/0.parquet")
+    (folder / CHARTS).unlink()
+    (folder / "icu" / "chartevents" / "_SUCCESS").touch()  # by Spark: not a part
+    assert_golden("mimic4", collect(mimic4.read(folder, 48, MEASUREMENTS)))
+    spoil(folder / "icu" / "chartevents")
+    with pytest.raises(InputError, match=r"CHARTEVENTS|chartevents holds .*nothing else"):
+        collect(mimic4.read(folder, 48, MEASUREMENTS))
+
+
+def test_a_column_that_is_there_twice_is_refused(folder: Path) -> None:
+    frame = pd.read_csv(folder / CHARTS)
+    frame.assign(VALUENUM=1.0).to_parquet(folder / "icu" / "chartevents.parquet")
+    (folder / CHARTS).unlink()
+    with pytest.raises(InputError, match="CHARTEVENTS has the columns valuenum twice"):
+        collect(mimic4.read(folder, 48, MEASUREMENTS))
+
+
+@pytest.mark.parametrize("name", ["run[1]", "a*", "what?", "{a,b}", "it's (1)"])
+def test_names_that_look_like_patterns_and_links_are_read_as_they_are(
+    name: str, tmp_path: Path
+) -> None:
+    for sibling in ("run1", "ab", "whatx"):  # what the patterns would match
+        (tmp_path / sibling).mkdir()
+    shutil.copytree(DATA / "mimic4", tmp_path / name)
+    to_parquet(tmp_path / name, "icu/chartevents/[0].parquet")
+    (tmp_path / name / CHARTS).unlink()
+    (tmp_path / "link").symlink_to(tmp_path / name)
+    for folder in (tmp_path / name, tmp_path / "link"):
+        assert_golden("mimic4", collect(mimic4.read(folder, 48, MEASUREMENTS)))

@@ -1,0 +1,394 @@
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from adbc_driver_postgresql import dbapi
+from golden import CODE_MAP, DATA, write_demo, write_meds
+from places import MIMIC3, to_csv, to_duckdb, to_postgres
+
+from icu_adversarial.core.errors import InputError
+from icu_adversarial.extract.sources import eicu, mimic3, mimic4
+from icu_adversarial.measurements import NAMES
+from icu_adversarial.synthetic.hospital import generate
+from icu_adversarial.tools.fetch import CREDENTIALED, OPEN
+from icu_adversarial.tools.validate import ROWS, validate
+
+ROOT = Path(__file__).parents[2]
+
+
+def lines(raw: Path, source: str | None = None, rows: int = ROWS) -> list[str]:
+    return list(validate(raw, source, 48, CODE_MAP, rows))
+
+
+def stays_with(report: list[str]) -> dict[str, int]:
+    """The table of coverage."""
+    found = (re.fullmatch(r"  (\w+) +([\d,]+) +\d+%(?:  .+)?", line) for line in report)
+    return {match[1]: int(match[2].replace(",", "")) for match in found if match}
+
+
+def rows_said(report: list[str], table: str) -> int:
+    return next(
+        int(match[1].replace(",", ""))
+        for line in report
+        if (match := re.fullmatch(rf"  {table} +(?:about )?([\d,]+) rows", line))
+    )
+
+
+def by_hand(
+    mimic_demo: Path, table: str, items: list[int], below: float, rows: int | None = None
+) -> int:
+    """Stays with a value of these items in their first 48 hours, in the first `rows` rows."""
+    events = pd.read_csv(
+        mimic_demo / f"{table}.csv.gz",
+        nrows=rows,
+        parse_dates=["charttime"],
+        usecols=lambda c: c not in ("value", "valueuom", "resultstatus", "stopped"),
+    )
+    stays = pd.read_csv(mimic_demo / "ICUSTAYS.csv.gz", parse_dates=["intime"])
+    events = events[
+        events["itemid"].isin(items) & events["valuenum"].between(0, below, inclusive="neither")
+    ].merge(stays, on="subject_id")
+    within = (events["charttime"] - events["intime"]).between(
+        pd.Timedelta(0), pd.Timedelta(hours=48), inclusive="left"
+    )
+    same = events["hadm_id_x"].isna() | (events["hadm_id_x"] == events["hadm_id_y"])
+    return events[within & same]["icustay_id" if table == "LABEVENTS" else "icustay_id_y"].nunique()
+
+
+def test_the_whole_demo(mimic_demo: Path) -> None:
+    report = lines(mimic_demo)
+    assert stays_with(report)["heartrate"] == by_hand(mimic_demo, "CHARTEVENTS", [211, 220045], 300)
+    assert stays_with(report)["sodium"] == by_hand(mimic_demo, "LABEVENTS", [50983], 200)
+    assert list(stays_with(report)) == list(NAMES)
+    assert report[0] == f"{mimic_demo}: MIMIC-III, extract.source mimiciii"
+    assert "136 ICU stays of 100 subjects, 46 with death in the hospital" in report
+    assert "2 source groups (for split.test_groups): carevue 59, metavision 77" in report
+    assert "sample" not in "".join(report)
+    assert report[-1].endswith(
+        f"dvc exp run -S extract.source=mimiciii -S extract.raw={mimic_demo}"
+    )
+
+
+def test_of_a_long_table_its_first_rows_are_counted_and_said_to_be_a_sample(
+    mimic_demo: Path,
+) -> None:
+    report = lines(mimic_demo, rows=100_000)
+    assert rows_said(report, "CHARTEVENTS") == pytest.approx(758_355, rel=0.1)
+    assert any(re.fullmatch(r"  CHARTEVENTS +about [\d,]+ rows", line) for line in report)
+    assert any(re.fullmatch(r"  LABEVENTS +76,074 rows", line) for line in report)  # short: counted
+    assert "136 ICU stays of 100 subjects, 46 with death in the hospital" in report
+    assert any(
+        line.startswith("in a sample (the first 100,000 rows of CHARTEVENTS): stays with a value")
+        for line in report
+    )
+    assert stays_with(report)["heartrate"] == by_hand(
+        mimic_demo, "CHARTEVENTS", [211, 220045], 300, rows=100_000
+    )
+    assert stays_with(report)["sodium"] == by_hand(mimic_demo, "LABEVENTS", [50983], 200)
+
+
+def test_challenge(challenge: Path) -> None:
+    report = lines(challenge)
+    assert (
+        "8,000 ICU stays of 8,000 subjects, 1,122 with death in the hospital,"
+        " 2 with unknown outcome"
+    ) in report
+    assert [line.split()[0] for line in report if "not in these data" in line] == ["calcium"]
+    assert any(re.fullmatch(r"  spo2 +3,\d{3} +4[45]%  arterial SaO2 .*", line) for line in report)
+    assert "2 source groups (for split.test_groups): set-a 4,000, set-b 4,000" in report
+    assert stays_with(report)["calcium"] == 0
+    assert any(
+        re.fullmatch(r"  lactate +4,\d{3} +55%", line) for line in report
+    )  # of all stays, not of those with any value
+    assert "extract.source=challenge2012" in report[-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "stays"), [("mimic4", "mimiciv", 4), ("eicu", "eicu", 5)]
+)
+def test_other_sources_are_told_by_their_tables(name: str, source: str, stays: int) -> None:
+    report = lines(DATA / name)
+    assert report[0].endswith(f"extract.source {source}")
+    assert any(line.startswith(f"{stays} ICU stays") for line in report)
+    assert report[-1].endswith(f"-S extract.source={source} -S extract.raw={DATA / name}")
+
+
+def test_meds(tmp_path: Path) -> None:
+    report = lines(write_meds(tmp_path / "raw with blanks"))
+    expected = pd.read_csv(DATA / "meds" / "expected_stays.csv")
+    events = pd.read_csv(DATA / "meds" / "expected_events.csv")
+    assert any(
+        line.startswith(f"{len(expected)} ICU stays of {expected['subject_id'].nunique()} subjects")
+        for line in report
+    )
+    assert {name: n for name, n in stays_with(report).items() if n} == events.groupby(
+        "measurement"
+    )["stay_id"].nunique().to_dict()
+    assert report[-1].endswith(f"-S \"extract.raw='{tmp_path}/raw with blanks'\"")
+
+
+def test_a_sample_of_meds_has_fewer_stays_and_says_so(mimic_demo: Path, tmp_path: Path) -> None:
+    write_demo(mimic_demo, tmp_path)
+    file = tmp_path / "data" / "0.parquet"
+    pd.read_parquet(file).sort_values(["subject_id", "time"]).to_parquet(file)
+    report = lines(tmp_path, rows=20_000)
+    stays = next(
+        match
+        for line in report
+        if (
+            match := re.match(
+                r"in a sample \(the first 20,000 rows of DATA\): (\d+) ICU stays", line
+            )
+        )
+    )
+    assert 0 < int(stays[1]) < 136
+
+
+def test_the_synthetic_hospital(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    generate(Path("data/raw/synthetic"), 300, 1)
+    report = lines(Path("data/raw/synthetic"), rows=10_000)
+    assert "300 ICU stays" in "".join(report)
+    assert "in a sample (the first 10,000 rows of CHARTEVENTS, LABEVENTS)" in "".join(report)
+    assert report[-1].endswith("dvc repro")
+
+
+def test_databases_say_the_same_as_files(mimic_demo: Path, tmp_path: Path, postgres: str) -> None:
+    csv = to_csv(mimic_demo, MIMIC3, tmp_path / "csv")
+    with (csv / "chartevents.csv").open() as file:
+        beginning = list(islice(file, 60_001))
+    (csv / "chartevents.csv").write_text("".join(beginning))
+    database = to_duckdb(csv, MIMIC3, tmp_path / "demo.duckdb")
+    to_postgres(database, MIMIC3, postgres, "validated")
+    server = tmp_path / "demo.url"
+    server.write_text(
+        postgres.replace("postgresql://", "postgresql+psycopg://")
+        + "&options=-csearch_path%3Dvalidated"
+    )
+
+    def execute(*statements: str) -> None:
+        with dbapi.connect(postgres) as connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            connection.commit()
+
+    execute("ANALYZE validated.chartevents")
+    expected = lines(csv)
+    for raw in (database, server):
+        report = lines(raw)
+        assert stays_with(report) == stays_with(expected)
+        assert "136 ICU stays of 100 subjects, 46 with death in the hospital" in report
+        assert rows_said(report, "CHARTEVENTS") == pytest.approx(60_000, rel=0.2)
+        assert rows_said(report, "ADMISSIONS") == 129
+    assert stays_with(lines(database, rows=20_000)) == stays_with(lines(csv, rows=20_000))
+    pages = lines(server, rows=50_000)
+    assert any(
+        line.startswith("in a sample (random pages of CHARTEVENTS, LABEVENTS): ") for line in pages
+    )
+    execute(
+        "ALTER TABLE validated.chartevents RENAME TO charted",
+        "CREATE VIEW validated.chartevents AS SELECT * FROM validated.charted",
+    )
+    first = lines(server, rows=5_000)  # a view has no pages
+    assert (
+        stays_with(pages)["heartrate"] > stays_with(first)["heartrate"] > 0
+    )  # as many rows, but from all over
+
+
+def damaged(folder: Path, change: Callable[[Path], object]) -> Path:
+    shutil.copytree(DATA / "mimic4", folder)
+    change(folder)
+    return folder
+
+
+def replace(file: str, old: str, new: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / file).write_text((folder / file).read_text().replace(old, new))
+
+
+def header_only(file: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / file).write_text(
+        (folder / file).read_text().partition("\n")[0] + "\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda f: (
+                (f / "hosp" / "labevents.csv").unlink(),
+                replace("icu/icustays.csv", "outtime", "until")(f),
+            ),
+            r"is not usable as mimiciv: ICUSTAYS lacks the columns outtime: .*; no LABEVENTS",
+        ),
+        (
+            lambda f: (f / "icu" / "chartevents.csv").rename(f / "icu" / "chartevents.csv.gz"),
+            "CHARTEVENTS cannot be read: it is damaged",
+        ),
+        (
+            replace("icu/chartevents.csv", "valuenum", "value"),
+            "CHARTEVENTS lacks the columns valuenum",
+        ),
+        (header_only("icu/icustays.csv"), "no ICU stay has its patient"),
+        (
+            lambda f: (header_only("icu/chartevents.csv")(f), header_only("hosp/labevents.csv")(f)),
+            "no value of any measurement lies in the first 48",
+        ),
+        (shutil.rmtree, "is missing: give a folder"),
+        (lambda f: (shutil.rmtree(f), f.mkdir()), "holds no table of MIMIC-III, MIMIC-IV or eICU"),
+        (
+            lambda f: (shutil.rmtree(f), f.write_text("no database")),
+            "is not a folder with the raw tables",
+        ),
+    ],
+)
+def test_what_cannot_be_extracted_is_told_in_one_line_with_all_reasons(
+    tmp_path: Path, change: Callable[[Path], object], message: str
+) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        lines(damaged(tmp_path / "raw", change))
+    assert "\n" not in str(error.value)
+    assert str(error.value).count(str(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "message"),
+    [
+        (
+            r",(220045|211),[^,]+,",
+            r",\1,yesterday,",
+            r"CHARTEVENTS\.charttime: [1-5] values are no TIMESTAMP",
+        ),
+        (
+            r",(220045|211),",
+            r",\1,yesterday,too,many,",
+            "CHARTEVENTS cannot be read: it is damaged",
+        ),
+    ],
+)
+def test_damage_in_the_sample_is_told_of_the_raw_file_and_without_its_values(
+    mimic_demo: Path, tmp_path: Path, pattern: str, replacement: str, message: str
+) -> None:
+    raw = to_csv(mimic_demo, MIMIC3, tmp_path / "raw")
+    (raw / "chartevents.csv").write_text(
+        re.sub(pattern, replacement, (raw / "chartevents.csv").read_text(), count=5)
+    )
+    with pytest.raises(InputError, match=message) as error:
+        lines(raw, rows=100_000)
+    assert str(error.value).startswith(str(raw))
+    assert "yesterday" not in str(error.value)
+
+
+def test_a_damaged_file_of_meds(tmp_path: Path) -> None:
+    write_meds(tmp_path)
+    next((tmp_path / "data").rglob("*.parquet")).write_bytes(b"PAR1 and no more")
+    with pytest.raises(InputError, match="DATA cannot be read: it is damaged"):
+        lines(tmp_path)
+
+
+def test_stays_that_are_left_out_are_counted(tmp_path: Path) -> None:
+    report = lines(
+        damaged(tmp_path / "raw", replace("icu/icustays.csv", "10003,20000004", "10003,20000009"))
+    )
+    assert any(line.startswith("3 ICU stays of 2 subjects") for line in report)
+    assert "1 more ICU stays are left out, for want of: admission and patient known" in report
+
+
+def test_a_duckdb_file_with_two_schemas(mimic_demo: Path, tmp_path: Path) -> None:
+    """Two copies of MIMIC-III, or MIMIC-III and MIMIC-IV: the schemas are named, once each."""
+    csv = to_csv(mimic_demo, MIMIC3, tmp_path / "csv")
+    with (csv / "chartevents.csv").open() as file:
+        beginning = list(islice(file, 20_001))
+    (csv / "chartevents.csv").write_text("".join(beginning))
+    raw = to_duckdb(csv, MIMIC3, tmp_path / "two.duckdb", "whole")
+    to_duckdb(csv, MIMIC3, raw, "demo")
+    schemas = (
+        "PATIENTS, ADMISSIONS, ICUSTAYS, CHARTEVENTS, LABEVENTS: found in the schemas demo, whole:"
+        " choose one with a file NAME.url that holds"
+    )
+    with pytest.raises(InputError) as error:
+        lines(raw)
+    assert str(error.value).startswith(f"{raw}: {schemas} duckdb:///")
+    assert str(error.value).count("NAME.url") == 1
+    with pytest.raises(InputError, match=f"is not usable as mimiciii: {schemas}"):
+        lines(raw, "mimiciii")
+    url = tmp_path / "whole.url"
+    url.write_text(f"duckdb:///{raw}?options=-csearch_path%3Dwhole")
+    report = lines(url)
+    assert report[0] == f"{url}: MIMIC-III, extract.source mimiciii"
+    assert "136 ICU stays of 100 subjects, 46 with death in the hospital" in report
+
+
+def test_one_outcome_alone_teaches_nothing(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    shutil.copytree(DATA / "mimic4", raw)
+    admissions = pd.read_csv(raw / "hosp" / "admissions.csv", dtype=str)
+    admissions.assign(hospital_expire_flag="0").to_csv(raw / "hosp" / "admissions.csv", index=False)
+    with pytest.raises(InputError, match="all stays have the same outcome"):
+        lines(raw)
+
+
+def test_a_source_that_does_not_fit_and_one_that_is_none() -> None:
+    with pytest.raises(
+        InputError, match="is not usable as mimiciii: PATIENTS lacks the columns dob"
+    ):
+        lines(DATA / "mimic4", "mimiciii")
+    with pytest.raises(InputError, match="--source: mimic is none of mimiciii, mimiciv"):
+        lines(DATA / "mimic4", "mimic")
+
+
+def test_a_server_that_does_not_answer_and_a_password_in_a_url(tmp_path: Path) -> None:
+    (tmp_path / "down.url").write_text("postgresql+psycopg://me@127.0.0.1:1/mimic")
+    (tmp_path / "open.url").write_text("postgresql+psycopg://me:secret@127.0.0.1:1/mimic")
+    for name in ("down", "open"):
+        with pytest.raises(InputError) as error:
+            lines(tmp_path / f"{name}.url")
+        assert "\n" not in str(error.value)
+        assert str(error.value).count(str(tmp_path)) == 1
+        assert "secret" not in str(error.value)
+
+
+def test_exit_codes_of_the_command(tmp_path: Path) -> None:
+    """0 and a report, or 1 and one line after it."""
+
+    def run(raw: Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "src/run.py", "validate", str(raw)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = run(DATA / "mimic4")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "usable. Next:" in done.stdout
+    failed = run(
+        damaged(tmp_path / "raw", lambda folder: (folder / "hosp" / "labevents.csv").unlink())
+    )
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("error: ")
+    assert len(failed.stderr.splitlines()) == 1
+    assert "ADMISSIONS" in failed.stdout
+
+
+@pytest.mark.parametrize(
+    ("names", "reader"),
+    [
+        (("mimiciii-demo", "mimiciii"), mimic3),
+        (("mimic-iv-demo", "mimiciv"), mimic4),
+        (("eicu-demo", "eicu"), eicu),
+    ],
+)
+def test_fetch_brings_the_tables_that_the_reader_reads_and_no_other(
+    names: tuple[str, ...], reader: object
+) -> None:
+    for name in names:
+        files = (OPEN | CREDENTIALED)[name].files
+        assert {Path(file).name.lower().partition(".")[0] for file in files} == set(reader.TABLES)  # type: ignore[attr-defined]
