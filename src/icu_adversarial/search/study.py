@@ -164,7 +164,7 @@ def write_study(
             "value": best.value,
             "hyperparameters": content["hyperparameters"] | decode(best.params),
         }
-    write_json(folder / "best.json", content)
+    write_json(folder / "best.json", content, exact=True)
     with atomic(folder / "trials.parquet") as temporary:
         pq.write_table(
             pa.Table.from_pandas(
