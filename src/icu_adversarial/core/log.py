@@ -2,7 +2,8 @@
 elsewhere, and every line in logs/STAGE.log.
 
 The command line opens the log with `logged`. A loop reports its steps to a `Progress`. Other
-modules log with `logging.getLogger(__name__)`. No line may contain data of a patient.
+modules log with `logging.getLogger(__name__)`: at level DEBUG, a line goes to the file alone. No
+line may contain data of a patient.
 """
 
 import logging
@@ -48,10 +49,14 @@ def logged(name: str) -> Iterator[None]:
         name: The stage, and its option if it has one: `attack_sparse_small`.
     """
     LOGS.mkdir(exist_ok=True)
-    file, plain = logging.FileHandler(LOGS / f"{name}.log"), logging.StreamHandler()
+    file, plain = (
+        logging.FileHandler(LOGS / f"{name}.log", encoding="utf-8"),
+        logging.StreamHandler(),
+    )
     file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     plain.addFilter(Seldom())
-    LOGGER.setLevel(logging.INFO)
+    plain.setLevel(logging.INFO)
+    LOGGER.setLevel(logging.DEBUG)
     LOGGER.addHandler(file)
     LOGGER.info("%s: started", name)
     if not sys.stderr.isatty():

@@ -74,7 +74,7 @@ def search_network(
                     float(np.mean([state.history[-1]["held_out_loss"] for state in states]))
                 )
                 done = f"{step + 1}/{options.rounds}"
-                LOGGER.info("search: round %s, held-out loss %.4f", done, losses[-1])
+                LOGGER.debug("search: round %s, held-out loss %.4f", done, losses[-1])
                 if not np.isfinite(losses[-1]):
                     raise optuna.TrialPruned
                 trial.report(losses[-1], step)

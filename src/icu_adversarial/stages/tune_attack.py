@@ -67,7 +67,7 @@ def run(params: Params, objective: str) -> None:
                 cells=len(params.hours) * M,
                 max_perts=settings.max_perts,
             )
-            LOGGER.info("search: task %d/%d, score %.4g", len(found), len(tasks), value)
+            LOGGER.debug("search: task %d/%d, score %.4g", len(found), len(tasks), value)
             trial.report(value, step=len(found) - 1)
             if len(found) < len(tasks) and trial.should_prune():
                 describe(trial, examples)
