@@ -1,4 +1,4 @@
-"""The first rows of raw tables, and a small copy of a place with raw records. `validate` calls it."""
+"""The first rows of raw tables, and a small copy of raw records, for `validate`."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
