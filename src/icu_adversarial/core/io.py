@@ -1,4 +1,4 @@
-"""Files that are whole or not there; checkpoints, whose damage is noticed."""
+"""Write files completely or not at all, read them with clear errors, and check checkpoints."""
 
 import hashlib
 import json
@@ -20,7 +20,15 @@ SEAL = hashlib.sha256().digest_size  # bytes at the end of a checkpoint
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the folder of `path` (made if missing); rename it to `path` on success, delete it otherwise."""
+    """Write a file completely or not at all.
+
+    Args:
+        path: The file. Its folder is made if it is missing.
+
+    Yields:
+        A temporary path in the same folder. It is renamed to `path` on success and deleted
+        otherwise.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -60,7 +68,11 @@ def six_digits(content: Any) -> Any:
 
 
 def read_json(path: Path) -> Any:
-    """Raises InputError if `path` is missing or not JSON."""
+    """Read a JSON file.
+
+    Raises:
+        InputError: The file is missing or is not JSON.
+    """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -76,7 +88,7 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
 
 
 def discard(path: Path, found: str) -> None:
-    """Delete what an earlier run left and this one cannot use, and say so in one line on stderr.
+    """Delete a file or folder of an earlier run that cannot be used, and print a warning.
 
     Args:
         path: A file or a folder below `.state`.
@@ -93,10 +105,10 @@ def discard(path: Path, found: str) -> None:
 
 
 def clear_way(folder: Path) -> None:
-    """Delete every file that lies where `folder` or a folder above it should be."""
+    """Delete every file in the place of `folder` or of a folder above it."""
     for place in (*reversed(folder.parents), folder):
         if place.is_file():
-            discard(place, "is no folder")
+            discard(place, "is not a folder")
 
 
 def write_sealed(path: Path, content: bytes) -> None:
@@ -119,8 +131,8 @@ def read_sealed(path: Path) -> bytes | None:
         path: The checkpoint.
 
     Returns:
-        The content. None if nothing is there, or if what is there was not written by
-        `write_sealed` or has changed since: it is then discarded.
+        The content. None if there is no file, or if the file has changed since `write_sealed`
+        or was not written by it. Such a file is deleted.
     """
     clear_way(path.parent)
     if path.is_dir():
@@ -136,7 +148,16 @@ def read_sealed(path: Path) -> bytes | None:
 
 
 def write_parts(file: Path, parts: Iterable[np.ndarray], shape: tuple[int, ...]) -> int:
-    """Write float32 arrays (n, *shape), one after the other, as one array; returns its rows. The file is what np.save writes of the whole."""
+    """Write several float32 arrays as one array, which need not fit into memory.
+
+    Args:
+        file: The file. It has the same bytes as np.save writes for the whole array.
+        parts: The arrays, each (n, *shape).
+        shape: The shape of one row.
+
+    Returns:
+        The number of rows.
+    """
     rows = 0
     with file.open("wb") as stream:
         _write_header(stream, (0, *shape))
@@ -144,9 +165,8 @@ def write_parts(file: Path, parts: Iterable[np.ndarray], shape: tuple[int, ...])
             stream.write(np.ascontiguousarray(part, np.float32).data)
             rows += len(part)
         stream.seek(0)
-        _write_header(
-            stream, (rows, *shape)
-        )  # as long as before: NumPy leaves room for the number of rows
+        # NumPy leaves space for the number of rows, so the header has the same length as before.
+        _write_header(stream, (rows, *shape))
     return rows
 
 
@@ -157,7 +177,11 @@ def _write_header(stream: BinaryIO, shape: tuple[int, ...]) -> None:
 
 
 def read_array(path: Path) -> np.ndarray:
-    """Memory-mapped, read-only. Raises InputError if `path` is missing or not an array."""
+    """Map an array into memory, read-only.
+
+    Raises:
+        InputError: The file is missing or is not an array.
+    """
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
@@ -167,7 +191,7 @@ def read_array(path: Path) -> np.ndarray:
 
 
 def digest(*parts: bytes | str | Path) -> str:
-    """SHA-256 over byte strings, texts and the contents of files, in this order."""
+    """The SHA-256 of byte strings, texts and the contents of files, in the given order."""
     total = hashlib.sha256()
     for part in parts:
         if isinstance(part, Path):
