@@ -18,6 +18,8 @@ LITERATURE = Path("data/literature")  # ROW/: models/fold_K/ as MODELS, predicti
 TUNE_ATTACK = Path("data/tune_attack")  # OBJECTIVE/: best.json, trials.parquet
 ATTACK = Path("data/attack")  # OBJECTIVE/: examples.parquet, perturbations.parquet
 ANALYZE = Path("data/analyze")  # OBJECTIVE/: patients.csv, the only figure with patients' values
+HEADLINES = Path("data/headlines")  # OBJECTIVE.json: what analyze leaves for summarize
+SUMMARY = Path("metrics/summary.json")  # what DVC shows as metrics
 METRICS = Path(
     "metrics"
 )  # STAGE/, STAGE/OBJECTIVE/ or STAGE/ROW/: metrics.json (in Git) and plots/ (cached)

@@ -6,12 +6,21 @@ from pathlib import Path
 import pandas as pd
 
 from icu_adversarial.analyze import captions, figures
+from icu_adversarial.analyze.headline import headline
 from icu_adversarial.analyze.report import report, warning_of
 from icu_adversarial.analyze.summary import summary
 from icu_adversarial.analyze.susceptibility import susceptibility
 from icu_adversarial.config.params import Params
 from icu_adversarial.core.io import atomic, read_array, read_json, write_csv, write_json
-from icu_adversarial.core.paths import ANALYZE, ATTACK, COHORT, GRID, METRICS, TUNE_ATTACK
+from icu_adversarial.core.paths import (
+    ANALYZE,
+    ATTACK,
+    COHORT,
+    GRID,
+    HEADLINES,
+    METRICS,
+    TUNE_ATTACK,
+)
 from icu_adversarial.core.schemas import COHORT as COHORT_SCHEMA
 from icu_adversarial.core.schemas import EXAMPLES, PERTURBATIONS, read_table
 from icu_adversarial.features.scaling import Scaler, widest
@@ -22,7 +31,7 @@ def run(params: Params, objective: str) -> None:
     """Turn the examples of an attack into tables, figures and a page.
 
     Reads the examples, the cap of the attack, the cohort, its grid, the scalers and the scores of
-    the model; writes data/analyze/OBJECTIVE and metrics/analyze/OBJECTIVE.
+    the model; writes data/analyze/OBJECTIVE, data/headlines and metrics/analyze/OBJECTIVE.
     """
     options, source = params.analyze, params.extract.label
     examples = read_table(ATTACK / objective / "examples.parquet", EXAMPLES)
@@ -77,6 +86,7 @@ def run(params: Params, objective: str) -> None:
         **attack,
     }
     write_json(folder / "metrics.json", content)
+    write_json(HEADLINES / f"{objective}.json", headline(objective, examples, by_measurement))
     model = read_json(METRICS / "evaluate" / "metrics.json")
     page = report(
         source,
