@@ -20,25 +20,24 @@ def headline(
         by_measurement: Of `susceptibility.susceptibility`.
 
     Returns:
-        `objective`, the values of `_counts` over both directions, and in `directions` the same
-        for each direction, with `direction` and `most_susceptible`: the names of at most three
-        measurements that A ranks first.
+        `objective`, and in `directions` a row for each direction: `direction`, `attacked` and
+        `flipped` (numbers of stays), `median_changed_values` (over the flipped stays, None without
+        one), and `most_susceptible`: the names of at most three measurements that A ranks first.
     """
-    best = examples[examples.kind == "best"]
-    directions = []
+    rows = []
     for direction in DIRECTIONS:
+        best = examples[(examples.kind == "best") & (examples.direction == direction)]
+        flipped = best[best.success]
         ranked = pooled(by_measurement, direction, "best")
-        first = ranked[ranked.a > 0].measurement.head(MEASUREMENTS)
-        counts = _counts(best[best.direction == direction])
-        directions.append(
-            {"direction": direction, **counts, "most_susceptible": first.astype(str).tolist()}
+        rows.append(
+            {
+                "direction": direction,
+                "attacked": len(best),
+                "flipped": len(flipped),
+                "median_changed_values": float(flipped.l0.median()) if len(flipped) else None,
+                "most_susceptible": [
+                    str(name) for name in ranked[ranked.a > 0].measurement.head(MEASUREMENTS)
+                ],
+            }
         )
-    return {"objective": objective, **_counts(best), "directions": directions}
-
-
-def _counts(best: pd.DataFrame) -> dict[str, Any]:
-    """`attacked` and `flipped`: numbers of stays. `median_changed_values`: over the flipped
-    stays, None without one."""
-    flipped = best[best.success]
-    median = float(flipped.l0.median()) if len(flipped) else None
-    return {"attacked": len(best), "flipped": len(flipped), "median_changed_values": median}
+    return {"objective": objective, "directions": rows}

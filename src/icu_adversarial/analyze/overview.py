@@ -1,10 +1,11 @@
 """The summary of a whole run: metrics/summary.json, and the lines that `make repro` ends with.
 
 DVC shows each number of metrics/summary.json as a column of `dvc exp show`, and it skips lists.
-A table of 120 characters has room for four numbers and the setting that was changed. These four
-are at the top of the file. Everything else is in lists.
+A table of 120 characters has room for four short columns and the setting that was changed. These
+four numbers are at the top of the file. Everything else is in lists.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from icu_adversarial.core.labels import LABELS
@@ -12,7 +13,7 @@ from icu_adversarial.core.labels import LABELS
 MODELS = {"network": "network", "gradient_boosting": "gradient boosting"}
 SCORES = {"auroc": "AUROC", "auprc": "AUPRC"}
 PATIENTS = {"0→1": "survivors (0→1)", "1→0": "deaths (1→0)"}
-DIGITS = 4  # after the decimal point, of scores and shares
+DIGITS = 4  # after the decimal point
 OBJECTIVES_SHOWN = 3  # more of them would make the lines longer than a screen
 
 
@@ -24,19 +25,18 @@ def overview(model: dict[str, Any], attacks: list[dict[str, Any]]) -> dict[str, 
         attacks: Of `headline.headline`, one per objective.
 
     Returns:
-        `auroc` and `auprc` of the network on the test set. `flipped`: the share of the attacked
-        stays that were flipped, over all objectives. `changed_values`: the median number of
-        changed values of a flipped stay, for the objective with the smallest median. Then lists
-        with a row per set of stays (`cohort`), per model and score (`scores`, with 95 %
-        intervals), and per objective and direction (`attacks`), and `warnings`. None (JSON's
-        null) where there is nothing to count.
+        `auroc` and `auprc` of the network on the test set. `flipped`, the share of the attacked
+        stays that were flipped, and `changed`, the median number of changed values of a flipped
+        stay: both are means over objectives and directions. Then lists with a row per set of
+        stays (`cohort`), per model and score (`scores`, with 95 % intervals), and per objective
+        and direction (`attacks`), and `warnings`. None (JSON's null) where nothing was counted.
     """
-    medians = [a["median_changed_values"] for a in attacks if a["flipped"]]
     network = model["test"]["network"]
+    rows = [_attack(attack["objective"], row) for attack in attacks for row in attack["directions"]]
     return {
         **{score: _round(network[score]["value"]) for score in SCORES},
-        "flipped": _share(sum(a["flipped"] for a in attacks), sum(a["attacked"] for a in attacks)),
-        "changed_values": min(medians, default=None),
+        "flipped": _mean(row["flipped_share"] for row in rows),
+        "changed": _mean(row["median_changed_values"] for row in rows),
         "cohort": [
             {
                 "data": model["source"],
@@ -55,19 +55,21 @@ def overview(model: dict[str, Any], attacks: list[dict[str, Any]]) -> dict[str, 
             for name in MODELS
             for score in SCORES
         ],
-        "attacks": [
-            {
-                "objective": attack["objective"],
-                "direction": row["direction"],
-                "attacked": row["attacked"],
-                "flipped_share": _share(row["flipped"], row["attacked"]),
-                "median_changed_values": row["median_changed_values"],
-                "most_susceptible": row["most_susceptible"],
-            }
-            for attack in attacks
-            for row in attack["directions"]
-        ],
+        "attacks": rows,
         "warnings": [model["warning"]] if model["warning"] else [],
+    }
+
+
+def _attack(objective: str, row: dict[str, Any]) -> dict[str, Any]:
+    """A row of `headline.headline` with the share instead of the number of flipped stays."""
+    share = row["flipped"] / row["attacked"] if row["attacked"] else None
+    return {
+        "objective": objective,
+        "direction": row["direction"],
+        "attacked": row["attacked"],
+        "flipped_share": _round(share),
+        "median_changed_values": row["median_changed_values"],
+        "most_susceptible": row["most_susceptible"],
     }
 
 
@@ -131,8 +133,10 @@ def _interval(row: dict[str, Any]) -> str:
     return f"{value:.3f} ({low:.3f}–{high:.3f})"
 
 
-def _share(part: int, whole: int) -> float | None:
-    return round(part / whole, DIGITS) if whole else None
+def _mean(values: Iterable[float | None]) -> float | None:
+    """The mean of what is known, None where nothing is."""
+    known = [value for value in values if value is not None]
+    return round(sum(known) / len(known), DIGITS) if known else None
 
 
 def _round(value: float | None) -> float | None:
