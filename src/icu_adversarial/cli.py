@@ -12,6 +12,7 @@ from icu_adversarial.config.base import Objective
 from icu_adversarial.config.params import load_params
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.log import logged
+from icu_adversarial.core.paths import SUMMARY
 
 # joblib's, where a worker was killed, and torch's, of a GPU; by name, since most commands import neither
 OUT_OF_MEMORY = ("TerminatedWorkerError", "OutOfMemoryError")
@@ -111,6 +112,20 @@ def probe(objective: ObjectiveOption) -> None:
 def analyze(objective: ObjectiveOption) -> None:
     """Perturbations → susceptibility maps."""
     _run("analyze", objective=objective)
+
+
+@app.command()
+def summarize() -> None:
+    """Scores and attacks → the summary of the run."""
+    _run("summarize")
+
+
+@app.command()
+def summary() -> None:
+    """Print the summary of the last run: cohort, scores, attacks, and where the results are."""
+    found = import_module("icu_adversarial.core.io").read_json(SUMMARY)
+    for line in import_module("icu_adversarial.analyze.overview").lines(found):
+        typer.echo(line)
 
 
 @app.command()
