@@ -81,7 +81,7 @@ def search(
 ) -> dict[str, Any]:
     """Choose the settings of a baseline by cross-validation within the stays that it is given.
 
-    The settings of params.yaml are tried first, if the ranges contain them, then settings drawn
+    The settings `first` are tried first, if the ranges contain them, then settings drawn
     at random from the ranges. The lowest mean of the folds' held-out log loss wins, as in the
     search for the network.
 
@@ -100,7 +100,7 @@ def search(
     Raises:
         InputError: An outcome has fewer subjects than there are folds.
     """
-    given, space = getattr(options, name).model_dump(), getattr(options.space, name)
+    given, space = getattr(options.first, name).model_dump(), getattr(options.space, name)
     trials = folds.trials if options.trials is None else options.trials
     if trials == 0:
         return given
