@@ -41,7 +41,7 @@ from icu_adversarial.core.schemas import COHORT, read_table
 from icu_adversarial.evaluate import baselines
 from icu_adversarial.evaluate.baseline_inputs import summaries, with_statics
 from icu_adversarial.features.splits import assign_folds
-from icu_adversarial.model.networks.architectures import build
+from icu_adversarial.model.networks.registry import build
 from icu_adversarial.model.training import advance, log_odds, make_fold, seed_of, start
 
 FOLDS, SEED = 5, 20240807

@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 
 from icu_adversarial.config.params import load_params
 from icu_adversarial.core.parallel import prepare_worker, workers
-from icu_adversarial.model.networks.architectures import build
+from icu_adversarial.model.networks.registry import build
 from icu_adversarial.model.training import Fold, State, advance, start
 
 T, M, BATCH = 48, 19, 128

@@ -24,7 +24,7 @@ from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.measurements import M
 from icu_adversarial.model import optimizers, training
 from icu_adversarial.model.folds import kept_evaluation, predict, save_folds, train_folds
-from icu_adversarial.model.networks.architectures import Network
+from icu_adversarial.model.networks.base import Network
 from icu_adversarial.model.networks.storage import load_model
 from icu_adversarial.model.scores import best_threshold, rank_scores
 

@@ -18,7 +18,8 @@ from icu_adversarial.core.parallel import workers
 from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.features.splits import assign_folds
 from icu_adversarial.model.calibration import cross_fitted
-from icu_adversarial.model.networks.architectures import Network, build
+from icu_adversarial.model.networks.base import Network
+from icu_adversarial.model.networks.registry import build
 from icu_adversarial.model.networks.storage import load_model, save_model
 from icu_adversarial.model.scores import best_threshold
 from icu_adversarial.model.training import (

@@ -16,7 +16,8 @@ from icu_adversarial.config.model import Model
 from icu_adversarial.core.io import read_sealed, write_sealed
 from icu_adversarial.core.parallel import prepare_worker
 from icu_adversarial.features.scaling import Scaler, fit_scaler
-from icu_adversarial.model.networks.architectures import Network, build
+from icu_adversarial.model.networks.base import Network
+from icu_adversarial.model.networks.registry import build
 from icu_adversarial.model.optimizers import OPTIMIZERS, load_optimizer, one_cycle, optimizer_state
 from icu_adversarial.model.scores import log_loss, rank_scores, sigmoid
 
