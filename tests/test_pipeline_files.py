@@ -1,5 +1,6 @@
 """dvc.yaml, params.yaml, paths.py, .gitignore and the code say the same."""
 
+import ast
 import re
 import subprocess
 from graphlib import TopologicalSorter
@@ -164,6 +165,36 @@ def test_no_output_with_patients_data_can_be_committed() -> None:
             assert STAGES[stage]["metrics"][0][next(iter(STAGES[stage]["metrics"][0]))] == {
                 "cache": False
             }
+
+
+# Files that are still longer.
+LONG = (
+    "stages/analyze.py",
+    "stages/extract.py",
+    "stages/preprocess.py",
+    "attack/algorithms/l1.py",
+    "extract/storage/duck.py",
+    "synthetic/hospital.py",
+    "tools/fetch.py",
+)
+
+
+def test_a_stage_file_has_at_most_40_lines_and_any_other_module_250() -> None:
+    package = SRC / "icu_adversarial"
+    for file in package.rglob("*.py"):
+        name, lines = str(file.relative_to(package)), len(file.read_text().splitlines())
+        if name not in LONG:
+            assert lines <= (40 if name.startswith("stages/") else 250), name
+
+
+def test_a_stage_says_what_it_reads_and_writes() -> None:
+    for stage in PIPELINE:
+        tree = ast.parse((SRC / "icu_adversarial" / "stages" / f"{stage}.py").read_text())
+        about = ast.get_docstring(tree) or ""
+        if f"stages/{stage}.py" not in LONG and stage != "synthesize":
+            assert about.startswith(f"{stage}: "), stage
+            assert "Reads " in about, stage
+            assert "Writes " in about, stage
 
 
 def test_imports_run_downhill_only() -> None:

@@ -19,7 +19,8 @@ from icu_adversarial.evaluate import baselines
 from icu_adversarial.evaluate.measures import held_out_ratio, mean_and_error, over_folds
 from icu_adversarial.features.cohort import cohort_warning
 from icu_adversarial.features.splits import some_subjects
-from icu_adversarial.model.folds import kept_evaluation, make_folds, train_folds
+from icu_adversarial.model.fold_data import make_folds
+from icu_adversarial.model.folds import kept_evaluation, train_folds
 
 SCORES = ("auroc", "auprc")
 FOLDER = paths.METRICS / "learning_curve"

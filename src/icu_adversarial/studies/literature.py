@@ -10,14 +10,11 @@ from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.io import read_array, read_json, write_json
 from icu_adversarial.core.resume import resumable
 from icu_adversarial.core.schemas import COHORT, PREDICTIONS, read_table, write_table
-from icu_adversarial.evaluate.results import (
-    about_cohort,
-    bound_warning,
-    calibration_scores,
-    from_table,
-    model_scores,
-)
-from icu_adversarial.model.folds import make_folds, predict, save_folds, train_folds
+from icu_adversarial.evaluate.calibration import bound_warning, calibration_scores
+from icu_adversarial.evaluate.predictions import from_table
+from icu_adversarial.evaluate.results import about_cohort, model_scores
+from icu_adversarial.model.fold_data import make_folds
+from icu_adversarial.model.folds import predict, save_folds, train_folds
 from icu_adversarial.studies.leaky import scores_on_training_stays
 
 ROOMS = ("core", "measurements", "features", "model")

@@ -18,10 +18,11 @@ from icu_adversarial.core.schemas import COHORT, read_table
 from icu_adversarial.evaluate.measures import scores
 from icu_adversarial.features.cohort import cohort_warning
 from icu_adversarial.features.splits import assign_folds
+from icu_adversarial.model.fold_data import make_fold
 from icu_adversarial.model.folds import save_folds, train_folds
 from icu_adversarial.model.networks.storage import load_model
 from icu_adversarial.model.scores import sigmoid
-from icu_adversarial.model.training import log_odds, make_fold
+from icu_adversarial.model.training import log_odds
 from icu_adversarial.model.tuning import search_network
 from icu_adversarial.search.space import decode
 from icu_adversarial.search.study import best_trial
