@@ -1,7 +1,8 @@
-"""Nested cross-validation: each fold is scored by a network that was searched without it.
+"""nested: each fold is scored by a network whose hyperparameters were searched without that fold.
 
-The study answers how much of a score comes from choosing hyperparameters on the same folds. It
-costs one search for each fold. The test set is not used.
+The study answers how much of a score comes from choosing hyperparameters on the same folds. Reads
+the cohort and the grid. Writes metrics/nested. Costs one search for each fold. The test set is not
+used.
 """
 
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from icu_adversarial.config.params import Params
 from icu_adversarial.core import paths
@@ -50,7 +52,7 @@ def run(params: Params) -> None:
 
 
 def score_fold(
-    params: Params, cohort: pd.DataFrame, grid: np.ndarray, k: int, state: Path
+    params: Params, cohort: pd.DataFrame, grid: Float[np.ndarray, "N T M"], k: int, state: Path
 ) -> dict[str, Any]:
     """Search `tune_model` without fold k, train on the other folds, and score on fold k.
 
@@ -60,7 +62,7 @@ def score_fold(
     Args:
         params: The blocks features, model, tune_model and train are used.
         cohort: schemas.COHORT.
-        grid: (N, T, M), in the order of the cohort.
+        grid: Values in clinical units, in the order of the cohort; NaN = not observed.
         k: The fold.
         state: The folder of the checkpoints.
 
