@@ -1,7 +1,8 @@
 """The search of an attack's hyperparameters on some stays, for the stage tune_attack."""
 
 import json
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from icu_adversarial.attack.tasks import Attack, Task
 from icu_adversarial.attack.verify import Found, run_tasks
 from icu_adversarial.config.tune_attack import TuneAttack
 from icu_adversarial.search.study import best_trial, run_study
+
+LOGGER = logging.getLogger(__name__)
 
 
 def study_settings(settings: TuneAttack, objective: str, method: str) -> str:
@@ -39,10 +42,10 @@ def search_attack(
     settings: TuneAttack,
     objective: str,
     method: str,
-    *,
     cells: int,
     bin_hours: int,
     state: Path,
+    watch: Callable[[list[FrozenTrial]], None],
 ) -> list[FrozenTrial]:
     """Run the search, or continue it.
 
@@ -58,6 +61,7 @@ def search_attack(
         cells: Number of cells that a perturbation may change, T * M.
         bin_hours: Hours of a row of the grid.
         state: The folder of the study.
+        watch: As for `run_study`.
 
     Returns:
         The ended trials, in order.
@@ -74,6 +78,7 @@ def search_attack(
             value = score(
                 objective, examples, stays=stays, cells=cells, max_perts=settings.max_perts
             )
+            LOGGER.debug("search: task %d/%d, score %.4g", len(found), len(tasks), value)
             trial.report(value, step=len(found) - 1)
             if len(found) < len(tasks) and trial.should_prune():
                 _describe(trial, examples)
@@ -89,6 +94,7 @@ def search_attack(
         direction="maximize",
         pruner=optuna.pruners.MedianPruner(n_startup_trials=settings.pruner_startup_trials),
         state=state,
+        watch=watch,
     )
 
 

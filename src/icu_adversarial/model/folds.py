@@ -4,18 +4,18 @@ The stage train and the studies call it.
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from joblib import delayed
-from tqdm import tqdm
 
 from icu_adversarial.config.model import Model
 from icu_adversarial.config.train import Train
 from icu_adversarial.core.errors import InputError
+from icu_adversarial.core.log import Progress
 from icu_adversarial.core.parallel import workers
 from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.model.calibration import cross_fitted
@@ -23,13 +23,17 @@ from icu_adversarial.model.fold_data import Fold
 from icu_adversarial.model.networks.base import Network
 from icu_adversarial.model.networks.registry import build
 from icu_adversarial.model.networks.storage import load_model, save_model
-from icu_adversarial.model.scores import best_threshold
+from icu_adversarial.model.scores import best_threshold, means_in_words
 from icu_adversarial.model.state import TrainingState
 from icu_adversarial.model.training import advance, log_odds, logits, seed_of, start
 
 
 def train_folds(
-    folds: Sequence[Fold], model: Model, options: Train, checkpoints: Path
+    folds: Sequence[Fold],
+    model: Model,
+    options: Train,
+    checkpoints: Path,
+    watch: Callable[[list[TrainingState]], None] = lambda states: None,
 ) -> list[TrainingState]:
     """Train the folds in parallel processes, `evaluate_every` epochs at a time.
 
@@ -43,6 +47,8 @@ def train_folds(
         model: The settings of the network.
         options: `train` of params.yaml.
         checkpoints: The folder of the states.
+        watch: Gets the states of all folds, first as this run finds them and again after every
+            round.
 
     Returns:
         The last state of each fold.
@@ -52,23 +58,25 @@ def train_folds(
     """
     files = [checkpoints / f"fold_{k}.safetensors" for k in range(len(folds))]
     seeds = [seed_of(options.seed, k) for k in range(len(folds))]
+    # The last weights are those of the last epoch.
     patience = options.patience if model.keep == "best" else None
     states = [
         TrainingState.load(file) or start(fold, model, seed)
         for file, fold, seed in zip(files, folds, seeds, strict=True)
     ]
-    with workers() as parallel:
-        for epoch in tqdm(
-            range(0, options.epochs, options.evaluate_every),
-            desc="train",
-            unit=f" x {options.evaluate_every} epochs",
-        ):
+    watch(states)
+    waiting = [state.epoch for state in states if not _stalled(state, patience)]
+    done = min(waiting, default=options.epochs)
+    with workers() as parallel, Progress("train", options.epochs, "epoch", done) as progress:
+        for epoch in range(done, options.epochs, options.evaluate_every):
             epochs = min(options.evaluate_every, options.epochs - epoch)
             now = [
                 k
                 for k, state in enumerate(states)
                 if state.epoch == epoch and not _stalled(state, patience)
             ]
+            if not now:  # some wait for a later round, where an earlier run left them
+                continue
             new = parallel(
                 delayed(advance)(
                     states[k], folds[k], model, epochs=epochs, of=options.epochs, seed=seeds[k]
@@ -78,6 +86,8 @@ def train_folds(
             for k, state in zip(now, new, strict=True):
                 states[k] = state
                 state.save(files[k])
+            watch(states)
+            progress.step(means_in_words([state.history[-1] for state in new]), epochs)
     diverged = [k for k, state in enumerate(states) if kept_evaluation(state, model) == -1]
     if diverged:
         shutil.rmtree(checkpoints)

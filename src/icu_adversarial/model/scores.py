@@ -93,3 +93,18 @@ def best_threshold(died: Shaped[np.ndarray, " N"], log_odds: Float[np.ndarray, "
     if best + 1 == len(values):
         return float(values[best] - 1)
     return float((values[best] + values[best + 1]) / 2)
+
+
+def means_in_words(entries: list[dict[str, float]]) -> str:
+    """Describe an evaluation in a line of the log: the mean of each number over the folds.
+
+    Args:
+        entries: The last entry of each fold's history.
+
+    Returns:
+        For example "train loss 0.3012, held-out loss 0.3520, AUROC 0.8412, AUPRC 0.4710".
+    """
+    names = {"train_loss": "train loss", "held_out_loss": "held-out loss"}
+    names |= {"auroc": "AUROC", "auprc": "AUPRC"}
+    means = {text: np.mean([entry[name] for entry in entries]) for name, text in names.items()}
+    return ", ".join(f"{text} {mean:.4f}" for text, mean in means.items())

@@ -3,6 +3,8 @@
 The stage tune_model and the study nested call it.
 """
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from icu_adversarial.model.fold_data import Fold, make_fold
 from icu_adversarial.model.training import advance, seed_of, start
 from icu_adversarial.search.figures import trials_table
 from icu_adversarial.search.study import run_study
+
+LOGGER = logging.getLogger(__name__)
 
 
 def search_folds(
@@ -53,7 +57,11 @@ def search_folds(
 
 
 def search_network(
-    params: Params, stays: pd.DataFrame, grid: Float[np.ndarray, "N T M"], state: Path
+    params: Params,
+    stays: pd.DataFrame,
+    grid: Float[np.ndarray, "N T M"],
+    state: Path,
+    watch: Callable[[list[FrozenTrial]], None] = lambda trials: None,
 ) -> list[FrozenTrial]:
     """Run the search on these stays, or continue it.
 
@@ -63,6 +71,7 @@ def search_network(
     Args:
         params, stays, grid: As for `search_folds`.
         state: The folder of the study.
+        watch: As for `run_study`.
 
     Returns:
         The ended trials, in order.
@@ -91,6 +100,8 @@ def search_network(
                 losses.append(
                     float(np.mean([state.history[-1]["held_out_loss"] for state in states]))
                 )
+                done = f"{step + 1}/{options.rounds}"
+                LOGGER.debug("search: round %s, held-out loss %.4f", done, losses[-1])
                 if not np.isfinite(losses[-1]):
                     raise optuna.TrialPruned
                 trial.report(losses[-1], step)
@@ -116,6 +127,7 @@ def search_network(
             ),
             state=state,
             first=model.model_dump(),
+            watch=watch,
         )
 
 

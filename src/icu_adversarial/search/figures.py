@@ -1,6 +1,5 @@
 """A finished study as tables: its trials and the data of its figures. The tuning stages call it."""
 
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -8,7 +7,6 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
-from icu_adversarial.core.io import write_csv, write_json
 from icu_adversarial.search.space import decode
 
 Direction = Literal["minimize", "maximize"]
@@ -29,27 +27,6 @@ QUANTITIES = {  # user attributes that a figure can show instead of the value, w
     "median_l0": "median L0 of the flipped stays (perturbed cells)",
     "median_l1": "median L1 of the flipped stays (model input units)",
 }
-
-
-def write_search(
-    folder: Path,
-    trials: list[FrozenTrial],
-    direction: Direction,
-    about: dict[str, Any],
-    content: dict[str, Any],
-    attribute: str | None = None,
-) -> None:
-    """Write the tables of a study's figures and metrics.json.
-
-    Args:
-        folder: Where the files go.
-        trials, direction, attribute: As for `figure_tables`.
-        about: Further columns of every table, each with one value.
-        content: The content of metrics.json.
-    """
-    for name, table in figure_tables(trials, direction, attribute).items():
-        write_csv(folder / "plots" / f"{name}.csv", table.assign(**about))
-    write_json(folder / "metrics.json", content)
 
 
 def trials_table(trials: list[FrozenTrial]) -> pd.DataFrame:
@@ -97,12 +74,9 @@ def figure_tables(
         number (log2 or log10 if its range is logarithmic) or a choice. A parameter with a single
         setting is left out.
     """
-    shown = trials_table(trials).reindex(columns=["trial", "value", "state", "success_rate"])
-    shown["best"] = _best_so_far(shown, direction, attribute, trials)
-    shown["value"] = _shown(trials, attribute)
-    shown["quantity"] = QUANTITIES[attribute] if attribute else None
+    shown = _history(trials, direction, attribute)
     slices = {"slice": _slices(shown, trials, False), "slice_choice": _slices(shown, trials, True)}
-    tables = {"history": shown, "importance": _importance(trials, direction, attribute), **slices}
+    tables = {"importance": _importance(trials, direction, attribute), **slices}
     missing = {
         "importance": "no parameter was searched",
         "slice": "no searched parameter is a number",
@@ -114,9 +88,34 @@ def figure_tables(
         missing["importance"] = f"{complete} complete trials; importances need {FEWEST_TRIALS}"
     for name, table in tables.items():
         reason = why or (missing.get(name) if table.empty else None)
-        rows = pd.DataFrame([{"note": NOTHING + reason}]) if reason else table
-        tables[name] = rows.reindex(columns=COLUMNS[name])
-    return tables
+        tables[name] = _with_note(name, table, reason)
+    return {"history": history_table(trials, direction, attribute), **tables}
+
+
+def history_table(
+    trials: list[FrozenTrial], direction: Direction, attribute: str | None = None
+) -> pd.DataFrame:
+    """Make the table `history` alone. Arguments as for `figure_tables`."""
+    table = _history(trials, direction, attribute)
+    why = _why_nothing(table["value"].dropna().to_numpy(np.float64), len(trials))
+    return _with_note("history", table, why)
+
+
+def _with_note(name: str, table: pd.DataFrame, reason: str | None) -> pd.DataFrame:
+    """The table `name`, or one row that says why there is nothing to show."""
+    rows = pd.DataFrame([{"note": NOTHING + reason}]) if reason else table
+    return rows.reindex(columns=COLUMNS[name])
+
+
+def _history(
+    trials: list[FrozenTrial], direction: Direction, attribute: str | None
+) -> pd.DataFrame:
+    """The shown quantity of every trial and of the best trial so far."""
+    shown = trials_table(trials).reindex(columns=["trial", "value", "state", "success_rate"])
+    shown["best"] = _best_so_far(shown, direction, attribute, trials)
+    shown["value"] = _shown(trials, attribute)
+    shown["quantity"] = QUANTITIES[attribute] if attribute else None
+    return shown
 
 
 def _shown(trials: list[FrozenTrial], attribute: str | None) -> np.ndarray:

@@ -12,9 +12,9 @@ from icu_adversarial.core import paths
 from icu_adversarial.core.io import read_array, read_json
 from icu_adversarial.core.resume import resumable
 from icu_adversarial.core.schemas import COHORT, PREDICTIONS, read_table, write_table
+from icu_adversarial.model.curves import LearningCurves
 from icu_adversarial.model.fold_data import make_folds
 from icu_adversarial.model.folds import predict, save_folds, train_folds
-from icu_adversarial.model.learning import write_learning
 
 ROOMS = ("core", "measurements", "features", "model")
 
@@ -28,8 +28,9 @@ def run(params: Params) -> None:
     folders = [paths.MODELS / f"fold_{k}" for k in range(len(folds))]
     settings = params.train.model_dump_json() + params.features.model_dump_json()
     with resumable("train", settings, paths.GRID, paths.COHORT, best, rooms=ROOMS) as checkpoints:
-        states = train_folds(folds, model, params.train, checkpoints)
+        curves = LearningCurves(paths.METRICS / "train", params.extract.label, cohort)
+        states = train_folds(folds, model, params.train, checkpoints, curves.update)
         shutil.rmtree(paths.MODELS, ignore_errors=True)  # an earlier run may have had more folds
         save_folds(folders, states, folds, scalers, model)
     write_table(paths.PREDICTIONS, predict(paths.MODELS, cohort, grid), PREDICTIONS)
-    write_learning(paths.METRICS / "train", params.extract.label, cohort, folders, states)
+    curves.finish(folders)

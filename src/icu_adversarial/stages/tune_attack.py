@@ -15,7 +15,7 @@ from icu_adversarial.core import paths
 from icu_adversarial.core.resume import resumable
 from icu_adversarial.core.schemas import PREDICTIONS, read_table
 from icu_adversarial.measurements import M
-from icu_adversarial.search.figures import write_search
+from icu_adversarial.search.live import LiveStudy
 from icu_adversarial.search.study import write_study
 
 ROOMS = ("core", "measurements", "features", "model/networks", "search", "attack")
@@ -29,11 +29,11 @@ def run(params: Params, objective: str) -> None:
     tasks = list(read_tasks(read_victims())(chosen))
     key = study_settings(settings, objective, method)
     files = (paths.PREDICTIONS, paths.COHORT, paths.GRID, *model_files())
-    size = {"cells": len(params.hours) * M, "bin_hours": params.bin_hours}
+    folder, labels = paths.METRICS / "tune_attack" / objective, {"source": params.extract.label}
+    shown = shown_attribute(objective)
     with resumable("tune_attack", key, *files, rooms=ROOMS, keep=True) as state:
-        trials = search_attack(tasks, settings, objective, method, **size, state=state)
+        live = LiveStudy(folder, "maximize", shown, **labels, objective=objective)
+        about = (settings, objective, method, len(params.hours) * M, params.bin_hours)
+        trials = search_attack(tasks, *about, state, live.update)
         best = write_study(paths.TUNE_ATTACK / objective, trials, "maximize")
-    folder, source = paths.METRICS / "tune_attack" / objective, {"source": params.extract.label}
-    about, content = source | {"objective": objective}, source | {"method": method}
-    content |= summary(trials, best)
-    write_search(folder, trials, "maximize", about, content, shown_attribute(objective))
+    live.finish(trials, labels | {"method": method} | summary(trials, best))

@@ -11,7 +11,7 @@ from icu_adversarial.core.io import read_array
 from icu_adversarial.core.resume import resumable
 from icu_adversarial.core.schemas import COHORT, read_table
 from icu_adversarial.model.tuning import search_network, summary
-from icu_adversarial.search.figures import write_search
+from icu_adversarial.search.live import LiveStudy
 from icu_adversarial.search.study import write_study
 
 ROOMS = ("core", "measurements", "features", "model", "search")
@@ -28,9 +28,8 @@ def run(params: Params) -> None:
         params.features.model_dump_json(),
     ]
     with resumable("tune_model", *blocks, *files, rooms=ROOMS, keep=True) as state:
-        searched = (cohort[training], grid[training], state)
+        live = LiveStudy(paths.METRICS / "tune_model", "minimize", source=params.extract.label)
+        searched = (cohort[training], grid[training], state, live.update)
         trials = search_network(params, *searched) if options.trials else []
         best = write_study(paths.TUNE_MODEL, trials, "minimize", params.model.model_dump())
-    about = {"source": params.extract.label}
-    content = about | summary(trials, best)
-    write_search(paths.METRICS / "tune_model", trials, "minimize", about, content)
+    live.finish(trials, {"source": params.extract.label} | summary(trials, best))
