@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 from ruamel.yaml import YAML
 
 from icu_adversarial.core.schemas import (
@@ -93,14 +94,23 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 
 @pytest.fixture(scope="session")
-def reproduced(clone: Clone) -> Path:
-    """The pipeline, then the studies, each by the command that its file names."""
-    folder = clone("first")
-    run(folder, "dvc", "repro")
-    for study in studies(folder):
-        assert f"`dvc repro {study}`" in (folder / study).read_text()
-        run(folder, "dvc", "repro", study)
-    return folder
+def reproduced(clone: Clone, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pipeline, then the studies, each by the command that its file names.
+
+    All test processes share the folder: the first one that asks for it makes it.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    with FileLock(shared / "reproduced.lock"):
+        finished = shared / "reproduced.txt"
+        if not finished.exists():
+            folder = clone("first")
+            run(folder, "dvc", "repro")
+            for study in studies(folder):
+                assert f"`dvc repro {study}`" in (folder / study).read_text()
+                run(folder, "dvc", "repro", study)
+            finished.write_text(str(folder))
+    return Path(finished.read_text())
 
 
 def studies(folder: Path) -> list[str]:

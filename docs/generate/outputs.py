@@ -16,8 +16,9 @@ ROOT = Path(__file__).parents[2]
 HEAD = f"""{note("dvc.yaml, src/icu_adversarial/core/schemas.py and docs/generate/outputs.yaml")}
 # Outputs
 
-Every file that `dvc repro` writes, stage by stage. OBJECTIVE stands for a name in `objectives` of
-`params.yaml`, for example `robust_l1`. Everything below `data/` stays out of Git, because it is
+Every file that the pipeline and the [studies](experiments.md#studies) write, stage by stage.
+OBJECTIVE is a name in `objectives` of `params.yaml`, for example `robust_l1`. ROW is a name in
+`literature.rows`, for example `sun`. Everything below `data/` stays out of Git, because it is
 made of patient records. DVC keeps it in its cache. Hours count from ICU admission. Model input
 units are explained in the [glossary](glossary.md).
 
@@ -35,17 +36,26 @@ def descriptions() -> dict[str, Any]:
     return content
 
 
-def stages() -> dict[str, dict[str, Any]]:
-    """The stages of dvc.yaml, in its order."""
-    content: dict[str, dict[str, Any]] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+def stages(file: Path = ROOT / "dvc.yaml") -> dict[str, dict[str, Any]]:
+    """The stages of a dvc.yaml, in its order."""
+    content: dict[str, dict[str, Any]] = YAML(typ="safe").load(file)["stages"]
     return content
 
 
+def studies() -> dict[str, dict[str, Any]]:
+    """The stages of all studies."""
+    found: dict[str, dict[str, Any]] = {}
+    for file in sorted((ROOT / "studies").glob("*/dvc.yaml")):
+        found |= stages(file)
+    return found
+
+
 def files(stage: dict[str, Any]) -> list[str]:
-    """The outputs of a stage, with OBJECTIVE as a placeholder."""
+    """The outputs of a stage, with OBJECTIVE and ROW as placeholders."""
     entries = [entry for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]
     names = [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
-    return [name.replace("${item.objective}", "OBJECTIVE") for name in names]
+    filled = [name.replace("${item.objective}", "OBJECTIVE") for name in names]
+    return [name.replace("${item.row}", "ROW") for name in filled]
 
 
 def known_columns(file: str) -> dict[str, str]:
@@ -69,22 +79,29 @@ def type_of(field: pa.Field) -> str:
     return f"{kind}, may be empty" if field.nullable else kind
 
 
+def section(stage: str, content: dict[str, Any]) -> list[str]:
+    """The heading, the files and the columns of one stage."""
+    said = descriptions()["files"]
+    parts = [f"## {stage}\n\n{content['desc']}.\n"]
+    for file in files(content):
+        if file not in said:
+            raise KeyError(f"docs/generate/outputs.yaml does not describe {file}")
+        about = said[file]
+        parts.append(f"**`{file}`**: {about['about']}\n")
+        if "schema" in about:
+            rows = schema_rows(file, about["schema"])
+            parts.append(table(["column", "type", "meaning"], rows) + "\n")
+        elif about.get("columns"):
+            own = [[f"`{name}`", text] for name, text in about["columns"].items()]
+            parts.append(table(["column", "meaning"], own) + "\n")
+    return parts
+
+
 def page() -> str:
     """The whole page."""
-    said, parts = descriptions()["files"], [HEAD]
-    for stage, content in stages().items():
-        parts.append(f"## {stage}\n\n{content['desc']}.\n")
-        for file in files(content):
-            if file not in said:
-                raise KeyError(f"docs/generate/outputs.yaml does not describe {file}")
-            about = said[file]
-            parts.append(f"**`{file}`**: {about['about']}\n")
-            if "schema" in about:
-                rows = schema_rows(file, about["schema"])
-                parts.append(table(["column", "type", "meaning"], rows) + "\n")
-            elif about.get("columns"):
-                own = [[f"`{name}`", text] for name, text in about["columns"].items()]
-                parts.append(table(["column", "meaning"], own) + "\n")
+    parts = [HEAD]
+    for stage, content in (stages() | studies()).items():
+        parts += section(stage, content)
     shared = [[f"`{name}`", text] for name, text in descriptions()["common"].items()]
     parts.append("## Columns that mean the same in every table\n")
     parts.append(table(["column", "meaning"], shared))

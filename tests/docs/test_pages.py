@@ -120,7 +120,8 @@ def test_every_column_of_the_tables_is_described_and_no_other() -> None:
             assert columns <= set(outputs.known_columns(file)), file
     for name, columns in said["tables"].items():
         assert set(columns) <= set(getattr(schemas, name).names), name
-    known = {file for stage in outputs.stages().values() for file in outputs.files(stage)}
+    stages = outputs.stages() | outputs.studies()
+    known = {file for stage in stages.values() for file in outputs.files(stage)}
     assert set(said["files"]) == known
 
 
