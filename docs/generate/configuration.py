@@ -113,7 +113,8 @@ def rows(
                 found.append([f"`{key}`", "", "block", about])
             found += rows(value, inner, definitions, said, key)
         else:
-            found.append([f"`{key}`", f"`{shown(value)}`", accepts(inner, definitions), about])
+            accepted = accepts(inner, definitions) + (", or `tuned`" if value == "tuned" else "")
+            found.append([f"`{key}`", f"`{shown(value)}`", accepted, about])
     return found
 
 
