@@ -19,9 +19,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 ObjectiveOption = Annotated[Objective, typer.Option(help="What a best attack maximises.")]
 
 
-def _run(stage: str, **options: str) -> None:
-    """Call icu_adversarial.stages.STAGE.run(params, **options)."""
-    import_module(f"icu_adversarial.stages.{stage}").run(load_params(), **options)
+def _run(stage: str, room: str = "stages", **options: str) -> None:
+    """Call icu_adversarial.ROOM.STAGE.run(params, **options)."""
+    import_module(f"icu_adversarial.{room}.{stage}").run(load_params(), **options)
 
 
 @app.command()
@@ -57,7 +57,7 @@ def train() -> None:
 @app.command()
 def nested() -> None:
     """Search within each fold's training stays, and score the result on the fold."""
-    _run("nested")
+    _run("nested", "studies")
 
 
 @app.command()
@@ -69,7 +69,7 @@ def evaluate() -> None:
 @app.command("learning_curve")
 def learning_curve() -> None:
     """Train on parts of the training subjects: how the scores grow with their number."""
-    _run("learning_curve")
+    _run("learning_curve", "studies")
 
 
 @app.command()
@@ -77,13 +77,13 @@ def literature(
     row: Annotated[str, typer.Option(help="One of literature.rows in params.yaml.")],
 ) -> None:
     """Train one of the literature's networks on the same folds; score it as the network."""
-    _run("literature", row=row)
+    _run("literature", "studies", row=row)
 
 
 @app.command("literature_table")
 def literature_table() -> None:
     """All models in one table, compared with the published numbers."""
-    _run("literature_table")
+    _run("literature_table", "studies")
 
 
 @app.command("tune_attack")
