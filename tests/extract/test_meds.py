@@ -101,7 +101,7 @@ def test_hours_do_not_depend_on_the_time_zone_of_the_machine(tmp_path: Path, zon
     )
     tests = Path(__file__).parents[1]
     done = subprocess.run(
-        [sys.executable, "-c", program, str(tests), str(tests / "records"), str(folder)],
+        [sys.executable, "-c", program, str(tests), str(tests / "extract"), str(folder)],
         env=os.environ | {"TZ": zone, "PYTHONPATH": str(tests.parent / "src")},
         capture_output=True,
         text=True,
