@@ -102,7 +102,7 @@ def small(params: Params, **changes: dict[str, Any]) -> Params:
     }
     content["tune_model"] |= {"trials": 3, "folds": 2, "rounds": 2, "epochs_per_round": 1}
     content["tune_model"]["space"] |= {"log2_n_lstm": {"low": 2, "high": 3}, "n_fc": [4, 8, 16]}
-    content["baselines"]["gradient_boosting"] |= {
+    content["baselines"]["first"]["gradient_boosting"] |= {
         "max_iter": 20,
         "learning_rate": 0.2,
         "min_samples_leaf": 10,

@@ -244,7 +244,7 @@ def test_a_file_in_the_place_of_the_checkpoints_is_told_and_deleted(
 ) -> None:
     (tmp_path / "state").write_text("not a folder")
     assert len(begun_again(tmp_path / "state", stored[1])) == 4
-    assert "state is no folder" in capsys.readouterr().err
+    assert "state is not a folder" in capsys.readouterr().err
 
 
 # the order of the tables

@@ -86,9 +86,9 @@ def search(
 ) -> dict[str, Any]:
     """Choose the settings of a baseline by cross-validation within some training stays.
 
-    The settings of params.yaml are tried first, if the ranges contain them, then settings drawn
-    at random from the ranges. The settings with the lowest mean of the folds' held-out log loss
-    are chosen, as in the search for the network.
+    The settings `first` are tried first, if the ranges contain them, then settings drawn at random
+    from the ranges. The settings with the lowest mean of the folds' held-out log loss are chosen,
+    as in the search for the network.
 
     Args:
         name: One of BASELINES.
@@ -105,7 +105,7 @@ def search(
     Raises:
         InputError: An outcome has fewer subjects than there are folds.
     """
-    given, space = getattr(options, name).model_dump(), getattr(options.space, name)
+    given, space = getattr(options.first, name).model_dump(), getattr(options.space, name)
     trials = folds.trials if options.trials is None else options.trials
     if trials == 0:
         return given

@@ -210,7 +210,7 @@ def write_study(
             "value": best.value,
             "hyperparameters": content["hyperparameters"] | decode(best.params),
         }
-    write_json(folder / "best.json", content)
+    write_json(folder / "best.json", content, exact=True)
     with atomic(folder / "trials.parquet") as temporary:
         table = pa.Table.from_pandas(trials_table(trials), preserve_index=False)
         pq.write_table(table.replace_schema_metadata(None), temporary)

@@ -23,8 +23,9 @@ def run(params: Params) -> None:
     source, entries = params.extract.label, []
     for row, about in params.literature.rows.items():
         result = read_json(paths.METRICS / "literature" / row / "metrics.json")
+        differs = "; ".join(about.differs)
         entries.append(
-            Entry(about.label, result["folds"], result["test"], about.published, about.differs)
+            Entry(about.label, result["folds"], result["test"], about.published, differs)
         )
     scored = read_json(paths.METRICS / "evaluate" / "metrics.json")
     network = read_json(paths.METRICS / "train" / "metrics.json")["hyperparameters"]

@@ -55,6 +55,7 @@ def save_model(
             "model": model.model_dump(mode="json"),
             **facts,
         },
+        exact=True,
     )
 
 
