@@ -30,8 +30,9 @@ from icu_adversarial.config.params import Params, load_params  # noqa: E402
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The whole runs, which take longest, first: with two files at a time, nothing is left to wait for them at the end."""
-    items.sort(key=lambda item: item.path.name != "test_repro.py")
+    """The whole runs first, because they take longest. What uses their results comes last."""
+    order = {"test_repro.py": 0, "test_commands.py": 2}
+    items.sort(key=lambda item: order.get(item.path.name, 1))
 
 
 @pytest.fixture(scope="session")

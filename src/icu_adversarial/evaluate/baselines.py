@@ -86,9 +86,9 @@ def search(
 ) -> dict[str, Any]:
     """Choose the settings of a baseline by cross-validation within some training stays.
 
-    The settings `first` are tried first, if the ranges contain them, then settings drawn at random
-    from the ranges. The settings with the lowest mean of the folds' held-out log loss are chosen,
-    as in the search for the network.
+    The settings `first` are tried first, if the ranges contain them, then settings drawn at
+    random from the ranges. The settings with the lowest mean of the folds' held-out log loss are
+    chosen, as in the search for the network.
 
     Args:
         name: One of BASELINES.

@@ -56,9 +56,10 @@ def validate(
         cut = sample(raw, source, tables_of(source), rows, Path(folder))
         place = Path(folder) if cut else raw
         try:
-            stays, events, excluded, *_ = read(source, place, window_hours, MEASUREMENTS, code_map)
+            records = read(source, place, window_hours, MEASUREMENTS, code_map)
+            stays = records.stays
             seen = np.zeros((len(stays), M), bool)
-            for batch in events:
+            for batch in records.events:
                 row = np.searchsorted(stays["stay_id"], batch["stay_id"])
                 seen[row, batch["measurement"].indices] = True
         except InputError as error:
@@ -71,7 +72,7 @@ def validate(
         f" {deaths:,} deaths in the hospital, {unknown:,} unknown outcomes"
     )
     yield from (
-        f"{count:,} more ICU stays are left out: {rule}" for rule, count in excluded.items()
+        f"{count:,} more ICU stays are left out: {rule}" for rule, count in records.excluded.items()
     )
     groups = stays["source_group"].value_counts().sort_index()
     names = ", ".join(f"{name} ({count:,})" for name, count in groups.head(8).items())
