@@ -353,7 +353,10 @@ def test_both_systems_chart_every_vital_sign_under_their_own_items(
 
 @pytest.fixture(scope="module")
 def values(db: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    """What counts of the first 48 hours of the cohort: icustay_id, name, hour, value; the cohort itself as the table `cohort`."""
+    """The valid values of the cohort's first 48 hours: icustay_id, name, hour, value.
+
+    The cohort is the table `cohort`.
+    """
     db.execute(
         f"CREATE TABLE cohort AS SELECT icustay_id, subject_id, hospital_expire_flag AS died FROM stays WHERE {ADULTS_FOR_48_HOURS}"
     )
