@@ -11,6 +11,7 @@ import icu_adversarial
 from icu_adversarial.config.base import Objective
 from icu_adversarial.config.params import load_params
 from icu_adversarial.core.errors import InputError
+from icu_adversarial.core.log import logged
 
 # joblib's, where a worker was killed, and torch's, of a GPU; by name, since most commands import neither
 OUT_OF_MEMORY = ("TerminatedWorkerError", "OutOfMemoryError")
@@ -20,8 +21,10 @@ ObjectiveOption = Annotated[Objective, typer.Option(help="What a best attack max
 
 
 def _run(stage: str, **options: str) -> None:
-    """Call icu_adversarial.stages.STAGE.run(params, **options)."""
-    import_module(f"icu_adversarial.stages.{stage}").run(load_params(), **options)
+    """Call icu_adversarial.stages.STAGE.run(params, **options); it logs to logs/."""
+    params = load_params()
+    with logged("_".join([stage, *options.values()])):
+        import_module(f"icu_adversarial.stages.{stage}").run(params, **options)
 
 
 @app.command()

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -38,17 +38,33 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write `content` as indented JSON.
+def write_json(path: Path, content: Any, *, exact: bool = False) -> None:
+    """Write indented JSON.
+
+    Args:
+        path: The file.
+        content: What `json` can write.
+        exact: Whether numbers keep all digits. Otherwise they are rounded to six significant
+            digits: the last digits of a result depend on the processor.
 
     Raises:
-        ValueError: A number is NaN or infinite, which JSON does not have.
+        ValueError: A number is NaN or infinite.
     """
+    rounded = content if exact else six_digits(content)
+    text = json.dumps(rounded, indent=2, allow_nan=False, ensure_ascii=False)
     with atomic(path) as temporary:
-        temporary.write_text(
-            json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n",
-            encoding="utf-8",
-        )
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def six_digits(content: Any) -> Any:
+    """Round every float inside lists, tuples and dictionaries to six significant digits."""
+    if isinstance(content, float):
+        return float(f"{content:.6g}")
+    if isinstance(content, Mapping):
+        return {name: six_digits(value) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [six_digits(value) for value in content]
+    return content
 
 
 def read_json(path: Path) -> Any:
@@ -66,9 +82,9 @@ def read_json(path: Path) -> Any:
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
-    """Write the table of a figure: nine significant digits, empty where there is no value."""
+    """Write the table of a figure: six significant digits, empty where not available."""
     with atomic(path) as temporary:
-        frame.to_csv(temporary, index=False, float_format="%.9g", lineterminator="\n")
+        frame.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
 
 
 def discard(path: Path, found: str) -> None:
