@@ -518,7 +518,7 @@ def test_honest_models_reach_what_real_ones_do(auroc: Callable[..., float]) -> N
     assert 0.80 < auroc(LINEAR, SUMMARIES) < 0.90
 
 
-def test_the_course_tells_more_than_the_mean(auroc: Callable[..., float]) -> None:
+def test_the_course_predicts_better_than_the_mean(auroc: Callable[..., float]) -> None:
     assert auroc(LINEAR, ["mean", "last", "slope"]) > auroc(LINEAR, ["mean"]) + 0.03
 
 
@@ -548,7 +548,9 @@ def test_no_single_cell_gives_the_label_away(
                 assert abs(roc_auc_score(label[cell.index], cell) - 0.5) < 0.28
 
 
-def test_permuted_labels_teach_nothing(auroc: Callable[..., float], died: np.ndarray) -> None:
+def test_nothing_is_learned_from_permuted_labels(
+    auroc: Callable[..., float], died: np.ndarray
+) -> None:
     shuffled = np.random.default_rng(0).permutation(died)
     assert auroc(LINEAR, SUMMARIES, shuffled) == pytest.approx(0.5, abs=0.08)
 

@@ -58,7 +58,7 @@ def test_illness_is_positive_and_monotone(level: np.ndarray, change: np.ndarray)
     assert (steps * np.sign(change)[:, None, :] >= -1e-12).all()
 
 
-def test_correlated_draws_are_standard_and_correlated_as_told() -> None:
+def test_correlated_draws_are_standard_and_have_the_given_correlations() -> None:
     draws = correlated(np.random.default_rng(0), 40_000)
     assert np.abs(draws.mean(axis=0)).max() < 0.03
     assert np.abs(draws.std(axis=0) - 1).max() < 0.02
