@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from icu_adversarial.analyze import captions, figures
+from icu_adversarial.analyze.headline import headline
 from icu_adversarial.analyze.inputs import Inputs
 from icu_adversarial.analyze.report import report, warning_of
 from icu_adversarial.analyze.summary import summary
@@ -101,7 +102,7 @@ def write_tables(settings: Settings, found: Inputs, maps: Maps) -> None:
 
 
 def write_metrics(settings: Settings, found: Inputs, maps: Maps) -> dict[str, Any]:
-    """Write metrics.json. Returns its part about the attack."""
+    """Write metrics.json and the headlines. Returns the part of metrics.json on the attack."""
     attack = summary(found.examples, maps.by_measurement, maps.reached, **settings.l0)
     content = {
         "source": settings.label,
@@ -112,6 +113,8 @@ def write_metrics(settings: Settings, found: Inputs, maps: Maps) -> dict[str, An
         **attack,
     }
     write_json(settings.folder / "metrics.json", content)
+    shown = headline(settings.objective, found.examples, maps.by_measurement)
+    write_json(paths.HEADLINES / f"{settings.objective}.json", shown)
     return attack
 
 

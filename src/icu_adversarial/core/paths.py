@@ -17,8 +17,9 @@ PREDICTIONS = Path("data/train/predictions.parquet")
 LITERATURE = Path("data/literature")  # ROW/: models/fold_K/ as MODELS, predictions.parquet
 TUNE_ATTACK = Path("data/tune_attack")  # OBJECTIVE/: best.json, trials.parquet
 ATTACK = Path("data/attack")  # OBJECTIVE/: examples.parquet, perturbations.parquet
-ANALYZE = Path(
-    "data/analyze"
-)  # OBJECTIVE/: patients.csv, the only table of a figure with values of patients
+# OBJECTIVE/: patients.csv, the only table of a figure with values of patients
+ANALYZE = Path("data/analyze")
+HEADLINES = Path("data/headlines")  # OBJECTIVE.json: what analyze leaves for summarize
+SUMMARY = Path("metrics/summary.json")  # what DVC shows as metrics
 # STAGE/, STAGE/OBJECTIVE/ or STAGE/ROW/: metrics.json (in Git) and plots/ (cached)
 METRICS = Path("metrics")
