@@ -3,7 +3,11 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 READY := .venv/.ready
 
-.PHONY: setup repro test check plots lock peers clean
+.DEFAULT_GOAL := help
+.PHONY: help setup repro test check plots lock peers clean
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
 setup: $(READY)  ## the environment in .venv, and the page that shows plots without a network
 
 $(READY): requirements.lock
@@ -12,8 +16,9 @@ $(READY): requirements.lock
 	python src/run.py plots_page
 	touch $(READY)
 
-repro: setup  ## run every stage whose inputs changed; with PROFILE=tiny, paper or prior, as an experiment with the settings of profiles/
+repro: setup  ## run what changed, then print a summary; PROFILE=tiny, paper or prior takes the settings of profiles/
 	$(if $(PROFILE),dvc exp run $(shell cat profiles/$(PROFILE)),dvc repro)
+	@python src/run.py summary
 
 test: setup  ## all tests, two files at a time
 	python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder

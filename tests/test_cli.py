@@ -2,6 +2,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -87,3 +88,18 @@ def test_a_killed_worker_is_told_in_a_line_and_a_fault_of_the_code_is_not_hidden
     assert (ended.value.code, capsys.readouterr().err) == (1, "error: a worker was killed\n")
     with pytest.raises(RuntimeError, match="shapes differ"):
         cli.main()
+
+
+@pytest.mark.parametrize("options", [{}, {"objective": "robust_l0"}])
+def test_a_stage_logs_to_a_file_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: dict[str, str]
+) -> None:
+    ran: list[dict[str, str]] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "load_params", lambda: None)
+    stage = SimpleNamespace(run=lambda _, **given: ran.append(given))
+    monkeypatch.setattr(cli, "import_module", lambda _: stage)
+    cli._run("attack", **options)
+    assert ran == [options]
+    name = "_".join(["attack", *options.values()])
+    assert (tmp_path / "logs" / f"{name}.log").read_text().count(f"{name}: ") == 2

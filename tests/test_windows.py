@@ -62,9 +62,9 @@ def drawn(template: str, y: str, table: pd.DataFrame) -> str:
 
 def hours_of_axis(svg: str) -> list[int]:
     """The labels of the first time axis."""
-    axis = svg.partition("X-axis titled 'hours since ICU admission")[2].partition(
-        "role-axis-title"
-    )[0]
+    axis = svg.partition("X-axis titled 'time since ICU admission")[2].partition("role-axis-title")[
+        0
+    ]
     return [int(label) for label in re.findall(r">(\d+)</text>", axis)]
 
 

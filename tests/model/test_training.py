@@ -338,7 +338,7 @@ def test_a_file_in_the_place_of_the_checkpoints_is_told_and_deleted(
     (tmp_path / "key").write_text("a file")
     folds, _ = make_folds(*make_cohort(stays=120))
     assert_same_trainings(train_folds(folds, MODEL, OPTIONS, tmp_path / "key" / "part"), cut[1])
-    assert capsys.readouterr().err.count("key is no folder") == 1
+    assert capsys.readouterr().err.count("key is not a folder") == 1
 
 
 def test_the_checkpoints_of_trainings_that_diverged_are_removed(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Logistic regression and gradient boosting on summaries of each measurement: what a network has
 to beat. The stages that score the network call `search` and `predict`."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from icu_adversarial.model.calibration import cross_fitted
 from icu_adversarial.model.scores import best_threshold, log_loss, sigmoid
 from icu_adversarial.search.space import encode, suggest
 
+LOGGER = logging.getLogger(__name__)
 BASELINES = ("logistic_regression", "gradient_boosting")
 # Logistic regression reads each summary clipped to these percentiles of the training stays.
 WINSORISED = (1, 99)
@@ -122,7 +124,10 @@ def search(
         log_loss(died[part], sigmoid(z[part]))
         for z, part in zip(log_odds, parts * trials, strict=True)
     ]
-    return tried[int(np.reshape(losses, (trials, -1)).mean(axis=1).argmin())]
+    means = np.reshape(losses, (trials, -1)).mean(axis=1)
+    for number, mean in enumerate(means, 1):
+        LOGGER.info("%s: trial %d/%d, held-out loss %.4f", name, number, trials, mean)
+    return tried[int(means.argmin())]
 
 
 def predict(

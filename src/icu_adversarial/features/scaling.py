@@ -97,7 +97,7 @@ class Scaler:
         content: dict[str, Any] = asdict(self)
         for name in ("lower", "upper", "median"):
             content[name] = dict(zip(NAMES, map(float, content[name]), strict=True))
-        write_json(path, content)
+        write_json(path, content, exact=True)
 
     @classmethod
     def load(cls, path: Path) -> Self:

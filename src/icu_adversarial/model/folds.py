@@ -2,25 +2,25 @@
 back to predict."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from joblib import delayed
-from tqdm import tqdm
 
 from icu_adversarial.config.features import Features
 from icu_adversarial.config.model import Model
 from icu_adversarial.config.train import Train
 from icu_adversarial.core.errors import InputError
+from icu_adversarial.core.log import Progress
 from icu_adversarial.core.parallel import workers
 from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.features.splits import assign_folds
 from icu_adversarial.model.calibration import cross_fitted
 from icu_adversarial.model.networks.architectures import Network, build
 from icu_adversarial.model.networks.storage import load_model, save_model
-from icu_adversarial.model.scores import best_threshold
+from icu_adversarial.model.scores import best_threshold, means_in_words
 from icu_adversarial.model.training import (
     Fold,
     State,
@@ -88,7 +88,11 @@ def _validation(cohort: pd.DataFrame, chosen: np.ndarray, seed: int) -> np.ndarr
 
 
 def train_folds(
-    folds: Sequence[Fold], model: Model, options: Train, checkpoints: Path
+    folds: Sequence[Fold],
+    model: Model,
+    options: Train,
+    checkpoints: Path,
+    watch: Callable[[list[State]], None] = lambda states: None,
 ) -> list[State]:
     """Train the folds in parallel processes, `evaluate_every` epochs at a time, until `epochs` or, where the model keeps its best
     weights, until a fold has not improved for `patience`.
@@ -96,29 +100,30 @@ def train_folds(
     model: its settings. Each state goes to `checkpoints` after every evaluation; a run
     that finds them there goes on from them, to the same bytes. A damaged one is discarded, and its
     fold is trained from the start.
+    watch: Gets the states of all folds, first as this run finds them and again after every round.
     Raises InputError when a fold's held-out loss was never a number; its checkpoints are removed.
     """
     files = [checkpoints / f"fold_{k}.safetensors" for k in range(len(folds))]
     seeds = [seed_of(options.seed, k) for k in range(len(folds))]
-    patience = (
-        options.patience if model.keep == "best" else None
-    )  # the last weights are those of the last epoch
+    # The last weights are those of the last epoch.
+    patience = options.patience if model.keep == "best" else None
     states = [
         State.load(file) or start(fold, model, seed)
         for file, fold, seed in zip(files, folds, seeds, strict=True)
     ]
-    with workers() as parallel:
-        for epoch in tqdm(
-            range(0, options.epochs, options.evaluate_every),
-            desc="train",
-            unit=f" x {options.evaluate_every} epochs",
-        ):
+    watch(states)
+    waiting = [state.epoch for state in states if not _stalled(state, patience)]
+    done = min(waiting, default=options.epochs)
+    with workers() as parallel, Progress("train", options.epochs, "epoch", done) as progress:
+        for epoch in range(done, options.epochs, options.evaluate_every):
             epochs = min(options.evaluate_every, options.epochs - epoch)
             now = [
                 k
                 for k, state in enumerate(states)
                 if state.epoch == epoch and not _stalled(state, patience)
             ]
+            if not now:  # some wait for a later round, where an earlier run left them
+                continue
             new = parallel(
                 delayed(advance)(
                     states[k], folds[k], model, epochs=epochs, of=options.epochs, seed=seeds[k]
@@ -128,6 +133,8 @@ def train_folds(
             for k, state in zip(now, new, strict=True):
                 states[k] = state
                 state.save(files[k])
+            watch(states)
+            progress.step(means_in_words([state.history[-1] for state in new]), epochs)
     diverged = [k for k, state in enumerate(states) if kept_evaluation(state, model) == -1]
     if diverged:
         shutil.rmtree(checkpoints)

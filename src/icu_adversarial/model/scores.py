@@ -57,3 +57,15 @@ def best_threshold(died: np.ndarray, log_odds: np.ndarray) -> float:
         if best + 1 < len(values)
         else float(values[best] - 1)
     )
+
+
+def means_in_words(entries: list[dict[str, float]]) -> str:
+    """What a line of the log says about an evaluation: each number's mean over the folds.
+
+    Args:
+        entries: The last entry of each fold's history.
+    """
+    names = {"train_loss": "train loss", "held_out_loss": "held-out loss"}
+    names |= {"auroc": "AUROC", "auprc": "AUPRC"}
+    means = {text: np.mean([entry[name] for entry in entries]) for name, text in names.items()}
+    return ", ".join(f"{text} {mean:.4f}" for text, mean in means.items())

@@ -1,5 +1,7 @@
 """Search of the network's hyperparameters by cross-validation within the stays that it is given."""
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from icu_adversarial.core.parallel import workers
 from icu_adversarial.features.splits import assign_folds
 from icu_adversarial.model.training import Fold, advance, make_fold, seed_of, start
 from icu_adversarial.search.study import run_study
+
+LOGGER = logging.getLogger(__name__)
 
 
 def search_folds(
@@ -35,11 +39,16 @@ def search_folds(
 
 
 def search_network(
-    params: Params, stays: pd.DataFrame, grid: np.ndarray, state: Path
+    params: Params,
+    stays: pd.DataFrame,
+    grid: np.ndarray,
+    state: Path,
+    watch: Callable[[list[FrozenTrial]], None] = lambda trials: None,
 ) -> list[FrozenTrial]:
     """Run `tune_model` on these stays alone; the study stands in the folder `state`. stays: rows of tables.COHORT; grid: (N, T, 19), theirs.
 
     The first trial is `model` of params.yaml itself where the ranges allow it, so that no search ends behind it. Returns the trials.
+    watch: As of `run_study`.
     """
     options, model = params.tune_model, params.model
     folds, seeds = search_folds(params, stays, grid)
@@ -64,6 +73,8 @@ def search_network(
                 losses.append(
                     float(np.mean([state.history[-1]["held_out_loss"] for state in states]))
                 )
+                done = f"{step + 1}/{options.rounds}"
+                LOGGER.debug("search: round %s, held-out loss %.4f", done, losses[-1])
                 if not np.isfinite(losses[-1]):
                     raise optuna.TrialPruned
                 trial.report(losses[-1], step)
@@ -89,4 +100,5 @@ def search_network(
             ),
             state=state,
             first=model.model_dump(),
+            watch=watch,
         )

@@ -73,12 +73,9 @@ def figure_tables(
         (log2 or log10 where its range is logarithmic) or a choice; a parameter with a single
         setting is left out.
     """
-    shown = trials_table(trials).reindex(columns=["trial", "value", "state", "success_rate"])
-    shown["best"] = _best_so_far(shown, direction, attribute, trials)
-    shown["value"] = _shown(trials, attribute)
-    shown["quantity"] = QUANTITIES[attribute] if attribute else None
+    shown = _history(trials, direction, attribute)
     slices = {"slice": _slices(shown, trials, False), "slice_choice": _slices(shown, trials, True)}
-    tables = {"history": shown, "importance": _importance(trials, direction, attribute), **slices}
+    tables = {"importance": _importance(trials, direction, attribute), **slices}
     missing = {
         "importance": "no parameter was searched",
         "slice": "no searched parameter is a number",
@@ -90,9 +87,34 @@ def figure_tables(
         missing["importance"] = f"{complete} complete trials; importances need {FEWEST_TRIALS}"
     for name, table in tables.items():
         reason = why or (missing.get(name) if table.empty else None)
-        rows = pd.DataFrame([{"note": NOTHING + reason}]) if reason else table
-        tables[name] = rows.reindex(columns=COLUMNS[name])
-    return tables
+        tables[name] = _with_note(name, table, reason)
+    return {"history": history_table(trials, direction, attribute), **tables}
+
+
+def history_table(
+    trials: list[FrozenTrial], direction: Direction, attribute: str | None = None
+) -> pd.DataFrame:
+    """The table `history` of `figure_tables`, with the same arguments."""
+    table = _history(trials, direction, attribute)
+    why = _why_nothing(table["value"].dropna().to_numpy(np.float64), len(trials))
+    return _with_note("history", table, why)
+
+
+def _with_note(name: str, table: pd.DataFrame, reason: str | None) -> pd.DataFrame:
+    """The table `name`, or one row that says why there is nothing to show."""
+    rows = pd.DataFrame([{"note": NOTHING + reason}]) if reason else table
+    return rows.reindex(columns=COLUMNS[name])
+
+
+def _history(
+    trials: list[FrozenTrial], direction: Direction, attribute: str | None
+) -> pd.DataFrame:
+    """Every trial: what the figures show of it, and that of the best trial so far."""
+    shown = trials_table(trials).reindex(columns=["trial", "value", "state", "success_rate"])
+    shown["best"] = _best_so_far(shown, direction, attribute, trials)
+    shown["value"] = _shown(trials, attribute)
+    shown["quantity"] = QUANTITIES[attribute] if attribute else None
+    return shown
 
 
 def _shown(trials: list[FrozenTrial], attribute: str | None) -> np.ndarray:

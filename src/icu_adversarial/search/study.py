@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
-from tqdm import tqdm
 
 from icu_adversarial.config.base import Block
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.io import atomic, clear_way, discard, write_json
+from icu_adversarial.core.log import Progress
 from icu_adversarial.search.figures import Direction, trials_table
 from icu_adversarial.search.space import decode, encode, suggest
 
@@ -79,6 +79,7 @@ def run_study(
     pruner: optuna.pruners.BasePruner,
     state: Path,
     first: dict[str, Any] | None = None,
+    watch: Callable[[list[FrozenTrial]], None] = lambda trials: None,
 ) -> list[FrozenTrial]:
     """Run until `trials` trials have ended, complete or pruned; those in the journal count.
 
@@ -95,6 +96,7 @@ def run_study(
         pruner: Decides which trials end early.
         state: The folder of the journal.
         first: Hyperparameters to try before any other, where the space holds them.
+        watch: Gets the ended trials, first as this run finds them and again after every trial.
 
     Returns:
         The first `trials` ended trials, in order.
@@ -113,6 +115,7 @@ def run_study(
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)  # it was running when the process ended
     ended = len(study.get_trials(deepcopy=False, states=ENDED))
+    done = min(ended, trials)
     if journal.damaged_line:
         print(
             f"warning: {journal.file} is damaged in line {journal.damaged_line}: "
@@ -126,13 +129,25 @@ def run_study(
     known = encode(first, space) if first and ended == 0 else None
     if known and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
         study.enqueue_trial(known)
-    with tqdm(total=trials, initial=min(ended, trials), desc="trials", unit="trial") as bar:
+    watch(study.get_trials(deepcopy=False, states=ENDED)[:trials])
+    with Progress("search", trials, "trial", done) as progress:
         while ended < trials:
             study.sampler = optuna.samplers.TPESampler(seed=(seed + ended) % 2**32)
             study.optimize(objective, n_trials=1)
             ended += 1
-            bar.update()
+            found = study.get_trials(deepcopy=False, states=ENDED)
+            watch(found)
+            progress.step(_in_words(found, direction))
     return study.get_trials(deepcopy=False, states=ENDED)[:trials]
+
+
+def _in_words(trials: list[FrozenTrial], direction: Direction) -> str:
+    """What a line says about the last of these trials: its values, and the best value so far."""
+    last, best = trials[-1], min if direction == "minimize" else max
+    complete = [t.value for t in trials if t.state == TrialState.COMPLETE and t.value is not None]
+    numbers = {"value": last.value, "best": best(complete, default=None), **last.user_attrs}
+    shown = [f"{name.replace('_', ' ')} {n:.4g}" for name, n in numbers.items() if n is not None]
+    return ", ".join([last.state.name.lower(), *shown])
 
 
 def best_trial(trials: list[FrozenTrial], direction: Direction) -> FrozenTrial:
@@ -164,7 +179,7 @@ def write_study(
             "value": best.value,
             "hyperparameters": content["hyperparameters"] | decode(best.params),
         }
-    write_json(folder / "best.json", content)
+    write_json(folder / "best.json", content, exact=True)
     with atomic(folder / "trials.parquet") as temporary:
         pq.write_table(
             pa.Table.from_pandas(

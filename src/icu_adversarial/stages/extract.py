@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from tqdm import tqdm
 
 from icu_adversarial.config.params import Params
 from icu_adversarial.core import paths
 from icu_adversarial.core.io import write_csv, write_json
+from icu_adversarial.core.log import follow
 from icu_adversarial.core.schemas import EVENTS, STAYS, to_table, write_batches, write_table
 from icu_adversarial.extract.registry import read
 from icu_adversarial.measurements import ABSENT, NAMES, M, choose, note
@@ -24,7 +24,7 @@ class Coverage:
         self.seen = np.zeros((len(stay_ids), M), bool)
 
     def watch(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in tqdm(batches, desc="extract", unit=" batches"):
+        for batch in follow(batches, "extract", "batch"):
             codes = batch["measurement"].indices.to_numpy()
             self.events += np.bincount(codes, minlength=M)
             self.seen[np.searchsorted(self.stay_ids, batch["stay_id"].to_numpy()), codes] = True

@@ -1,6 +1,7 @@
 """tune_attack: search the attack's hyperparameters on correctly classified training stays; test stays are never touched."""
 
 import json
+import logging
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -24,8 +25,10 @@ from icu_adversarial.core.resume import resumable
 from icu_adversarial.core.schemas import PREDICTIONS, read_table
 from icu_adversarial.measurements import M
 from icu_adversarial.search.figures import figure_tables
+from icu_adversarial.search.live import LiveStudy
 from icu_adversarial.search.study import best_trial, run_study, write_study
 
+LOGGER = logging.getLogger(__name__)
 ROOMS = ("core", "measurements", "features", "model/networks", "search", "attack")
 
 
@@ -64,6 +67,7 @@ def run(params: Params, objective: str) -> None:
                 cells=len(params.hours) * M,
                 max_perts=settings.max_perts,
             )
+            LOGGER.debug("search: task %d/%d, score %.4g", len(found), len(tasks), value)
             trial.report(value, step=len(found) - 1)
             if len(found) < len(tasks) and trial.should_prune():
                 describe(trial, examples)
@@ -85,7 +89,12 @@ def run(params: Params, objective: str) -> None:
         method: space.model_dump(),
     }  # of a study that grows, trials stay
     files = (paths.PREDICTIONS, paths.COHORT, paths.GRID, *model_files())
+    metrics, label = paths.METRICS / "tune_attack" / objective, params.extract.label
+    shown = (
+        f"median_{objective.removeprefix('robust_')}" if objective.startswith("robust_") else None
+    )
     with resumable("tune_attack", json.dumps(choices), *files, rooms=ROOMS, keep=True) as state:
+        live = LiveStudy(metrics, "maximize", shown, source=label, objective=objective)
         trials = run_study(
             evaluate,
             space,
@@ -94,12 +103,9 @@ def run(params: Params, objective: str) -> None:
             direction="maximize",
             pruner=optuna.pruners.MedianPruner(n_startup_trials=settings.pruner_startup_trials),
             state=state,
+            watch=live.update,
         )
         best = write_study(paths.TUNE_ATTACK / objective, trials, "maximize")
-    metrics, label = paths.METRICS / "tune_attack" / objective, params.extract.label
-    shown = (
-        f"median_{objective.removeprefix('robust_')}" if objective.startswith("robust_") else None
-    )
     for name, table in figure_tables(trials, "maximize", shown).items():
         write_csv(
             metrics / "plots" / f"{name}.csv", table.assign(source=label, objective=objective)

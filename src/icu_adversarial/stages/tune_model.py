@@ -7,6 +7,7 @@ from icu_adversarial.core.resume import resumable
 from icu_adversarial.core.schemas import COHORT, read_table
 from icu_adversarial.model.tuning import search_network
 from icu_adversarial.search.figures import figure_tables, trials_table
+from icu_adversarial.search.live import LiveStudy
 from icu_adversarial.search.study import write_study
 
 ROOMS = ("core", "measurements", "features", "model", "search")
@@ -22,13 +23,13 @@ def run(params: Params) -> None:
         params.features.model_dump_json(),
     ]
     files = (paths.GRID, paths.COHORT)
+    label, metrics = params.extract.label, paths.METRICS / "tune_model"
     with resumable("tune_model", *blocks, *files, rooms=ROOMS, keep=True) as state:
-        searched = (cohort[training], grid[training], state)
+        live = LiveStudy(metrics, "minimize", source=label)
+        searched = (cohort[training], grid[training], state, live.update)
         trials = search_network(params, *searched) if options.trials else []
         best = write_study(paths.TUNE_MODEL, trials, "minimize", params.model.model_dump())
 
-    label = params.extract.label
-    metrics = paths.METRICS / "tune_model"
     for name, figure in figure_tables(trials, "minimize").items():
         write_csv(metrics / "plots" / f"{name}.csv", figure.assign(source=label))
     table = trials_table(trials)

@@ -38,6 +38,7 @@ def save_model(
             "model": model.model_dump(mode="json"),
             **facts,
         },
+        exact=True,
     )
 
 
