@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test check plots lock peers clean
+.PHONY: help setup repro test check plots docs lock peers clean
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -29,9 +29,13 @@ check: setup  ## format, lint, types
 plots: setup  ## the templates of the figures in .dvc/plots, from the code in plots/
 	python -m plots
 
+docs: setup  ## the generated pages in docs/, and the site in site/
+	PYTHONPATH=src python -m docs.generate
+	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet
+
 lock:  ## requirements.lock from pyproject.toml, with what its packages pull in
 	rm -rf .lock && $(PYTHON) -m venv .lock
-	.lock/bin/python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print('\n'.join(p['dependencies'] + p['optional-dependencies']['dev']))" > .lock/direct.txt
+	.lock/bin/python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print('\n'.join(sum(p['optional-dependencies'].values(), [])))" > .lock/direct.txt
 	.lock/bin/pip install --quiet --disable-pip-version-check -r .lock/direct.txt
 	.lock/bin/pip freeze | sed -E '/^nvidia-ml-py/b; /^(nvidia|cuda|triton)/d; s/^torch==([0-9.]+).*/torch==\1/' > requirements.lock
 	rm -rf .lock
@@ -42,4 +46,4 @@ peers:  ## in .peers: the public attacks that benchmarks/attack_quality.py and a
 	.peers/bin/pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/peers.txt
 
 clean:  ## everything but the data
-	rm -rf .venv .lock .peers dvc_plots
+	rm -rf .venv .lock .peers dvc_plots site

@@ -12,8 +12,8 @@ from icu_adversarial.core import paths
 from icu_adversarial.core.schemas import COHORT, write_table
 from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.measurements import M
-from icu_adversarial.model import folds as all_folds
-from icu_adversarial.model.training import Fold
+from icu_adversarial.model import fold_data
+from icu_adversarial.model.fold_data import Fold
 
 N, T = 240, 8
 FEATURES = Features(
@@ -80,7 +80,7 @@ def make_cohort(seed: int = 0, stays: int = N) -> tuple[pd.DataFrame, np.ndarray
 def make_folds(
     cohort: pd.DataFrame, grid: np.ndarray, model: Model = MODEL
 ) -> tuple[list[Fold], list[Scaler]]:
-    return all_folds.make_folds(grid, cohort, FEATURES, model)
+    return fold_data.make_folds(grid, cohort, FEATURES, model)
 
 
 def lay(cohort: pd.DataFrame, grid: np.ndarray) -> None:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from joblib.externals.loky.process_executor import TerminatedWorkerError
+from rooms import file_of, module_of
 
 from icu_adversarial import cli
 
@@ -47,6 +48,32 @@ def test_help_names_every_stage_without_importing_torch() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert loaded.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("synthesize", "extract", "preprocess", "tune_model", "train", "evaluate"),
+        *(f"{stage} --objective robust_l1" for stage in ("tune_attack", "attack", "probe")),
+        *("analyze --objective robust_l1", "literature --row sun", "literature_table"),
+        *("learning_curve", "nested"),
+    ],
+)
+def test_a_command_runs_the_module_of_its_stage_or_study(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
+) -> None:
+    called: list[str] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "load_params", lambda: None)
+
+    def found(name: str) -> SimpleNamespace:
+        return SimpleNamespace(run=lambda params, **options: called.append(name))
+
+    monkeypatch.setattr(cli, "import_module", found)
+    stage, *options = command.split()
+    cli.app([stage, *options], standalone_mode=False)
+    assert called == [module_of(stage)]
+    assert file_of(called[0]) is not None
 
 
 def test_usage_errors_exit_with_2() -> None:

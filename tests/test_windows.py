@@ -25,8 +25,8 @@ from icu_adversarial.core.schemas import (
     write_table,
 )
 from icu_adversarial.measurements import NAMES, M
-from icu_adversarial.model.networks.architectures import build as build_network
-from icu_adversarial.model.training import make_fold
+from icu_adversarial.model.fold_data import make_fold
+from icu_adversarial.model.networks.registry import build as build_network
 from icu_adversarial.stages import analyze, preprocess
 from icu_adversarial.tools.render import VEGA_LITE
 

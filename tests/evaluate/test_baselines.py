@@ -17,7 +17,7 @@ from icu_adversarial.config.tune_model import TuneModel
 from icu_adversarial.evaluate import baselines
 from icu_adversarial.evaluate.baseline_inputs import SUMMARIES, summaries
 from icu_adversarial.evaluate.baselines import BASELINES, predict, search
-from icu_adversarial.evaluate.results import Prediction
+from icu_adversarial.evaluate.predictions import Prediction
 from icu_adversarial.features.statics import fit_statics
 from icu_adversarial.measurements import M
 from icu_adversarial.model.networks.summary import SMALLEST_VARIANCE, summarise

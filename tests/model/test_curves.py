@@ -12,6 +12,7 @@ from icu_adversarial.config.params import Params
 from icu_adversarial.core import paths
 from icu_adversarial.model import training
 from icu_adversarial.model.curves import NAMES
+from icu_adversarial.model.state import TrainingState
 from icu_adversarial.stages import train, tune_model
 
 pytestmark = pytest.mark.usefixtures("_empty_folder")
@@ -32,7 +33,7 @@ def stop_at(
     """At this call of `advance` in `module`, look at the files; then stop the run."""
     calls = 0
 
-    def advance(*arguments: Any, **options: Any) -> training.State:
+    def advance(*arguments: Any, **options: Any) -> TrainingState:
         nonlocal calls
         calls += 1
         if calls == call:

@@ -24,7 +24,7 @@ from icu_adversarial.features.cohort import cohort_warning
 from icu_adversarial.features.splits import some_subjects
 from icu_adversarial.features.statics import fit_statics
 from icu_adversarial.model.calibration import SMALLEST_SLOPE
-from icu_adversarial.model.folds import make_folds
+from icu_adversarial.model.fold_data import make_folds
 from icu_adversarial.stages import evaluate, train, tune_model
 from icu_adversarial.studies import leaky, learning_curve, literature, literature_table
 

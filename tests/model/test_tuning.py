@@ -10,7 +10,8 @@ from icu_adversarial.config.params import Params
 from icu_adversarial.core import paths
 from icu_adversarial.core.io import read_json, six_digits
 from icu_adversarial.features.splits import assign_folds
-from icu_adversarial.model.training import advance, make_fold, seed_of, start
+from icu_adversarial.model.fold_data import make_fold
+from icu_adversarial.model.training import advance, seed_of, start
 from icu_adversarial.model.tuning import search_network
 from icu_adversarial.search.figures import COLUMNS
 from icu_adversarial.search.space import decode

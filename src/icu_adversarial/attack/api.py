@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Logits = Callable[[Tensor], Tensor]
 DIRECTIONS = ("0→1", "1→0")  # by the class that the attack leaves
@@ -38,6 +38,12 @@ class Result(NamedTuple):
 
     first: Example
     best: Example
+
+
+def device_of(model: Logits) -> torch.device:
+    """The device of the weights of a model; the CPU for a function without weights."""
+    weight = next(model.parameters(), None) if isinstance(model, nn.Module) else None
+    return torch.device("cpu") if weight is None else weight.device
 
 
 def rows_at_once(x: Tensor) -> int:

@@ -36,10 +36,10 @@ def prior(
     lower: Tensor,
     upper: Tensor,
     iterations: int,
-    optimizer: str,
-    learning_rate: float,
-    kappa: float,
-    penalty: float,
+    optimizer: str = "adam",
+    learning_rate: float = 0.01,
+    kappa: float = 0.0,
+    penalty: float = 1e-3,
 ) -> Result:
     """Lower max(Z_y - Z_t, -kappa) + penalty * max_j sum_t |P_tj| from P = 0; see attack/problem.py for the arguments that all attacks share.
 
