@@ -38,16 +38,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from icu_adversarial.core.errors import InputError
-from icu_adversarial.core.schemas import EVENTS, measurement_column
+from icu_adversarial.extract.account import OF_STAYS, Account
+from icu_adversarial.extract.events import CODES, RANKS, to_events
 from icu_adversarial.extract.records import Records, refuse_blood_gas
 from icu_adversarial.extract.sources.code_map import read_code_map
 from icu_adversarial.extract.sources.meds_sql import (
+    CHECKS_QUERY,
     CODES_QUERY,
     COUNTS_QUERY,
     EVENTS_QUERY,
     STAYS_QUERY,
 )
-from icu_adversarial.extract.storage.duck import BATCH_ROWS, MEMORY, cast_sql
+from icu_adversarial.extract.storage.duck import BATCH_ROWS, MEMORY
+from icu_adversarial.extract.storage.duck_casts import cast_sql
+from icu_adversarial.extract.storage.raw_files import refuse_copies
 from icu_adversarial.extract.storage.views import literal, quoted
 from icu_adversarial.measurements import NAMES, Measurement
 
@@ -58,6 +62,7 @@ COLUMNS = {
     "numeric_value": "DOUBLE",
 }
 OPTIONAL = {"hadm_id": "BIGINT"}
+TABLE = "events"
 SPLITS = Path("metadata") / "subject_splits.parquet"
 SPLIT_COLUMNS = {"subject_id": "BIGINT", "split": "VARCHAR"}
 HOURS = ("age", "admit_hour", "discharge_hour", "out_hour", "death_hour")
@@ -89,17 +94,17 @@ def read(
     meanings = pd.DataFrame(read_code_map(code_map))
     limits = pd.DataFrame(
         [
-            (m.name, NAMES.index(m.name), i.above, i.below, i.below_counts)
+            (m.name, RANKS[m.name], i.above, i.below, i.below_counts)
             for m in measurements
             for i in m.items[-1:]
         ],
-        columns=["measurement", "number", "above", "below", "below_counts"],
+        columns=["measurement", "rank", "above", "below", "below_counts"],
     )
     with _open(raw, limits=limits, meanings=meanings) as connection:
-        codes = connection.sql(CODES_QUERY).df()
+        codes = connection.sql(CODES_QUERY).df().rename_axis("code_number").reset_index()
         _check(raw, code_map, codes)
         connection.register("codes", codes)
-        counts = connection.sql(COUNTS_QUERY).df().iloc[0]
+        counts = connection.sql(CHECKS_QUERY).df().iloc[0]
         if counts["without_subject"]:
             raise InputError(f"{raw}: {counts['without_subject']} rows have no subject_id")
         if counts["in_two_splits"]:
@@ -114,9 +119,11 @@ def read(
         dict.fromkeys(HOURS, "float32") | {"died": "boolean", "hadm_id": "Int64"}
     )
     untimed = int(counts["without_time"])
+    account = Account()
     return Records(
         described,
-        _events(raw, window_hours, limits, codes, stays),
+        _events(raw, window_hours, limits, codes, stays, account),
+        account,
         {"ICU admissions without a time": untimed} if untimed else {},
     )
 
@@ -135,21 +142,33 @@ def _check(raw: Path, code_map: Path, codes: pd.DataFrame) -> None:
 
 
 def _events(
-    raw: Path, window_hours: int, limits: pd.DataFrame, codes: pd.DataFrame, stays: pd.DataFrame
+    raw: Path,
+    window_hours: int,
+    limits: pd.DataFrame,
+    codes: pd.DataFrame,
+    stays: pd.DataFrame,
+    account: Account,
 ) -> Iterator[pa.RecordBatch]:
+    """Batches of tables.EVENTS; `account` is complete when the last one is read."""
     needed = stays[["stay_id", "subject_id", "intime", "named_hadm_id"]].astype(
         {"named_hadm_id": "Int64"}
     )
     with _open(raw, limits=limits, codes=codes, stays=needed) as connection:
+        counts = connection.sql(COUNTS_QUERY.format(window_hours=window_hours)).df()
+        for rank, reason, count in counts.itertuples(index=False):
+            name = NAMES[CODES[rank]]
+            account.add_read(TABLE, name, count)
+            if not pd.isna(reason):
+                account.add(TABLE, name, reason, count)
+        measured = codes.loc[codes["stands_for"].isin(limits["measurement"]), "code"]
+        marks = codes[~codes["code"].isin(measured)].drop_duplicates("code")
+        account.add_all(TABLE, OF_STAYS, marks["rows"].sum())
+        total = connection.sql("SELECT count(*) AS n FROM events").df()["n"].iloc[0]
+        account.add_unmapped(TABLE, total)
         query = connection.sql(EVENTS_QUERY.format(window_hours=window_hours))
-        for batch in query.to_arrow_reader(BATCH_ROWS):
-            columns = [
-                batch["stay_id"],
-                batch["hour"],
-                measurement_column(batch["number"]),
-                batch["value"],
-            ]
-            yield pa.RecordBatch.from_arrays(columns, schema=EVENTS)
+        tables = [TABLE] * len(codes)
+        yield from to_events(query.to_arrow_reader(BATCH_ROWS), tables, account)
+    account.check(raw)
 
 
 @contextmanager
@@ -189,6 +208,7 @@ def _shards(raw: Path) -> list[Path]:
     files = sorted(found.values())
     if not files:
         raise InputError(f"{raw} holds no data/**/*.parquet: give the root of a MEDS data set")
+    refuse_copies(raw, files)
     return files
 
 

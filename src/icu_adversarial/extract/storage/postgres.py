@@ -10,6 +10,7 @@ from sqlalchemy import URL
 
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.extract.storage.views import (
+    Opened,
     Reader,
     Table,
     column_names,
@@ -30,13 +31,14 @@ FITTING = {
 
 
 @contextmanager
-def open_database(
-    raw: Path, url: URL, tables: Mapping[str, Table]
-) -> Iterator[tuple[dict[str, str], Reader]]:
-    """Views of the tables on the server at `url`, and what runs a SELECT over them.
+def open_database(raw: Path, url: URL, tables: Mapping[str, Table]) -> Iterator[Opened]:
+    """The tables on the server at `url`.
 
-    raw: the .url file. Without a search_path in `url`, that of the server is not heeded: a table
-    has to be the only one of its name.
+    Args:
+        raw: The .url file, for messages.
+        url: Where the server is. Without a search_path in it, a table has to be the only one of
+            its name; the search path of the server does not count.
+        tables: What is read, by name in lower case.
     """
     try:
         connection = dbapi.connect(libpq_uri(url))
@@ -53,7 +55,7 @@ def open_database(
             for column, kind in table.columns.items():
                 _check_type(raw, f"{name.upper()}.{column}", found[name].types[names[column]], kind)
             views[name] = typed(table, found[name].relation, names)
-        yield views, reader
+        yield views, reader, {}
 
 
 def libpq_uri(url: URL) -> str:

@@ -13,6 +13,8 @@ from sqlalchemy import URL
 from icu_adversarial.core.errors import InputError
 
 Reader = Callable[[str], AbstractContextManager[pa.RecordBatchReader]]  # runs a SELECT
+# Of an open place: the views of its tables, what runs a SELECT over them, and the rows of CSV files.
+Opened = tuple[dict[str, str], Reader, dict[str, int]]
 # Both DuckDB and PostgreSQL answer this. place: of the schema on the
 # search path.
 CATALOG = """
