@@ -89,6 +89,9 @@ def check_command(line: str) -> None:
                 assert arguments[0] in ("checkout", "diff", "add", "status", "clone"), line
             case "pip":
                 assert arguments[:1] == ["install"], line
+            case "jupyter":
+                assert arguments[0] == "lab", line
+                assert (ROOT / arguments[1]).is_file(), line
             case "source":
                 assert arguments == [".venv/bin/activate"], line
             case _:
