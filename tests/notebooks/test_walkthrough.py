@@ -17,8 +17,8 @@ NOTEBOOK = Path("notebooks/walkthrough.ipynb")
 # Section → how many figures and tables it shows, and some words of its text.
 SECTIONS = {
     "1. Configuration": (0, 0, ["train:", "epochs:", "-S attack.max_stays=null"]),
-    "2. Raw records": (0, 0, ["data/raw/synthetic", "data/raw/hospital.duckdb"]),
-    "3. Extraction": (1, 1, ["synthesize.stays", "'deaths'"]),
+    "2. Raw records": (0, 0, ["synthesize.stays", "Usable.", "data/raw/hospital.duckdb: MIMIC"]),
+    "3. Extraction": (1, 1, ["Running stage 'extract'", "'deaths'"]),
     "4. Preprocessing": (1, 2, ["stays, hours, measurements: ("]),
     "5. Architecture": (0, 0, ["PooledLSTM(", "weights"]),
     "6. Search of the network, and its resumption": (2, 1, ["tune_model: stopped"]),
