@@ -31,7 +31,7 @@ SECTIONS = {
     "13. Change a setting, and compare": (
         1,
         0,
-        ["attack.iterations", "flipped", "dvc_plots/index.html"],
+        ["three-steps", "attack.iterations", "flipped", "dvc_plots/index.html"],
     ),
 }
 Notebook = dict[str, Any]
@@ -125,7 +125,7 @@ def test_nothing_else_changes_in_the_checkout(executed: Path) -> None:
     assert sources[0] == sources[1]
 
 
-def test_the_stored_outputs_are_of_a_whole_run(executed: Path) -> None:
+def test_the_stored_outputs_are_of_a_whole_run() -> None:
     """They are all there or none is, and the file is small enough for Git."""
     notebook = read(ROOT / NOTEBOOK)
     assert (ROOT / NOTEBOOK).stat().st_size < 2_000_000
