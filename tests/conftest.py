@@ -28,6 +28,7 @@ beartype_package(
         claw_skip_package_names=(
             "icu_adversarial.extract.storage.duck",
             "icu_adversarial.extract.sources.meds",
+            "icu_adversarial.extract.sources.meds_files",
         ),
     ),
 )

@@ -13,7 +13,7 @@ from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.labels import LABELS
 from icu_adversarial.extract.records import Records
 from icu_adversarial.extract.registry import read
-from icu_adversarial.extract.sources import meds
+from icu_adversarial.extract.sources import meds_files
 from icu_adversarial.measurements import MEASUREMENTS, NAMES, M, note
 from icu_adversarial.tools.next_step import command
 from icu_adversarial.tools.recognise import joined, recognise, tables_of
@@ -120,7 +120,7 @@ def _extract(
         try:
             in_sample = 0
             if long and source == "meds":
-                in_sample = copy_meds_sample(raw, list(meds.COLUMNS), rows, place)
+                in_sample = copy_meds_sample(raw, list(meds_files.COLUMNS), rows, place)
             elif long:
                 in_sample = copy_sample(raw, tables_of(source), rows_of, rows, place)
             copied = time.perf_counter()
