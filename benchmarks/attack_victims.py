@@ -24,10 +24,11 @@ from icu_adversarial.core.io import read_array
 from icu_adversarial.core.schemas import COHORT, read_table
 from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.measurements import M
+from icu_adversarial.model.fold_data import make_fold
 from icu_adversarial.model.folds import save_folds, train_folds
 from icu_adversarial.model.networks.storage import load_model
 from icu_adversarial.model.scores import rank_scores
-from icu_adversarial.model.training import log_odds, logits, make_fold, training_device
+from icu_adversarial.model.training import log_odds, logits, training_device
 from icu_adversarial.stages import extract, preprocess
 
 ROOT = Path(__file__).parents[1]

@@ -41,8 +41,9 @@ from icu_adversarial.core.schemas import COHORT, read_table
 from icu_adversarial.evaluate import baselines
 from icu_adversarial.evaluate.baseline_inputs import summaries, with_statics
 from icu_adversarial.features.splits import assign_folds
-from icu_adversarial.model.networks.architectures import build
-from icu_adversarial.model.training import advance, log_odds, make_fold, seed_of, start
+from icu_adversarial.model.fold_data import make_fold
+from icu_adversarial.model.networks.registry import build
+from icu_adversarial.model.training import advance, log_odds, seed_of, start
 
 FOLDS, SEED = 5, 20240807
 MODELS = {

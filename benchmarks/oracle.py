@@ -24,7 +24,7 @@ from icu_adversarial.attack.api import margin_and_gradient
 from icu_adversarial.attack.oracle import for_attack
 from icu_adversarial.config.params import load_params
 from icu_adversarial.core.parallel import prepare_worker
-from icu_adversarial.model.networks.architectures import build
+from icu_adversarial.model.networks.registry import build
 
 T, M, PASSES, REPEATS = 48, 19, 5, 9
 BAR = 0.65  # at batch 128

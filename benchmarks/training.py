@@ -25,8 +25,10 @@ from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 
 from icu_adversarial.config.params import load_params
 from icu_adversarial.core.parallel import prepare_worker, workers
-from icu_adversarial.model.networks.architectures import build
-from icu_adversarial.model.training import Fold, State, advance, start
+from icu_adversarial.model.fold_data import Fold
+from icu_adversarial.model.networks.registry import build
+from icu_adversarial.model.state import TrainingState
+from icu_adversarial.model.training import advance, start
 
 T, M, BATCH = 48, 19, 128
 MODEL = load_params(
@@ -154,7 +156,7 @@ def ratio(above: list[float], below: list[float]) -> float:
     return statistics.median(a / b for a, b in zip(above, below, strict=True))
 
 
-def two_processes(data: Fold, begin: State, repeats: int) -> None:
+def two_processes(data: Fold, begin: TrainingState, repeats: int) -> None:
     """Two folds one after the other in a worker, then in two workers; the same weights either way."""
     job = joblib.delayed(advance)
     pairs, same = [], True

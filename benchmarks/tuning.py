@@ -30,7 +30,8 @@ from icu_adversarial.core import paths
 from icu_adversarial.core.io import digest, read_array
 from icu_adversarial.core.parallel import workers
 from icu_adversarial.core.schemas import COHORT, read_table
-from icu_adversarial.model.training import Fold, advance, seed_of, start
+from icu_adversarial.model.fold_data import Fold
+from icu_adversarial.model.training import advance, seed_of, start
 from icu_adversarial.model.tuning import search_folds, search_network
 from icu_adversarial.search.space import decode
 from icu_adversarial.search.study import best_trial

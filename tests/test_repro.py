@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 from ruamel.yaml import YAML
 
+from icu_adversarial.core.cpu import CODE_PATHS, ONE_THREAD
 from icu_adversarial.core.schemas import (
     COHORT,
     EVENTS,
@@ -29,7 +31,11 @@ from icu_adversarial.core.schemas import (
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = {
-    **{name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "GIT_"))},
+    **{
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("DVC_", "GIT_")) and name not in (*CODE_PATHS, *ONE_THREAD)
+    },
     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     "GIT_AUTHOR_NAME": "test",
     "GIT_AUTHOR_EMAIL": "test@example.org",
@@ -93,14 +99,23 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 
 @pytest.fixture(scope="session")
-def reproduced(clone: Clone) -> Path:
-    """The pipeline, then the studies, each by the command that its file names."""
-    folder = clone("first")
-    run(folder, "dvc", "repro")
-    for study in studies(folder):
-        assert f"`dvc repro {study}`" in (folder / study).read_text()
-        run(folder, "dvc", "repro", study)
-    return folder
+def reproduced(clone: Clone, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pipeline, then the studies, each by the command that its file names.
+
+    All test processes share the folder: the first one that asks for it makes it.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    with FileLock(shared / "reproduced.lock"):
+        finished = shared / "reproduced.txt"
+        if not finished.exists():
+            folder = clone("first")
+            run(folder, "dvc", "repro")
+            for study in studies(folder):
+                assert f"`dvc repro {study}`" in (folder / study).read_text()
+                run(folder, "dvc", "repro", study)
+            finished.write_text(str(folder))
+    return Path(finished.read_text())
 
 
 def studies(folder: Path) -> list[str]:
@@ -123,9 +138,16 @@ for arguments in json.load(sys.stdin):
 """
 
 
-def test_another_clone_gives_the_same_bytes_with_all_stages_in_one_process(
+# The libraries and the C library take the code for a processor without AVX-512.
+OLDER_PROCESSOR = CODE_PATHS | {
+    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX512DQ,-AVX512CD"
+}
+
+
+def test_another_clone_gives_the_same_bytes_in_one_process_on_an_older_processor(
     reproduced: Path, clone: Clone
 ) -> None:
+    """The first run takes the code that the libraries choose for the processor of this machine."""
     second, commands, count = clone("second"), [], {}
     for file in ["dvc.yaml", *studies(reproduced)]:
         stages = YAML(typ="safe").load((reproduced / file).with_suffix(".lock"))["stages"]
@@ -137,7 +159,7 @@ def test_another_clone_gives_the_same_bytes_with_all_stages_in_one_process(
             count[stage] = len(ran)
     assert (count["literature"], count["attack"], count["nested"]) == (8, 2, 1)
     shutil.rmtree(second / "metrics")
-    environment = ENVIRONMENT | {"LOKY_MAX_CPU_COUNT": "1"}
+    environment = ENVIRONMENT | OLDER_PROCESSOR | {"LOKY_MAX_CPU_COUNT": "1"}
     subprocess.run(
         [sys.executable, "-c", STAGES],
         cwd=second,
@@ -161,7 +183,7 @@ def test_another_clone_gives_the_same_bytes_with_all_stages_in_one_process(
 
 
 def test_all_that_is_made_of_patients_is_ignored_by_git(reproduced: Path) -> None:
-    """Whether or not DVC lists it: every file below data, and of metrics all but the numbers in metrics.json."""
+    """Whether or not DVC lists it: every file below data but README, and of metrics all but the numbers in metrics.json."""
     made = [
         str(file.relative_to(reproduced))
         for folder in ("data", "metrics")
@@ -170,7 +192,7 @@ def test_all_that_is_made_of_patients_is_ignored_by_git(reproduced: Path) -> Non
     ]
     ignored = set(run(reproduced, "git", "check-ignore", "--no-index", *made).splitlines())
     stages = YAML(typ="safe").load(reproduced / "dvc.yaml")["stages"]
-    assert {name for name in made if name not in ignored} == {
+    assert {name for name in made if name not in ignored} == {"data/README.md"} | {
         name for name in made if Path(name).name == "metrics.json" and name.split("/")[1] in stages
     }
     assert {
@@ -400,7 +422,7 @@ def test_options_of_the_attack_are_not_ignored(reproduced: Path, clone: Clone) -
     folder = clone(
         "options", "attack.max_stays=10", "attack.attack_misclassified=true", "attack.seed=5"
     )
-    shutil.copytree(reproduced / "data", folder / "data", symlinks=False)
+    shutil.copytree(reproduced / "data", folder / "data", dirs_exist_ok=True)
     run(folder, sys.executable, "src/run.py", "attack", "--objective", "robust_l1")
     examples = read_table(folder / "data/attack/robust_l1/examples.parquet", EXAMPLES)
     assert examples["stay_id"].nunique() == 10
@@ -461,7 +483,7 @@ def test_another_model_is_attacked_where_its_folder_is_named(recorded: Path) -> 
 def test_the_page_of_all_plots_needs_no_network(reproduced: Path, clone: Clone) -> None:
     folder = clone("plots")
     run(folder, sys.executable, "src/run.py", "plots_page")
-    shutil.copytree(reproduced / "data", folder / "data")
+    shutil.copytree(reproduced / "data", folder / "data", dirs_exist_ok=True)
     shutil.copytree(reproduced / "metrics", folder / "metrics", dirs_exist_ok=True)
     page = Path(
         run(folder, "dvc", "plots", "show", "--out", "page")
@@ -508,9 +530,8 @@ def test_what_a_user_can_cause_is_told_in_one_line(
     assert message in output
     assert "Traceback" not in output
     assert len([line for line in output.splitlines() if "error:" in line]) == 1
-    assert {p.parent.name for p in (folder / "data").rglob("*") if p.is_file()} <= {
-        "extract"
-    }  # what it was given
+    files = [p.relative_to(folder / "data") for p in (folder / "data").rglob("*") if p.is_file()]
+    assert {p.parts[0] for p in files} <= {"extract", "README.md"}  # what it was given
     if stage == "extract":
         assert "Traceback" in run(
             folder, sys.executable, "src/run.py", stage, "--debug", fails=True

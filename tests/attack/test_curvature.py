@@ -3,10 +3,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from icu_adversarial.attack.algorithms.curvature import LAST, Memory, curved_step
+from icu_adversarial.attack.algorithms.curvature import Memory, curved_step
 from icu_adversarial.attack.algorithms.knapsack import Step, step
+from icu_adversarial.attack.algorithms.settings import StepSettings
 
-CELLS, KAPPA = 12, 1e-3
+CELLS, KAPPA, SETTINGS = 12, 1e-3, StepSettings()
+LAST = SETTINGS.points
 
 
 class Bent:
@@ -42,11 +44,12 @@ class Bent:
             high,
             KAPPA * like,
             radius * like,
+            SETTINGS,
         )
 
 
 def remembered(bent: Bent, points: int) -> Memory:
-    memory = Memory.empty(bent.low)
+    memory = Memory.empty(bent.low, LAST)
     for _ in range(points):
         P = torch.rand(3, CELLS) - 0.5
         memory.remember(torch.arange(3), P, bent.gradient(P))
@@ -58,7 +61,7 @@ def test_a_margin_that_bends_along_the_remembered_moves_alone_is_predicted_exact
     seed: int,
 ) -> None:
     bent, P, rows = Bent(seed), torch.zeros(3, CELLS), torch.arange(3)
-    memory = Memory.empty(bent.low)
+    memory = Memory.empty(bent.low, LAST)
     for i in range(LAST):
         move = (0.1 + 0.1 * i) * bent.directions[..., i]
         memory.remember(rows, move, bent.gradient(move))
@@ -72,6 +75,7 @@ def test_a_margin_that_bends_along_the_remembered_moves_alone_is_predicted_exact
         bent.high,
         torch.full((3,), KAPPA),
         torch.ones(3),
+        SETTINGS,
     )
     assert (
         (bent.margin(straight.P) - straight.predicted).abs()
@@ -82,7 +86,7 @@ def test_a_margin_that_bends_along_the_remembered_moves_alone_is_predicted_exact
 @pytest.mark.parametrize("seed", range(5))
 def test_without_memory_it_is_the_step_of_the_linear_programme(seed: int) -> None:
     bent, P, rows = Bent(seed), 0.1 * torch.rand(3, CELLS), torch.arange(3)
-    found = bent.step(P, Memory.empty(bent.low), rows)
+    found = bent.step(P, Memory.empty(bent.low, LAST), rows)
     straight = step(
         P,
         bent.margin(P),
@@ -91,6 +95,7 @@ def test_without_memory_it_is_the_step_of_the_linear_programme(seed: int) -> Non
         bent.high,
         torch.full((3,), KAPPA),
         torch.ones(3),
+        SETTINGS,
     )
     torch.testing.assert_close(found.P, straight.P, atol=1e-5, rtol=0)
     torch.testing.assert_close(found.predicted, straight.predicted, atol=1e-5, rtol=0)
@@ -124,21 +129,37 @@ def test_as_many_cells_move_as_it_takes(perturbed: int, to_the_boundary: int) ->
         torch.ones(n),
     )
     found = curved_step(
-        P, margin, gradient, Memory.empty(low), torch.arange(n), low, high, kappa, radius
+        P,
+        margin,
+        gradient,
+        Memory.empty(low, LAST),
+        torch.arange(n),
+        low,
+        high,
+        kappa,
+        radius,
+        SETTINGS,
     )
-    straight = step(P, margin, gradient, low, high, kappa, radius)
+    straight = step(P, margin, gradient, low, high, kappa, radius, SETTINGS)
     torch.testing.assert_close(found.predicted, straight.predicted, atol=1e-4, rtol=0)
     torch.testing.assert_close(found.P.abs().sum(1), straight.P.abs().sum(1), atol=1e-4, rtol=0)
     for i in range(n):
         part = (tensor[i : i + 1] for tensor in (P, margin, gradient))
         alone = curved_step(
-            *part, Memory.empty(low), torch.tensor([i]), low[:1], high[:1], kappa[:1], radius[:1]
+            *part,
+            Memory.empty(low, LAST),
+            torch.tensor([i]),
+            low[:1],
+            high[:1],
+            kappa[:1],
+            radius[:1],
+            SETTINGS,
         )
         assert torch.equal(alone.P[0], found.P[i])
 
 
 def test_the_memory_keeps_the_last_points() -> None:
-    memory, rows = Memory.empty(torch.zeros(2, 3)), torch.tensor([1])
+    memory, rows = Memory.empty(torch.zeros(2, 3), LAST), torch.tensor([1])
     for value in range(LAST + 2):
         memory.remember(rows, torch.full((1, 3), float(value)), torch.full((1, 3), -float(value)))
     assert memory.number.tolist() == [0, LAST + 2]

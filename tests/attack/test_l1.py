@@ -6,7 +6,7 @@ import torch
 from attack_models import Counted, box, linear, linear_case, margins, smallest_l1, two_layers
 
 from icu_adversarial.attack.algorithms.knapsack import step
-from icu_adversarial.attack.algorithms.l1 import STARTS, SUPPORTS, l1
+from icu_adversarial.attack.algorithms.l1 import SETTINGS, l1
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_start_beyond_the_boundary_finds_a_cell_that_is_steep_there_alone() ->
     some = {"iterations": 100, "supports": 0} | box(x)
     near, beyond = (
         l1(logits, x, y, **some, restarts=restarts).best.perturbation[0, 0]
-        for restarts in (0, len(STARTS))
+        for restarts in (0, len(SETTINGS.starts))
     )
     assert near.tolist() == pytest.approx([1 / 1.2, 0], abs=1e-3)
     assert beyond.tolist() == pytest.approx([0, 2.2 / 3.3], abs=1e-3)
@@ -85,7 +85,7 @@ def test_a_start_at_a_support_finds_cells_that_pay_off_together() -> None:
     x, y = torch.zeros(1, 1, 3), torch.tensor([0])
     near, sparse = (
         l1(logits, x, y, **box(x), iterations=100, restarts=0, supports=n).best.perturbation[0, 0]
-        for n in (0, len(SUPPORTS))
+        for n in (0, len(SETTINGS.sparse_starts))
     )
     assert near.tolist() == pytest.approx([1 / 1.2, 0, 0], abs=1e-3)
     assert sparse[0] == 0
@@ -133,7 +133,7 @@ def test_the_step_solves_the_linear_programme() -> None:
         torch.rand(n, generator=generator) * 2 - 0.5,
     )
     radius, kappa = torch.full((n,), 0.3), torch.full((n,), 1e-3)
-    found = step(P, margin, gradient, low, high, kappa, radius)
+    found = step(P, margin, gradient, low, high, kappa, radius, SETTINGS.step)
     solved = 0
     for i in range(n):
         least, most, now, g = (tensor[i].double().numpy() for tensor in (low, high, P, gradient))
@@ -213,7 +213,7 @@ def test_an_example_of_a_later_start_counts_the_steps_of_all_before() -> None:
     x, y, model = two_layers(60, 6, 5, 3)
     one, all_starts = (
         l1(model, x, y, **box(x), iterations=100, restarts=0, supports=supports).best
-        for supports in (0, len(SUPPORTS))
+        for supports in (0, len(SETTINGS.sparse_starts))
     )
     better = one.perturbation.abs().sum((1, 2)) > all_starts.perturbation.abs().sum((1, 2)) + 1e-6
     same = (one.perturbation == all_starts.perturbation).flatten(1).all(1)
@@ -225,7 +225,10 @@ def test_an_example_of_a_later_start_counts_the_steps_of_all_before() -> None:
 
 @pytest.mark.parametrize(
     ("name", "other", "most"),
-    [("restarts", "supports", len(STARTS)), ("supports", "restarts", len(SUPPORTS))],
+    [
+        ("restarts", "supports", len(SETTINGS.starts)),
+        ("supports", "restarts", len(SETTINGS.sparse_starts)),
+    ],
 )
 def test_each_further_start_costs_passes_and_may_find_less(
     name: str, other: str, most: int

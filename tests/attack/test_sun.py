@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 from attack_models import Counted, box, linear_case, margins
 
-from icu_adversarial.attack.algorithms.sun import PENALTIES, sun
+from icu_adversarial.attack.algorithms.sun import SETTINGS, sun
 from icu_adversarial.attack.api import FLIP_MARGIN
+
+PENALTIES = SETTINGS.penalties()
 
 
 def test_the_penalties_are_those_of_the_paper() -> None:

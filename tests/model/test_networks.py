@@ -9,7 +9,8 @@ from torch import nn
 
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.measurements import M
-from icu_adversarial.model.networks.architectures import Network, build
+from icu_adversarial.model.networks.base import Network
+from icu_adversarial.model.networks.registry import build
 from icu_adversarial.model.networks.storage import load_model, save_model
 
 T, H = 12, MODEL.n_lstm

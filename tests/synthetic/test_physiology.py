@@ -6,13 +6,10 @@ from hypothesis.extra.numpy import arrays
 
 from icu_adversarial.measurements import NAMES
 from icu_adversarial.synthetic.physiology import (
-    COLUMN,
     FACTORS,
-    FOLLOWS,
     HOURS,
     PHENOTYPE_LEVELS,
     PHENOTYPES,
-    VARIABLES,
     Course,
     correlated,
     death_logit,
@@ -21,6 +18,7 @@ from icu_adversarial.synthetic.physiology import (
     readings,
     trajectories,
 )
+from icu_adversarial.synthetic.variables import COLUMN, FOLLOWS, VARIABLES
 
 
 def one_course(level: float, change: float, onset: float = 10.0, duration: float = 20.0) -> Course:

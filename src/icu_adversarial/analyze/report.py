@@ -1,6 +1,6 @@
-"""One page on one attack: the data, the model, the attack, and what it says about the model.
+"""One page about one attack: the data, the model, the attack, and the susceptibility of the model.
 
-No patient rows.
+It has no rows of patients.
 """
 
 from typing import Any
@@ -29,7 +29,7 @@ METRICS = {
 
 
 def warning_of(cohort: pd.DataFrame) -> str | None:
-    """`cohort_warning` of a table with the columns died and is_test (tables.COHORT)."""
+    """Why nothing can be concluded from a cohort (schemas.COHORT), or None."""
     died, test = cohort.died, cohort.is_test
     return cohort_warning(len(cohort), int(died.sum()), int(died[test].sum()))
 
@@ -45,25 +45,25 @@ def report(
     by_measurement: pd.DataFrame,
     differs: list[str],
 ) -> str:
-    """The page as Markdown.
+    """Write the page as Markdown.
 
     Args:
-        source: what the data are called.
-        objective: what the attack maximised.
-        cap: the largest change of a cell that the attack allows; None where it has none.
-        cohort: tables.COHORT.
+        source: The name of the data.
+        objective: What the attack maximised.
+        cap: The largest change of a cell that the attack allows. None if it has no cap.
+        cohort: schemas.COHORT.
         model: metrics/evaluate/metrics.json (test.MODEL.METRIC.{value, low, high}).
         attack: of `summary.summary`.
         by_cell, by_measurement: of `susceptibility.susceptibility`.
         differs: of `captions.what_differs`.
     """
-    told = warning_of(cohort)
+    warning = warning_of(cohort)
     stays, subjects, test = len(cohort), cohort.subject_id.nunique(), int(cohort.is_test.sum())
     parts = [
         f"# Susceptibility, objective {objective}",
         f"Data: **{source}**. {stays} stays of {subjects} subjects, {cohort.died.mean():.1%} "
         f"deaths; {test} stays held out as test set.",
-        f"**Warning:** {told}." if told else "",
+        f"**Warning:** {warning}." if warning else "",
         "## Model on the held-out test set",
         "Value (95 % bootstrap interval over subjects). One threshold serves all folds. It was "
         "chosen on the out-of-fold stays.",
@@ -101,7 +101,7 @@ def covers(models: int) -> str:
     """What the intervals of one direction cover.
 
     Args:
-        models: how many were attacked, each with stays of its own.
+        models: Number of attacked models. Each one was attacked with its own stays.
     """
     if models > 1:
         return (
@@ -138,7 +138,7 @@ def _attack_table(attack: dict[str, Any]) -> str:
 
 
 def _susceptible(by_cell: pd.DataFrame, by_measurement: pd.DataFrame, direction: str) -> list[str]:
-    """The measurements and the first cells by A; nothing without an example."""
+    """The tables of the measurements and of the first cells by A. Nothing without an example."""
     cells = by_cell[(by_cell.direction == direction) & (by_cell.kind == "best") & (by_cell.a > 0)]
     if cells.empty:
         return []
@@ -184,7 +184,7 @@ def _measurement(row: Any, ranks: list[int]) -> list[Any]:
 
 
 def _a(row: Any) -> str:
-    """A with its interval, where there is one."""
+    """A with its interval, if there is one."""
     if pd.isna(row.a_low):
         return _number(row.a)
     return f"{row.a:.3g} ({row.a_low:.3g}–{row.a_high:.3g})"
@@ -197,7 +197,7 @@ def _table(head: list[str], rows: list[list[Any]]) -> str:
 
 
 def _metric(found: dict[str, float | None]) -> str:
-    """A metric is null where the test set has one class only."""
+    """A score with its interval. It is null if the test set has only one class."""
     value, low, high = (found[key] for key in ("value", "low", "high"))
     if value is None or low is None or high is None:
         return "–"

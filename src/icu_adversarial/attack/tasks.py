@@ -6,9 +6,9 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from icu_adversarial.attack.api import Result
+from icu_adversarial.attack.api import Result, device_of
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.measurements import M
 
@@ -139,9 +139,3 @@ def model_input(task: Task) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         torch.where(movable, 0, values),
         torch.where(movable, 1, values),
     )
-
-
-def device_of(model: Callable[[Tensor], Tensor]) -> torch.device:
-    """Where the weights of a model are."""
-    weight = next(model.parameters(), None) if isinstance(model, nn.Module) else None
-    return torch.device("cpu") if weight is None else weight.device

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from icu_adversarial.attack.api import DIRECTIONS, Result, margins, without_dust
+from icu_adversarial.attack.api import DIRECTIONS, Result, margins, zero_small
 from icu_adversarial.attack.tasks import Attack, Task, model_input
 from icu_adversarial.core.parallel import prepare_worker, workers
 from icu_adversarial.measurements import M
@@ -51,7 +51,7 @@ def run_task(task: Task, attack: Attack) -> Found:
     result = attack(model, x, y, lower=lower, upper=upper)
     found = []
     for kind, (perturbation, iteration) in zip(KINDS, result, strict=True):
-        delta = without_dust(perturbation)
+        delta = zero_small(perturbation)
         with torch.autocast(x.device.type, enabled=False):  # whatever precision the attack ran in
             margin = margins(model, x, y, torch.clamp(x[..., :M] + delta, 0, 1))
         success = (iteration >= 0) & (margin < 0)

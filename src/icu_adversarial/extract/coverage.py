@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from tqdm import tqdm
 
+from icu_adversarial.core.log import follow
 from icu_adversarial.measurements import ABSENT, NAMES, M, note
 
 
@@ -26,7 +26,7 @@ class Coverage:
 
     def watch(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """The same batches of tables.EVENTS, counted, with a progress bar."""
-        for batch in tqdm(batches, desc="extract", unit=" batches"):
+        for batch in follow(batches, "extract", "batch"):
             codes = batch["measurement"].indices.to_numpy()
             self.events += np.bincount(codes, minlength=M)
             self.seen[np.searchsorted(self.stay_ids, batch["stay_id"].to_numpy()), codes] = True
