@@ -15,6 +15,7 @@ from plots.theme import (
     SKY,
     UNSUPPORTED,
     VERMILION,
+    legend,
 )
 
 COLOURS = {  # in the order of the bars; the names are those of extract/account.py
@@ -40,6 +41,7 @@ bar = (
             "reason:N",
             title=None,
             scale=alt.Scale(domain=list(COLOURS), range=list(COLOURS.values())),
+            legend=legend(),
         ),
         order=alt.Order("place:Q"),
         tooltip=tooltip("measurement", "reason", "share:.2%", "rows:,d"),
