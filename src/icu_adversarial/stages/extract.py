@@ -28,5 +28,8 @@ def run(params: Params) -> None:
     table = coverage.table(options.source, options.label)
     folder = paths.METRICS / "extract"
     write_csv(folder / "plots" / "coverage.csv", table)
+    rows = records.account.shares()
+    rows.insert(0, "source", options.label)
+    write_csv(folder / "plots" / "rows.csv", rows)
     write_json(folder / "metrics.json", summary(records, table, options.label, hours))
     warn(records.account)
