@@ -28,7 +28,7 @@ PIPELINE = """
 stages:
   attack:
     cmd: python stage.py
-    params: [model, tune_model]
+    params: [train, tune_model]
     deps: [code_maps/mimiciv_meds.csv]
     outs: [data/attack.json]
   summarize:
@@ -44,7 +44,7 @@ from icu_adversarial.analyze.overview import overview
 from icu_adversarial.core.io import write_json
 
 params = YAML(typ="safe").load(Path("params.yaml"))
-n = params["model"]["n_lstm"] + params["tune_model"]["space"]["log2_n_lstm"]["high"]
+n = params["train"]["epochs"] + params["tune_model"]["space"]["log2_n_lstm"]["high"]
 interval = {"value": 0.8 + n / 999, "low": 0.7, "high": 0.95}
 scores = {"auroc": interval, "auprc": interval}
 model = {
@@ -89,7 +89,7 @@ def header(text: str) -> list[str]:
 def queued(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """After a queue with two values of one setting."""
     folder = repository(tmp_path_factory.mktemp("queued"))
-    run(folder, "dvc", "exp", "run", "--queue", "-S", "model.n_lstm=4,8")
+    run(folder, "dvc", "exp", "run", "--queue", "-S", "train.epochs=4,8")
     run(folder, "dvc", "exp", "run", "--run-all")
     return folder
 
@@ -100,7 +100,7 @@ def test_a_queue_shows_scores_and_setting(queued: Path) -> None:
     assert header(text)[:9] == [
         *("Experiment", "Created", "State", "Executor"),
         *scores,
-        "model.n_lstm",
+        "train.epochs",
     ]
     rows = [row.split() for row in re.findall(r"\[\S+\] .*", text)]
     assert {row[-2] for row in rows} == {"4", "8"}
@@ -114,7 +114,7 @@ def test_the_pager_shows_them_within_the_first_120_characters(queued: Path) -> N
         command, cwd=queued, env=ENVIRONMENT, capture_output=True, text=True, check=True
     ).stdout
     shown = "\n".join(line[:120] for line in output.splitlines())
-    assert header(shown)[4:9] == ["auroc", "auprc", "flipped", "changed", "model.n_lstm"]
+    assert header(shown)[4:9] == ["auroc", "auprc", "flipped", "changed", "train.epochs"]
 
 
 def test_the_documented_command_has_room_for_a_long_name(queued: Path, tmp_path: Path) -> None:
@@ -148,4 +148,4 @@ def test_differences_of_two_experiments_fit_too(queued: Path) -> None:
         "changed",
         "flipped",
     ]
-    assert [line.split()[1] for line in params.splitlines()[1:]] == ["model.n_lstm"]
+    assert [line.split()[1] for line in params.splitlines()[1:]] == ["train.epochs"]

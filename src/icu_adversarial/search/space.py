@@ -6,6 +6,9 @@ from optuna import Trial
 
 from icu_adversarial.config.base import Block, IntRange, Range
 
+# The last of 16 digits that the sampler draws depends on where its arrays lie in memory.
+DIGITS = 12
+
 
 def suggest(trial: Trial, space: Block) -> dict[str, Any]:
     """Draw every hyperparameter of a search space.
@@ -30,11 +33,15 @@ def suggest(trial: Trial, space: Block) -> dict[str, Any]:
 
 
 def decode(drawn: dict[str, Any]) -> dict[str, Any]:
-    """Turn `log2_n_lstm: 7` into `n_lstm: 128`. Other entries do not change."""
+    """Turn `log2_n_lstm: 7` into `n_lstm: 128`, and round numbers to DIGITS."""
     return {
-        name.removeprefix("log2_"): 2**value if name.startswith("log2_") else value
+        name.removeprefix("log2_"): 2**value if name.startswith("log2_") else _rounded(value)
         for name, value in drawn.items()
     }
+
+
+def _rounded(value: Any) -> Any:
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
 def encode(values: dict[str, Any], space: Block) -> dict[str, Any] | None:
