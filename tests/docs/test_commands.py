@@ -89,6 +89,10 @@ def check_command(line: str) -> None:
                 assert arguments[0] in ("checkout", "diff", "add", "status", "clone"), line
             case "pip":
                 assert arguments[:1] == ["install"], line
+            case "tail":
+                log = Path(arguments[-1])
+                assert log.parent.name == "logs", line
+                assert log.stem in outputs.stages(), line
             case "source":
                 assert arguments == [".venv/bin/activate"], line
             case _:
