@@ -2,6 +2,8 @@
 
 import ast
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,20 +22,26 @@ SHAPED = ("evaluate", "features", "model", "probe")
 SHAPE = re.compile(r"\w+\[(?:np\.ndarray|Tensor), '[^']*'\]|dict\[str, Tensor\]")
 
 
+def public_functions(file: Path) -> Iterator[ast.FunctionDef]:
+    """The public functions of a module and the public methods of its classes."""
+    module = ast.parse(file.read_text())
+    for owner in [module, *(node for node in module.body if isinstance(node, ast.ClassDef))]:
+        for node in owner.body:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                yield node
+
+
 def test_arrays_in_public_signatures_have_a_shape() -> None:
     found = 0
     for room in SHAPED:
         for file in (SRC / "icu_adversarial" / room).rglob("*.py"):
-            for node in ast.walk(ast.parse(file.read_text())):
-                if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
-                    text = (
-                        f"{ast.unparse(node.args)} -> {node.returns and ast.unparse(node.returns)}"
-                    )
-                    bare = SHAPE.sub("", text)
-                    found += text != bare
-                    assert not re.search(r"np\.ndarray|\bTensor\b", bare), (
-                        f"{file.name} {node.name}"
-                    )
+            for function in public_functions(file):
+                returned = ast.unparse(function.returns) if function.returns else ""
+                signature = f"{ast.unparse(function.args)} -> {returned}"
+                bare = SHAPE.sub("", signature)
+                found += signature != bare
+                name = f"{file.name}: {function.name}"
+                assert not re.search(r"np\.ndarray|\bTensor\b", bare), name
     assert found > 50
 
 

@@ -53,7 +53,7 @@ def test_a_value_that_the_search_overrules_is_refused_with_commands_that_work(
     assert "\n" not in str(error.value)
     assert f"git checkout {file}" in str(error.value)
     left = file.read_text()
-    commands = re.findall(r"dvc exp run (-S .*?)\.(?= )", str(error.value))
+    commands = re.findall("`dvc exp run (-S .*?)`", str(error.value))
     without, kept = [
         [word for word in shlex.split(command) if word != "-S"] for command in commands
     ]
@@ -84,7 +84,7 @@ def test_a_value_inside_the_space_and_that_of_the_first_trial_are_refused_too(fi
 def test_a_value_that_no_exponent_gives_has_one_way_out(file: Path) -> None:
     with pytest.raises(InputError, match="n_lstm 100") as error:
         overridden(file, "model.n_lstm=100", "model.dropout=0.1")
-    assert "dvc exp run -S tune_model.trials=0 -S model.n_lstm=100 -S model.dropout=0.1." in str(
+    assert "dvc exp run -S tune_model.trials=0 -S model.n_lstm=100 -S model.dropout=0.1`" in str(
         error.value
     )
     assert "tune_model.first" not in str(error.value)

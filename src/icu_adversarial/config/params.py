@@ -143,7 +143,7 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
 
 
 def _refused(path: Path, reasons: list[str]) -> InputError:
-    """The error for settings that cannot be used. DVC leaves the value of a -S in the file."""
+    """The error for settings that cannot be used. DVC leaves the values of -S in the file."""
     return InputError(
         f"{path}: {'; '.join(reasons)} (to take all changes of the file back: git checkout {path})"
     )

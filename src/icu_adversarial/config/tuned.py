@@ -43,7 +43,7 @@ def _overruled(written: dict[str, Any], space: dict[str, Any], trials: Any) -> s
     decay = " -S model.weight_decay=0" if written.get("optimizer", "adam") != "adam" else ""
     message = (
         f"{names} would be overruled by the search (tune_model.trials {trials}). Without a search: "
-        f"dvc exp run -S tune_model.trials=0 {exactly}{decay}."
+        f"`dvc exp run -S tune_model.trials=0 {exactly}{decay}`"
     )
     ranges = [_only(name, value, space) for name, value in written.items()]
     if None in ranges:
@@ -52,7 +52,7 @@ def _overruled(written: dict[str, Any], space: dict[str, Any], trials: Any) -> s
         f"-S model.{name}={TUNED} -S tune_model.first.{name}={value} {only}"
         for (name, value), only in zip(written.items(), ranges, strict=True)
     ]
-    return f"{message} To search the other settings alone: dvc exp run {' '.join(kept)}{decay}."
+    return f"{message}. To search the other settings: `dvc exp run {' '.join(kept)}{decay}`"
 
 
 def _only(name: str, value: Any, space: dict[str, Any]) -> str | None:

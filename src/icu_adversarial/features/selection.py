@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool, Int
 
 from icu_adversarial.config.split import Split
 from icu_adversarial.core import paths
@@ -17,19 +18,23 @@ from icu_adversarial.measurements import M
 
 
 def write_grid(
-    file: Path, stay_id: np.ndarray, eligible: np.ndarray, hours: range, least: int
-) -> np.ndarray:
+    file: Path,
+    stay_id: Int[np.ndarray, " N"],
+    eligible: Bool[np.ndarray, " N"],
+    hours: range,
+    least: int,
+) -> Int[np.ndarray, " N"]:
     """Write the grids of the stays of the cohort as one array.
 
     Args:
-        file: The array, float32 (stays of the cohort, T, 19), is written here.
-        stay_id: (N,), sorted.
-        eligible: bool (N,), the stays that follow all rules of the cohort.
+        file: The array, float32 (stays of the cohort, T, M), is written here.
+        stay_id: The stays, sorted.
+        eligible: The stays that follow all rules of the cohort.
         hours: The first hour of each bin.
         least: The cohort has only stays with at least so many observed cells.
 
     Returns:
-        The number of observed cells of each stay, int (N,). The cohort consists of the eligible
+        The number of observed cells of each stay. The cohort consists of the eligible
         stays with at least `least`.
 
     Raises:

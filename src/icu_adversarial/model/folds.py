@@ -75,7 +75,7 @@ def train_folds(
                 for k, state in enumerate(states)
                 if state.epoch == epoch and not _stalled(state, patience)
             ]
-            if not now:  # some wait for a later round, where an earlier run left them
+            if not now:  # an earlier run has trained the others to a later round
                 continue
             new = parallel(
                 delayed(advance)(
@@ -88,14 +88,19 @@ def train_folds(
                 state.save(files[k])
             watch(states)
             progress.step(means_in_words([state.history[-1] for state in new]), epochs)
-    diverged = [k for k, state in enumerate(states) if kept_evaluation(state, model) == -1]
-    if diverged:
+    if (diverged := _diverged(states, model)) is not None:
         shutil.rmtree(checkpoints)
         raise InputError(
-            f"the held-out loss of fold {diverged[0]} was never a number: lower the learning rate "
+            f"the held-out loss of fold {diverged} was never a number: lower the learning rate "
             "of this network in params.yaml (model, tune_model.space or literature)"
         )
     return states
+
+
+def _diverged(states: Sequence[TrainingState], model: Model) -> int | None:
+    """The first fold whose held-out loss was never a number, or None."""
+    numbers = (k for k, state in enumerate(states) if kept_evaluation(state, model) == -1)
+    return next(numbers, None)
 
 
 def _stalled(state: TrainingState, patience: int | None) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import optuna
 import pandas as pd
@@ -15,7 +16,9 @@ from jaxtyping import Float
 from joblib import delayed
 from optuna.trial import FrozenTrial
 
+from icu_adversarial.config.model import Model
 from icu_adversarial.config.params import Params
+from icu_adversarial.config.tune_model import TuneModel
 from icu_adversarial.core.parallel import workers
 from icu_adversarial.features.splits import assign_folds
 from icu_adversarial.model.fold_data import Fold, make_fold
@@ -78,41 +81,10 @@ def search_network(
     """
     options, model = params.tune_model, params.model
     folds, seeds = search_folds(params, stays, grid)
-    epochs, of = options.epochs_per_round, options.rounds * options.epochs_per_round
-
     with workers() as parallel:
 
         def evaluate(trial: optuna.Trial, drawn: dict[str, Any]) -> float:
-            """The mean over the folds of the held-out loss of the weights that are kept.
-
-            These are the last ones or, if the model keeps its best weights, those of the round with
-            the lowest loss. A round is trained on all folds before the next round.
-            """
-            tried = model.changed(drawn)
-            states = [start(fold, tried, seed) for fold, seed in zip(folds, seeds, strict=True)]
-            losses: list[float] = []
-            for step in range(options.rounds):
-                states = parallel(
-                    delayed(advance)(state, data, tried, epochs=epochs, of=of, seed=seed)
-                    for state, data, seed in zip(states, folds, seeds, strict=True)
-                )
-                trial.set_user_attr("epochs", options.folds * states[0].epoch)
-                losses.append(
-                    float(np.mean([state.history[-1]["held_out_loss"] for state in states]))
-                )
-                done = f"{step + 1}/{options.rounds}"
-                LOGGER.debug("search: round %s, held-out loss %.4f", done, losses[-1])
-                if not np.isfinite(losses[-1]):
-                    raise optuna.TrialPruned
-                trial.report(losses[-1], step)
-                if step < options.rounds - 1 and trial.should_prune():
-                    raise optuna.TrialPruned
-            kept = int(np.argmin(losses)) if tried.keep == "best" else options.rounds - 1
-            for name in ("auroc", "auprc"):
-                trial.set_user_attr(
-                    name, float(np.mean([state.history[kept][name] for state in states]))
-                )
-            return losses[kept]
+            return _cross_validate(trial, model.changed(drawn), options, folds, seeds, parallel)
 
         return run_study(
             evaluate,
@@ -129,6 +101,43 @@ def search_network(
             first=model.model_dump(),
             watch=watch,
         )
+
+
+def _cross_validate(
+    trial: optuna.Trial,
+    model: Model,
+    options: TuneModel,
+    folds: list[Fold],
+    seeds: list[int],
+    parallel: joblib.Parallel,
+) -> float:
+    """The mean over the folds of the held-out loss of the weights that are kept.
+
+    These are the last ones or, if the model keeps its best weights, those of the round with the
+    lowest loss. A round is trained on all folds before the next round.
+    """
+    epochs, of = options.epochs_per_round, options.rounds * options.epochs_per_round
+    states = [start(fold, model, seed) for fold, seed in zip(folds, seeds, strict=True)]
+    losses: list[float] = []
+    for step in range(options.rounds):
+        states = parallel(
+            delayed(advance)(state, data, model, epochs=epochs, of=of, seed=seed)
+            for state, data, seed in zip(states, folds, seeds, strict=True)
+        )
+        trial.set_user_attr("epochs", options.folds * states[0].epoch)
+        losses.append(float(np.mean([state.history[-1]["held_out_loss"] for state in states])))
+        done = f"{step + 1}/{options.rounds}"
+        LOGGER.debug("search: round %s, held-out loss %.4f", done, losses[-1])
+        if not np.isfinite(losses[-1]):
+            raise optuna.TrialPruned
+        trial.report(losses[-1], step)
+        if step < options.rounds - 1 and trial.should_prune():
+            raise optuna.TrialPruned
+    kept = int(np.argmin(losses)) if model.keep == "best" else options.rounds - 1
+    for name in ("auroc", "auprc"):
+        mean = float(np.mean([state.history[kept][name] for state in states]))
+        trial.set_user_attr(name, mean)
+    return losses[kept]
 
 
 def summary(trials: list[FrozenTrial], best: dict[str, Any]) -> dict[str, Any]:

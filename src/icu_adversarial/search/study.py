@@ -105,27 +105,9 @@ def run_study(
     Returns:
         The first `trials` ended trials, in order.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    clear_way(state)
-    state.mkdir(parents=True, exist_ok=True)
-    journal = Journal(state / "journal.log")
-    study = optuna.create_study(
-        storage=JournalStorage(journal),
-        study_name="study",
-        load_if_exists=True,
-        direction=direction,
-        pruner=pruner,
-    )
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        study.tell(trial.number, state=TrialState.FAIL)  # it was running when the process ended
+    study = _open(state, direction, pruner)
     ended = len(study.get_trials(deepcopy=False, states=ENDED))
     done = min(ended, trials)
-    if journal.damaged_line:
-        print(
-            f"warning: {journal.file} is damaged in line {journal.damaged_line}: "
-            f"the search goes on from the {ended} trials before it",
-            file=sys.stderr,
-        )
 
     def objective(trial: optuna.Trial) -> float:
         return evaluate(trial, suggest(trial, space))
@@ -143,6 +125,31 @@ def run_study(
             watch(found)
             progress.step(_in_words(found, direction))
     return study.get_trials(deepcopy=False, states=ENDED)[:trials]
+
+
+def _open(state: Path, direction: Direction, pruner: optuna.pruners.BasePruner) -> optuna.Study:
+    """Open or create the study in the folder `state`; say so if its journal is damaged."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    clear_way(state)
+    state.mkdir(parents=True, exist_ok=True)
+    journal = Journal(state / "journal.log")
+    study = optuna.create_study(
+        storage=JournalStorage(journal),
+        study_name="study",
+        load_if_exists=True,
+        direction=direction,
+        pruner=pruner,
+    )
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)  # it was running when the process ended
+    if journal.damaged_line:
+        ended = len(study.get_trials(deepcopy=False, states=ENDED))
+        print(
+            f"warning: {journal.file} is damaged in line {journal.damaged_line}: "
+            f"the search continues from the {ended} trials before it",
+            file=sys.stderr,
+        )
+    return study
 
 
 def _in_words(trials: list[FrozenTrial], direction: Direction) -> str:

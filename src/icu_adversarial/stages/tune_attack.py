@@ -18,7 +18,10 @@ from icu_adversarial.measurements import M
 from icu_adversarial.search.live import LiveStudy
 from icu_adversarial.search.study import write_study
 
-ROOMS = ("core", "measurements", "features", "model/networks", "search", "attack")
+ROOMS = (
+    *("core", "measurements", "features", "model/networks", "attack"),
+    *("search/space.py", "search/study.py"),
+)
 
 
 def run(params: Params, objective: str) -> None:

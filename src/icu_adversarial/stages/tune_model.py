@@ -14,7 +14,7 @@ from icu_adversarial.model.tuning import search_network, summary
 from icu_adversarial.search.live import LiveStudy
 from icu_adversarial.search.study import write_study
 
-ROOMS = ("core", "measurements", "features", "model", "search")
+ROOMS = ("core", "measurements", "features", "model", "search/space.py", "search/study.py")
 
 
 def run(params: Params) -> None:

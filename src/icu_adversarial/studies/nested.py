@@ -32,7 +32,7 @@ from icu_adversarial.search.study import best_trial
 # These need no calibrated probability and are always defined.
 SCORES = ("auroc", "auprc", "f1", "recall", "accuracy")
 BLOCKS = ("features", "model", "tune_model", "train")
-ROOMS = ("core", "measurements", "features", "model", "search")
+ROOMS = ("core", "measurements", "features", "model", "search/space.py", "search/study.py")
 
 
 def run(params: Params) -> None:
