@@ -89,6 +89,10 @@ def check_command(line: str) -> None:
                 assert arguments[0] in ("checkout", "diff", "add", "status", "clone"), line
             case "pip":
                 assert arguments[:1] == ["install"], line
+            case "tail":
+                written = [file for s in outputs.stages().values() for file in outputs.files(s)]
+                known = (*written, *(f"logs/{stage}.log" for stage in outputs.stages()))
+                assert arguments[-1].startswith(known), line
             case "source":
                 assert arguments == [".venv/bin/activate"], line
             case _:
