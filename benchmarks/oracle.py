@@ -1,9 +1,11 @@
-"""Margin and input gradient: ours beside autograd through nn.LSTM, one thread, interleaved, medians of CPU time.
+"""Time of the margin and its input gradient: ours compared with autograd through nn.LSTM.
 
 python benchmarks/oracle.py
 
-An LSTM-128 on 48 × 19 values with random weights: time does not depend on them. Autograd once in a process as torch leaves it, and once where
-freed memory stays with the process, as in all our workers (processes.prepare_worker); ours in the latter.
+One thread, interleaved runs, medians of CPU time. The network is an LSTM-128 on 48 × 19 values with
+random weights, because the time does not depend on them. Autograd runs once in a process with the
+defaults of torch, and once in a process that keeps freed memory, as all our workers do
+(parallel.prepare_worker). Ours runs in the second process.
 """
 
 import os
@@ -14,7 +16,7 @@ from multiprocessing import get_context
 from multiprocessing.pool import Pool
 from pathlib import Path
 
-os.environ["OMP_NUM_THREADS"] = "1"  # as src/run.py does, before torch is imported
+os.environ["OMP_NUM_THREADS"] = "1"  # as in src/run.py, before torch is imported
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 import torch
@@ -31,7 +33,7 @@ BAR = 0.65  # at batch 128
 
 
 def measure(ours: bool, prepared: bool, batch: int) -> tuple[float, Tensor, Tensor]:
-    """ms per stay, margin and gradient."""
+    """Milliseconds per stay for margin and gradient."""
     torch.set_num_threads(1)
     if prepared:
         prepare_worker()

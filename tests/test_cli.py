@@ -39,6 +39,8 @@ def test_help_names_every_stage_without_importing_torch() -> None:
         "attack",
         "probe",
         "analyze",
+        "summarize",
+        "summary",
         "plots_page",
         "figures",
     ):

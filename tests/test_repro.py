@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 from ruamel.yaml import YAML
+from terminal import screen
 
 from icu_adversarial.core.cpu import CODE_PATHS, ONE_THREAD
 from icu_adversarial.core.schemas import (
@@ -194,7 +195,7 @@ def test_all_that_is_made_of_patients_is_ignored_by_git(reproduced: Path) -> Non
     stages = YAML(typ="safe").load(reproduced / "dvc.yaml")["stages"]
     assert {name for name in made if name not in ignored} == {"data/README.md"} | {
         name for name in made if Path(name).name == "metrics.json" and name.split("/")[1] in stages
-    }
+    } | {"metrics/summary.json"}
     assert {
         "data/literature/sun/predictions.parquet",
         "metrics/literature_table/table.md",
@@ -207,14 +208,16 @@ def test_nothing_but_metrics_and_the_lock_is_left_for_git(reproduced: Path) -> N
     names = {line[3:] for line in changed}
     locks = {study.replace(".yaml", ".lock") for study in studies(reproduced)}
     assert names <= {"dvc.lock"} | locks | {
-        str(p.relative_to(reproduced)) for p in (reproduced / "metrics").rglob("metrics.json")
+        str(p.relative_to(reproduced))
+        for name in ("metrics.json", "summary.json")
+        for p in (reproduced / "metrics").rglob(name)
     }
 
 
 def test_the_committed_lock_is_that_of_the_committed_code_and_parameters(clone: Clone) -> None:
     output = run(clone("as-committed", profile=()), "dvc", "repro", "--dry", "--allow-missing")
     assert "Running stage" not in output
-    assert output.count("didn't change, skipping") == 14  # 6 stages, and 4 for each objective
+    assert output.count("didn't change, skipping") == 15  # 7 stages, and 4 for each objective
 
 
 def test_lock_holds_no_machine(reproduced: Path) -> None:
@@ -454,6 +457,64 @@ def test_an_experiment_in_a_copied_checkout_runs_the_code_of_the_copy(recorded: 
     assert "analyze.bootstrap" in run(recorded, "dvc", "exp", "show", "--csv")
 
 
+def test_a_sweep_shows_scores_and_setting_on_a_terminal(recorded: Path) -> None:
+    """Two values of one setting from a queue, in a table of 120 characters."""
+    run(recorded, "dvc", "exp", "remove", "--all-commits")
+    run(recorded, "dvc", "exp", "run", "--queue", "-S", "attack.max_stays=20,30")
+    output = run(recorded, "dvc", "exp", "run", "--run-all")
+    assert "Running stage 'summarize'" in output
+    assert "Running stage 'train'" not in output
+    table = screen(
+        recorded,
+        *("dvc", "exp", "show", "--only-changed", "--no-pager", "--keep", "auroc"),
+        environment=ENVIRONMENT,
+    )
+    assert max(map(len, table.splitlines())) <= 120, table
+    names = next(line for line in table.splitlines() if "Experiment" in line).split()
+    assert set(names) - {"flipped"} == {
+        *("Experiment", "Created", "State", "Executor"),
+        *("auroc", "changed", "attack.max_stays", "…"),
+    }
+    rows = re.findall(r"\[(\S+)\].* (20|30) +… *$", table, re.M)
+    assert {value for _, value in rows} == {"20", "30"}
+    for what, found in (("metrics", "changed"), ("params", "attack.max_stays")):
+        command = ("dvc", what, "diff", *(name for name, _ in rows))
+        text = screen(recorded, *command, environment=ENVIRONMENT)
+        assert found in text
+        assert max(map(len, text.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("profile", [(), ("PROFILE=tiny",)])
+def test_make_repro_ends_with_the_summary_where_nothing_is_to_be_done(
+    recorded: Path, profile: tuple[str, ...]
+) -> None:
+    run(recorded, "dvc", "checkout", "dvc.yaml")
+    done = run(recorded, "make", "--old-file=.venv/.ready", "repro", *profile)
+    assert "Running stage" not in done
+    summary = run(recorded, sys.executable, "src/run.py", "summary")
+    assert done.count(summary) == 1
+    lines = summary.splitlines()
+    assert len(lines) <= 15
+    assert lines[-1].startswith("The patients are synthetic.")
+    scores = metrics(recorded, "evaluate")["test"]
+    for model, name in (("network", "network"), ("gradient_boosting", "gradient boosting")):
+        (line,) = [text for text in lines if text.strip().startswith(name)]
+        auroc, auprc = scores[model]["auroc"], scores[model]["auprc"]
+        assert "{value:.3f} ({low:.3f}–{high:.3f})".format(**auroc) in line
+        assert line.endswith("{value:.3f} ({low:.3f}–{high:.3f})".format(**auprc))
+    for objective in ("robust_l1", "robust_l0"):
+        found = metrics(recorded, f"probe/{objective}")
+        rows = [text for text in lines if text.strip().startswith(objective)]
+        for direction, row in zip(("0_to_1", "1_to_0"), rows, strict=True):
+            assert (
+                f"{found[direction]['success_rate']:.1%} of {found[direction]['attacked']}" in row
+            )
+            assert f"median {found[direction]['median_l0']:g} " in row
+        analyzed = metrics(recorded, f"analyze/{objective}")
+        for direction, row in zip(("0_to_1", "1_to_0"), rows, strict=True):
+            assert f" {analyzed[direction]['best']['top_measurement']}, " in row
+
+
 def test_another_model_is_attacked_where_its_folder_is_named(recorded: Path) -> None:
     """One of the comparison: no stage before the attack runs, and the maps are of test stays."""
     run(recorded, "dvc", "checkout")
@@ -470,6 +531,7 @@ def test_another_model_is_attacked_where_its_folder_is_named(recorded: Path) -> 
         "attack",
         "probe",
         "analyze",
+        "summarize",
     }
     examples = read_table(recorded / "data/attack/robust_l1/examples.parquet", EXAMPLES)
     cohort = read_table(recorded / "data/preprocess/stays.parquet", COHORT).set_index("stay_id")
@@ -552,7 +614,7 @@ def test_real_patients_to_the_maps(
         "tune_model.epochs_per_round=1",
     )
     folder = clone(source, f"extract.source={source}", f"extract.raw={raw}", *small)
-    output = run(folder, "dvc", "repro", "analyze")
+    output = run(folder, "dvc", "repro", "summarize")
     extracted = metrics(folder, "extract")
     if source == "challenge2012":
         assert (extracted["icu_stays"], extracted["deaths"]) == (8000, 1122)
@@ -569,4 +631,6 @@ def test_real_patients_to_the_maps(
     table = pd.read_csv(folder / "metrics/analyze" / objective / "susceptibility.csv")
     assert len(table) == 2 * 2 * 48 * 19
     assert table["s"].max() > 0
-    assert "synthetic" not in (folder / "metrics/analyze" / objective / "report.md").read_text()
+    summary = run(folder, sys.executable, "src/run.py", "summary")
+    page = (folder / "metrics/analyze" / objective / "report.md").read_text()
+    assert "synthetic" not in page + summary

@@ -107,7 +107,9 @@ def test_an_attack_without_a_cap_says_so(attack: Attack, small: Params) -> None:
     folder = Path("metrics/analyze/sparse_small")
     assert json.loads((folder / "metrics.json").read_text())["cap"] is None
     assert (
-        pd.read_csv(folder / "plots/heatmap_a.csv").note.str.contains("; no cap. Too small").all()
+        pd.read_csv(folder / "plots/heatmap_a.csv")
+        .note.str.contains("; no cap. The cohort is too small")
+        .all()
     )
 
 

@@ -1,6 +1,8 @@
 import io
 import itertools
 import logging
+import os
+import pty
 import re
 import sys
 from pathlib import Path
@@ -88,3 +90,24 @@ def test_followed_items_are_passed_on_and_counted() -> None:
     with logged("extract"):
         assert list(follow("abc", "extract", "batch")) == ["a", "b", "c"]
     assert lines("extract")[1:-1] == [f"extract: batch {n}" for n in (1, 2, 3)]
+
+
+def test_a_real_terminal_of_unknown_size_shows_a_bar_too() -> None:
+    """As `docker run -t` gives one."""
+    code = """if True:
+        import sys
+        sys.path.insert(0, sys.argv[1])
+        from icu_adversarial.core.log import Progress
+        with Progress("train", 1, "epoch") as progress:
+            progress.step("AUROC 0.84")
+    """
+    shown, source = b"", str(Path(log.__file__).parents[2])
+
+    def read(terminal: int) -> bytes:
+        nonlocal shown
+        content = os.read(terminal, 1024)
+        shown += content
+        return content
+
+    assert pty.spawn([sys.executable, "-c", code, source], read) == 0
+    assert "AUROC 0.84" in shown.decode()

@@ -93,7 +93,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def published(name: str, contents: dict[str, bytes]) -> dict[str, bytes]:
-    """What a server holds: the files of a project and their sums."""
+    """The files of a server: those of a project and their sums."""
     folder = OPEN[name].folder
     sums = "".join(
         f"{hashlib.sha256(content).hexdigest()}  {file}\n" for file, content in contents.items()

@@ -59,8 +59,8 @@ def histograms(examples: pd.DataFrame, min_l0: int, max_l0: int) -> pd.DataFrame
 
     Returns:
         direction, kind, quantity ("L0", "mean |P|" of the perturbed cells, or "L∞"), low and
-        high (low <= quantity < high), examples, and share of the K examples. The last bin of a size includes 1.
-        Bins above the largest value of all directions and kinds are left out.
+        high (low <= quantity < high), examples, and share of the K examples. The last bin of a size
+        includes 1. Bins above the largest value of all directions and kinds are left out.
     """
     groups = {(d, k): select(examples, d, k, min_l0, max_l0) for d in DIRECTIONS for k in KINDS}
     rows = []

@@ -13,7 +13,7 @@ from icu_adversarial.core.labels import LABELS
 MODELS = {"network": "network", "gradient_boosting": "gradient boosting"}
 SCORES = {"auroc": "AUROC", "auprc": "AUPRC"}
 PATIENTS = {"0→1": "survivors (0→1)", "1→0": "deaths (1→0)"}
-DIGITS = 4  # after the decimal point
+DIGITS = 4  # after the decimal point of the four numbers, so that their columns are narrow
 OBJECTIVES_SHOWN = 3  # more of them would make the lines longer than a screen
 
 
@@ -50,7 +50,7 @@ def overview(model: dict[str, Any], attacks: list[dict[str, Any]]) -> dict[str, 
             {
                 "model": name,
                 "score": score,
-                **{k: _round(model["test"][name][score][k]) for k in ("value", "low", "high")},
+                **{k: model["test"][name][score][k] for k in ("value", "low", "high")},
             }
             for name in MODELS
             for score in SCORES
@@ -67,7 +67,7 @@ def _attack(objective: str, row: dict[str, Any]) -> dict[str, Any]:
         "objective": objective,
         "direction": row["direction"],
         "attacked": row["attacked"],
-        "flipped_share": _round(share),
+        "flipped_share": share,
         "median_changed_values": row["median_changed_values"],
         "most_susceptible": row["most_susceptible"],
     }

@@ -75,19 +75,20 @@ def report(
             ],
         ),
         "## Attack",
-        "The success rate is that of all attacked stays. Medians are those of the examples: the "
-        "successes that pass the filter by L0. Sizes are in model input units: 1 is the distance "
-        f"from the lower to the upper percentile of a measurement. {_cap(cap)} Sum of A: the mean "
-        "of Σ|P| over all attacked stays. The directions can be compared on it.",
+        "The success rate is the share of all attacked stays. Medians are those of the examples, "
+        "which are the successes within the limits of L0. Sizes are in model input units: 1 is the "
+        "distance from the lower to the upper percentile of a measurement. "
+        f"{_cap(cap)} The sum of A is the mean of Σ|P| over all attacked stays. Use it to compare "
+        "the directions.",
         _attack_table(attack),
         "## Susceptibility to the best examples",
         "**A** is the mean of |P| over all attacked stays; a stay without an example counts as 0. "
         "A of a measurement is summed over its hours. A per measured cell is the mean of |P| over "
-        "the cells that hold a measured value. Ranks follow A. The set in brackets holds the true "
-        "rank; with 95 % confidence this is true of all measurements at once. S (GMP · GPP) and "
-        "sensitivity (GPP / GANZP) are the literature's numbers and have no interval. S contains a "
-        "maximum and grows with the number of examples. No interval is given for what fewer than "
-        f"{FEWEST_PATIENTS} patients have perturbed.",
+        "the cells with a measured value. Ranks follow A. The set in brackets contains the true "
+        "rank. With 95 % confidence, this is true for all measurements at the same time. S (GMP · "
+        "GPP) and sensitivity (GPP / GANZP) are numbers of the literature and have no interval. S "
+        "contains a maximum and grows with the number of examples. A cell or measurement that is "
+        f"perturbed in fewer than {FEWEST_PATIENTS} patients has no interval.",
         f"In these data: {'; '.join(differs)}." if differs else "",
     ]
     for direction in DIRECTIONS:
@@ -109,7 +110,7 @@ def covers(models: int) -> str:
             "folds' models. They do not cover another cohort to train on."
         )
     return (
-        "One model was attacked. The intervals cover the choice of subjects and leave out the "
+        "One model was attacked. The intervals cover the choice of subjects. They do not cover the "
         "model: another training may give other values."
     )
 
@@ -118,8 +119,8 @@ def _cap(cap: float | None) -> str:
     if cap is None:
         return "The attack has no cap."
     return (
-        f"The cap of the attack is {cap:g}: no cell moves further. Where many examples are at the "
-        "cap, it determines the largest |P|, and with it GMP and S."
+        f"The cap of the attack is {cap:g}: no cell changes more. If many examples reach the cap, "
+        "it determines the largest |P|, and so GMP and S."
     )
 
 

@@ -11,8 +11,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import get_terminal_size
 from time import monotonic
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -87,10 +88,11 @@ class Progress:
         """
         self.name, self.total, self.unit, self.done = name, total, unit, done
         self.first, self.start = done, monotonic()
+        # tqdm itself shows nothing on a terminal whose size is unknown.
+        width, height = get_terminal_size()
         # disable=None: no bar where standard error is not a terminal.
-        self.bar = tqdm(
-            desc=name, total=total, unit=unit, initial=done, disable=None, dynamic_ncols=True
-        )
+        shape: dict[str, Any] = {"ncols": width, "nrows": height, "disable": None}
+        self.bar = tqdm(desc=name, total=total, unit=unit, initial=done, **shape)
 
     def __enter__(self) -> "Progress":
         return self

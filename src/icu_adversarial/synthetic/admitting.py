@@ -41,6 +41,43 @@ class Hospital:
     course: Course
 
 
+def _hours(
+    first: np.ndarray,
+    last: np.ndarray,
+    first_of_subject: np.ndarray,
+    dies: np.ndarray,
+    logit: np.ndarray,
+    course: Course,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """How long everyone stays where.
+
+    Returns:
+        Hours at home, in the hospital before the ICU, in the ICU, and on a ward after it, (N, 4);
+        and whether a stay ends with a death in the ICU, (N,).
+    """
+    n = len(first)
+    illness = course.level.mean(axis=1) + 0.5 * course.change.mean(axis=1)
+    alive_hours = np.exp(np.log(89) + 0.35 * illness + 0.55 * rng.standard_normal(n))
+    alive_hours = np.where(rng.random(n) < 0.04, rng.uniform(3, 24, n), alive_hours)
+    death_hours = np.exp(np.log(170) - 0.12 * (logit + 2) + 0.85 * rng.standard_normal(n))
+    in_icu = dies & (rng.random(n) < 0.8)
+    icu_hours = np.where(
+        dies, np.where(in_icu, death_hours, death_hours * rng.uniform(0.3, 0.9, n)), alive_hours
+    )
+    icu_hours = np.clip(icu_hours, 2.5, 24 * 60)
+    ward_hours = np.where(dies, np.maximum(death_hours - icu_hours, 1), 2 + rng.exponential(80, n))
+    ward_hours = np.where(last & ~in_icu, ward_hours, 0)
+    # at home, between two admissions
+    away_hours = np.where(first & ~first_of_subject, 48 + rng.exponential(24 * 200, n), 0)
+    # in the hospital, before the ICU
+    before_hours = np.where(
+        rng.random(n) < 0.6, rng.uniform(0.05, 1, n), 1 + rng.exponential(18, n)
+    )
+    before_hours = np.where(first, before_hours, 14 + rng.exponential(36, n))
+    return np.stack([away_hours, before_hours, icu_hours, ward_hours], axis=1), in_icu
+
+
 def admit(n: int, rng: np.random.Generator) -> Hospital:
     """Draw stays.
 
@@ -68,28 +105,8 @@ def admit(n: int, rng: np.random.Generator) -> Hospital:
     first_of_subject = opens_subject | (first & np.roll(dies, 1))
     first_of_subject[0] = True
 
-    illness = course.level.mean(axis=1) + 0.5 * course.change.mean(axis=1)
-    alive_hours = np.exp(np.log(89) + 0.35 * illness + 0.55 * rng.standard_normal(n))
-    alive_hours = np.where(rng.random(n) < 0.04, rng.uniform(3, 24, n), alive_hours)
-    death_hours = np.exp(np.log(170) - 0.12 * (logit + 2) + 0.85 * rng.standard_normal(n))
-    in_icu = dies & (rng.random(n) < 0.8)
-    icu_hours = np.where(
-        dies, np.where(in_icu, death_hours, death_hours * rng.uniform(0.3, 0.9, n)), alive_hours
-    )
-    icu_hours = np.clip(icu_hours, 2.5, 24 * 60)
-    ward_hours = np.where(dies, np.maximum(death_hours - icu_hours, 1), 2 + rng.exponential(80, n))
-    ward_hours = np.where(last & ~in_icu, ward_hours, 0)
-    # at home, between two admissions
-    away_hours = np.where(first & ~first_of_subject, 48 + rng.exponential(24 * 200, n), 0)
-    # in the hospital, before the ICU
-    before_hours = np.where(
-        rng.random(n) < 0.6, rng.uniform(0.05, 1, n), 1 + rng.exponential(18, n)
-    )
-    before_hours = np.where(first, before_hours, 14 + rng.exponential(36, n))
-
-    seconds = np.rint(
-        HOUR * np.stack([away_hours, before_hours, icu_hours, ward_hours], axis=1)
-    ).astype(np.int64)
+    hours, in_icu = _hours(first, last, first_of_subject, dies, logit, course, rng)
+    seconds = np.rint(HOUR * hours).astype(np.int64)
     clock = np.cumsum(seconds.ravel()).reshape(n, 4)
     opening = np.maximum.accumulate(np.where(first_of_subject, np.arange(n), 0))
     arrival = (FIRST_DAY + rng.integers(0, 95 * 365 * DAY, n))[opening]

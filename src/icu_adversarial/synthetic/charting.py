@@ -104,17 +104,10 @@ def _round_times(
     return times.reshape(n, -1), held.reshape(n, -1)
 
 
-def chart(
-    chunk: Chunk, state: np.ndarray, sickness: np.ndarray, rng: np.random.Generator
-) -> dict[str, Any]:
-    """The columns of CHARTEVENTS, without row_id. Times are seconds since 1970.
-
-    Args:
-        chunk: N stays.
-        state: The result of `physiology.trajectories`.
-        sickness: (N, len(HOURS)), the strength of the illness, about 1 on average.
-        rng: The random numbers.
-    """
+def _charted(
+    chunk: Chunk, sickness: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The charted values: stay, seconds after the ICU admission, and place in CHART_ITEMS."""
     n, kinds = len(chunk.intime), len(CHART_ITEMS)
     times, held = _round_times(chunk, sickness, rng)
     habits = rng.random((n, len(HABIT_CHANCE))) < HABIT_CHANCE * (
@@ -128,35 +121,65 @@ def chart(
     draw = rng.random((n, held.shape[1], kinds))
     draw[:, :, 2], draw[:, :, 4] = draw[:, :, 1], draw[:, :, 3]  # a pressure is charted as a pair
     stay, slot, kind = np.nonzero(held[:, :, None] & (draw < chance[:, None, :]))
+    return stay, times[stay, slot], kind
 
-    system = chunk.dbsource[stay]
+
+def _item_ids(
+    n: int, stay: np.ndarray, kind: np.ndarray, system: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """The item id of each charted value. Each of the n stays uses one id for a kind."""
+    kinds = len(CHART_ITEMS)
     share = np.array([item.other_shares for item in CHART_ITEMS])
     share_draw = rng.random((n, kinds))
     share_draw[:, 2], share_draw[:, 4] = share_draw[:, 1], share_draw[:, 3]
     # axes: kind; usual or other id; charting system
     ids = np.array([(item.ids, item.other_ids) for item in CHART_ITEMS])
-    itemid = ids[kind, (share_draw[stay, kind] < share[kind, system]).astype(int), system]
-    variable = np.array([COLUMN[item.variable] for item in CHART_ITEMS])[kind]
-    seconds = times[stay, slot]
-    value = readings(state, stay, seconds / HOUR, variable, rng)
-    fahrenheit = np.isin(itemid, FAHRENHEIT)
-    value = rounded(np.where(fahrenheit, value * 1.8 + 32, value), DECIMALS[variable])
+    return ids[kind, (share_draw[stay, kind] < share[kind, system]).astype(int), system]
 
+
+def _with_mistakes(
+    value: np.ndarray,
+    kind: np.ndarray,
+    system: np.ndarray,
+    fahrenheit: np.ndarray,
+    decimals: np.ndarray,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Values with mistakes, which of them are marked as errors, and which are not numbers."""
     size = len(value)
     fate = rng.random(size)
     marked = (fate < ERROR_SHARE) & (system == 1)
-    value = np.where(
-        marked, rounded(value * rng.uniform(0.5, 1.6, size), DECIMALS[variable]), value
-    )
+    value = np.where(marked, rounded(value * rng.uniform(0.5, 1.6, size), decimals), value)
     garbage = (fate >= ERROR_SHARE) & (fate < ERROR_SHARE + GARBAGE_SHARE)
-    other_unit = rounded(
-        np.where(fahrenheit, (value - 32) / 1.8, value * 1.8 + 32), DECIMALS[variable]
-    )
+    other_unit = rounded(np.where(fahrenheit, (value - 32) / 1.8, value * 1.8 + 32), decimals)
     wrong = np.where(
         (kind == TEMPERATURE) & (rng.random(size) < 0.6), other_unit, rng.choice(GARBAGE, size)
     )
     value = np.where(garbage, wrong, value)
-    missing = fate > 1 - TEXT_SHARE
+    return value, marked, fate > 1 - TEXT_SHARE
+
+
+def chart(
+    chunk: Chunk, state: np.ndarray, sickness: np.ndarray, rng: np.random.Generator
+) -> dict[str, Any]:
+    """The columns of CHARTEVENTS, without row_id. Times are seconds since 1970.
+
+    Args:
+        chunk: N stays.
+        state: The result of `physiology.trajectories`.
+        sickness: (N, len(HOURS)), the strength of the illness, about 1 on average.
+        rng: The random numbers.
+    """
+    stay, seconds, kind = _charted(chunk, sickness, rng)
+    system = chunk.dbsource[stay]
+    itemid = _item_ids(len(chunk.intime), stay, kind, system, rng)
+    variable = np.array([COLUMN[item.variable] for item in CHART_ITEMS])[kind]
+    decimals = DECIMALS[variable]
+    value = readings(state, stay, seconds / HOUR, variable, rng)
+    fahrenheit = np.isin(itemid, FAHRENHEIT)
+    value = rounded(np.where(fahrenheit, value * 1.8 + 32, value), decimals)
+    value, marked, missing = _with_mistakes(value, kind, system, fahrenheit, decimals, rng)
+    size = len(value)
     charttime = chunk.intime[stay] + seconds
     uom = {itemid: texts[4] for itemid, texts in ITEM_TEXTS.items()}
     known = np.array(sorted(uom))

@@ -14,6 +14,7 @@ import numpy as np
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.labels import LABELS
 from icu_adversarial.core.paths import SYNTHETIC
+from icu_adversarial.extract.records import Records
 from icu_adversarial.extract.registry import READERS, read
 from icu_adversarial.extract.sources.challenge2012 import SETS
 from icu_adversarial.extract.storage.views import MissingTableError, Table
@@ -57,35 +58,46 @@ def validate(
         place = Path(folder) if cut else raw
         try:
             records = read(source, place, window_hours, MEASUREMENTS, code_map)
-            stays = records.stays
-            seen = np.zeros((len(stays), M), bool)
-            for batch in records.events:
-                row = np.searchsorted(stays["stay_id"], batch["stay_id"])
-                seen[row, batch["measurement"].indices] = True
+            seen = stays_with(records)
         except InputError as error:
             raise InputError(str(error).replace(str(place), str(raw))) from None
     if cut:
         yield f"All counts are those of a sample: at most {rows:,} rows of {', '.join(cut)}"
+    yield from _cohort(records)
+    yield f"Stays with a value in their first {window_hours} hours:"
+    for name, count in zip(NAMES, seen, strict=True):
+        share = "" if cut else f"{count / len(records.stays):7.0%}"
+        yield f"  {name:<15}{count:>9,}{share}  {note(source, name)}".rstrip()
+    if not seen.any():
+        raise InputError(f"{unusable}: no value of a measurement in the first {window_hours} hours")
+    if records.stays["died"].nunique() < 2 and not cut:
+        raise InputError(f"{unusable}: all stays have the same outcome")
+    yield f"Usable. Next:\n  {'dvc repro' if raw == SYNTHETIC else command(source, raw)}"
+
+
+def _cohort(records: Records) -> Iterator[str]:
+    """Lines about the stays, their outcomes and their groups."""
+    stays = records.stays
     deaths, unknown = int(stays["died"].sum()), int(stays["died"].isna().sum())
     yield (
         f"{len(stays):,} ICU stays of {stays['subject_id'].nunique():,} subjects,"
         f" {deaths:,} deaths in the hospital, {unknown:,} unknown outcomes"
     )
-    yield from (
-        f"{count:,} more ICU stays are left out: {rule}" for rule, count in records.excluded.items()
-    )
+    for rule, count in records.excluded.items():
+        yield f"{count:,} more ICU stays are left out: {rule}"
     groups = stays["source_group"].value_counts().sort_index()
     names = ", ".join(f"{name} ({count:,})" for name, count in groups.head(8).items())
     yield f"{len(groups)} source groups (for split.test_groups): {names}"
-    yield f"Stays with a value in their first {window_hours} hours:"
-    for name, count in zip(NAMES, seen.sum(axis=0), strict=True):
-        share = "" if cut else f"{count / len(stays):7.0%}"
-        yield f"  {name:<15}{count:>9,}{share}  {note(source, name)}".rstrip()
-    if not seen.any():
-        raise InputError(f"{unusable}: no value of a measurement in the first {window_hours} hours")
-    if not 0 < deaths < len(stays) - unknown and not cut:
-        raise InputError(f"{unusable}: all stays have the same outcome")
-    yield f"Usable. Next:\n  {'dvc repro' if raw == SYNTHETIC else command(source, raw)}"
+
+
+def stays_with(records: Records) -> np.ndarray:
+    """The number of stays with a value of each measurement, int (19,)."""
+    ids = records.stays["stay_id"].to_numpy()
+    seen = np.zeros((len(ids), M), bool)
+    for batch in records.events:
+        row = np.searchsorted(ids, batch["stay_id"].to_numpy())
+        seen[row, batch["measurement"].indices.to_numpy()] = True
+    return seen.sum(axis=0)
 
 
 def recognise(raw: Path) -> str:
