@@ -22,7 +22,7 @@ class Group:
     """The attacked stays of one direction and kind.
 
     sample: the subjects with their |P| in each cell. folds: names of the models that `sample`
-    numbers; -1 the ensemble, -2 one from a file. examples: those of each fold, int (folds,).
+    numbers; schemas.ENSEMBLE and schemas.FILE. examples: those of each fold, int (folds,).
     largest, count, measured_total: of each cell, (C,): the largest |P|, the examples that perturb
     it, and the sum of |P| where it is measured. measured: attacked stays with a measured value in
     each cell, int (C,).

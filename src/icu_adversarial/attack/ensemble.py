@@ -10,11 +10,6 @@ from torch import Tensor, nn
 from icu_adversarial.features.scaling import Scaler, widest
 from icu_adversarial.measurements import M
 
-ENSEMBLE, FILE = (
-    -1,
-    -2,
-)  # what stands for a fold where all folds' models, or a model from elsewhere, are attacked
-
 
 class EnsembleScaling:
     """Every member's model input side by side. Channels: 0..18 the values that an attack moves, in [0, 1] between the widest limits of all members;

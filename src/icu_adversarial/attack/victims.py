@@ -5,12 +5,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from icu_adversarial.attack.ensemble import ENSEMBLE, FILE, Ensemble, EnsembleScaling
+from icu_adversarial.attack.ensemble import Ensemble, EnsembleScaling
 from icu_adversarial.attack.oracle import for_attack
 from icu_adversarial.attack.tasks import Victim
 from icu_adversarial.core import paths
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.io import read_json
+from icu_adversarial.core.schemas import ENSEMBLE, FILE
 from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.model.networks.storage import load_model
 

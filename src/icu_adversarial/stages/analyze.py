@@ -13,7 +13,7 @@ from icu_adversarial.config.params import Params
 from icu_adversarial.core.io import atomic, read_array, read_json, write_csv, write_json
 from icu_adversarial.core.paths import ANALYZE, ATTACK, COHORT, GRID, METRICS, TUNE_ATTACK
 from icu_adversarial.core.schemas import COHORT as COHORT_SCHEMA
-from icu_adversarial.core.schemas import EXAMPLES, PERTURBATIONS, read_table
+from icu_adversarial.core.schemas import ENSEMBLE, EXAMPLES, FILE, PERTURBATIONS, read_table
 from icu_adversarial.features.scaling import Scaler, widest
 from icu_adversarial.measurements import M
 
@@ -96,18 +96,16 @@ def run(params: Params, objective: str) -> None:
 
 
 def read_scalers(models: Path, target: str) -> dict[int, Scaler]:
-    """The scalers by the fold that the examples name.
-
-    -1 is the ensemble's, -2 that of a model from elsewhere.
+    """The scalers by the fold that the examples name, with ENSEMBLE and FILE.
 
     Args:
         models: the folder of all folds' models, or of the other model.
         target: attack.target.
     """
     if target == "file":
-        return {-2: Scaler.load(models / "scaler.json")}
+        return {FILE: Scaler.load(models / "scaler.json")}
     scalers = {
         int(folder.name.removeprefix("fold_")): Scaler.load(folder / "scaler.json")
         for folder in sorted(models.glob("fold_*"))
     }
-    return scalers | {-1: widest(list(scalers.values()))}
+    return scalers | {ENSEMBLE: widest(list(scalers.values()))}

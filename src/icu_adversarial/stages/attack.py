@@ -10,7 +10,6 @@ import numpy as np
 
 from icu_adversarial.attack.algorithms.registry import method_for
 from icu_adversarial.attack.checkpoints import attack_cohort, in_order
-from icu_adversarial.attack.ensemble import FILE
 from icu_adversarial.attack.inputs import read_attack, read_attacked_models, read_tasks
 from icu_adversarial.attack.tasks import choose_stays
 from icu_adversarial.attack.verify import decide
@@ -20,6 +19,7 @@ from icu_adversarial.core import paths
 from icu_adversarial.core.resume import resumable
 from icu_adversarial.core.schemas import (
     EXAMPLES,
+    FILE,
     PERTURBATIONS,
     PREDICTIONS,
     read_table,

@@ -11,11 +11,11 @@ import pandas as pd
 import torch
 
 from icu_adversarial.attack.algorithms.registry import METHODS, method_for
-from icu_adversarial.attack.examples import to_tables
+from icu_adversarial.attack.examples import Found, to_tables
 from icu_adversarial.attack.inputs import read_tasks
 from icu_adversarial.attack.objectives import score, summarise
 from icu_adversarial.attack.tasks import choose_stays
-from icu_adversarial.attack.verify import Found, run_tasks
+from icu_adversarial.attack.verify import run_tasks
 from icu_adversarial.attack.victims import model_files, read_victims
 from icu_adversarial.config.params import Params
 from icu_adversarial.core import paths

@@ -5,8 +5,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from icu_adversarial.attack.algorithms.settings import StepSettings
-
 
 class Step(NamedTuple):
     """The result of a step.
@@ -30,14 +28,13 @@ def step(
     high: Tensor,
     kappa: Tensor,
     radius: Tensor,
-    settings: StepSettings,
 ) -> Step:
     """Minimise sum|Q| subject to margin + gradient . (Q - P) <= -kappa, the box and |Q - P| <= radius.
 
     It is a fractional knapsack. Every cell starts at its smallest allowed change. The cells that
     gain the most margin per unit of change go to their bound first, and the last one goes only as
-    far as needed. Where all cells together do not reach the boundary, the step goes
-    `settings.reach` of the way. The result of a row depends on this row alone.
+    far as needed. Where all cells together do not reach the boundary, all go to their bound. The
+    result of a row depends on this row alone.
 
     Args:
         P: The present perturbation, (n, cells).
@@ -47,7 +44,6 @@ def step(
         high: The upper bounds of Q, (n, cells), with high >= 0 and high >= P.
         kappa: The distance behind the boundary to aim at, in logits, (n,).
         radius: The trust region, in model input units, (n,).
-        settings: The constants.
 
     Returns:
         The solution Q, its predicted margin and its price.
@@ -59,8 +55,7 @@ def step(
     start, end = torch.zeros_like(P).clamp(low, high), torch.where(gradient < 0, high, low)
     gain = gradient * (start - end)
     need = margin + kappa + (gradient * (start - P)).sum(1)
-    reachable = gain.sum(1)
-    need = torch.where(need > reachable, settings.reach * reachable, need)
+    need = torch.minimum(need, gain.sum(1))
 
     # fill the cells in the order of their gain per unit of change
     rate, order = torch.where(gain > 0, gradient.abs(), 0).sort(1, descending=True)

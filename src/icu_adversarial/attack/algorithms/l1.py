@@ -65,7 +65,7 @@ def l1(
 
     Returns:
         The first and the best example. The best one has the smallest L1 norm. It may be larger by
-        the factor `settings.stretch` where this avoids cells below `settings.visible`.
+        the share `settings.stretch` where this avoids cells below `settings.visible`.
     """
     low, high = (
         (bound - x[..., : lower.shape[2]]).flatten(1).clamp(-cap, cap) for bound in (lower, upper)
@@ -153,7 +153,7 @@ def _drop_invisible(samples: Samples, best: Example, settings: L1Settings) -> No
     with these cells moved by twice `settings.visible`.
     """
     logits_fn, x, y, low, high, _ = samples
-    visible, stretch = settings.visible, settings.stretch
+    visible, stretch = settings.visible, 1 + settings.stretch
     for instead, factor in ((0.0, 1.0), (0.0, stretch), (2 * visible, 1.0)):
         P = best.perturbation
         P = torch.where(P.abs() < visible, instead * P.sign(), P)
