@@ -13,12 +13,23 @@ from icu_adversarial.core.schemas import COHORT, read_table
 
 
 def read_attacked_models(target: str, models: Path) -> dict[int, Victim]:
-    """Read the models that `target` of params.Attack attacks, by fold. models: for target file."""
+    """Read the models that are attacked.
+
+    Args:
+        target: attack.target of params.yaml.
+        models: The folder of the model, for target file.
+
+    Returns:
+        The models by fold, with schemas.ENSEMBLE and FILE.
+    """
     return read_file(models) if target == "file" else read_victims()
 
 
 def read_tasks(victims: dict[int, Victim]) -> Callable[..., Iterator[Task]]:
-    """Bind `loop.make_tasks` to the cohort, its grid and the victims.
+    """Bind `tasks.make_tasks` to the cohort, its grid and the victims.
+
+    Args:
+        victims: The models, by fold.
 
     Returns:
         A function of the chosen stays and, optionally, the largest number of stays in a task.
@@ -36,8 +47,11 @@ def read_attack(objective: str, method: str, iterations: int) -> Attack:
 
     Args:
         objective: Names the folder of best.json.
-        method: A name in methods.METHODS.
-        iterations: Passes, at most, of each part of the attack.
+        method: A name in registry.METHODS.
+        iterations: Passes per sample and part of the attack, at most.
+
+    Returns:
+        The attack as a function of (logits_fn, x, y, lower=, upper=).
     """
     best = read_json(paths.TUNE_ATTACK / objective / "best.json")
     return partial(METHODS[method], **best["hyperparameters"], iterations=iterations)

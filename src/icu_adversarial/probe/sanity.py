@@ -1,4 +1,7 @@
-"""Signs that an attack's numbers mean less than they seem to, after the automatic checks of AutoAttack (Croce and Hein 2020, ICML)."""
+"""Signs that the results of an attack mean less than they seem to.
+
+They follow the automatic checks of AutoAttack (Croce and Hein 2020, ICML).
+"""
 
 from collections.abc import Callable, Iterable
 
@@ -9,20 +12,23 @@ from torch import Tensor
 from icu_adversarial.attack.api import Logits, margin_and_gradient, margins
 from icu_adversarial.attack.tasks import Task, model_input
 
-STAYS = 16  # of each task
-TRIES = 64  # random perturbations per stay
-FEW = 0.05  # share of stays from which on a warning is due
+# Stays of each task that are tried.
+STAYS = 16
+# Random perturbations per stay.
+TRIES = 64
+# A warning is printed from this share of the stays on.
+FEW = 0.05
 
 
 def check(
     tasks: Iterable[Task], perturbations: Callable[[Task], np.ndarray], seed: int
 ) -> list[str]:
-    """Find what is suspicious about these models and the examples found for them.
+    """Look for suspicious properties of the models and of their examples.
 
     Args:
         tasks: Stays and their models; the first STAYS stays of each are tried.
-        perturbations: Of a task's stays, float32 (n, T, 19) in model input units; zeros alone
-            where the attack failed.
+        perturbations: Gives the perturbations of a task's stays, float32 (n, T, 19) in model input
+            units. They are zero where the attack failed.
         seed: Of the random perturbations.
 
     Returns:
@@ -54,19 +60,26 @@ def check(
 
 @torch.no_grad()
 def are_probabilities(logits_fn: Logits, x: Tensor) -> bool:
-    """Whether every row of the outputs lies in [0, 1] and sums to 1."""
+    """Whether every row of the outputs is in [0, 1] and sums to 1. x: (B, T, C)."""
     Z = logits_fn(x)
     return bool(((Z >= 0) & (Z <= 1)).all() and (Z.sum(1) - 1).abs().max() < 1e-4)
 
 
 @torch.no_grad()
 def answers_vary(logits_fn: Logits, x: Tensor) -> bool:
-    """Whether two calls differ."""
+    """Whether two calls with the same input differ. x: (B, T, C)."""
     return not torch.equal(logits_fn(x), logits_fn(x))
 
 
 def zero_gradients(logits_fn: Logits, x: Tensor, y: Tensor, box: Tensor) -> float:
-    """Share of the samples whose margin has no gradient by any value of the box's channels."""
+    """The share of the samples whose margin has a gradient of zero.
+
+    Args:
+        logits_fn: The network.
+        x: The samples, (B, T, C).
+        y: The class to leave, (B,).
+        box: `lower` or `upper`, (B, T, M): the gradient is that by the first M channels.
+    """
     _, gradient = margin_and_gradient(logits_fn, x, y, torch.zeros_like(box))
     return float((gradient == 0).flatten(1).all(1).float().mean())
 
@@ -74,11 +87,20 @@ def zero_gradients(logits_fn: Logits, x: Tensor, y: Tensor, box: Tensor) -> floa
 def beaten(
     logits_fn: Logits, x: Tensor, y: Tensor, lower: Tensor, upper: Tensor, P: Tensor, seed: int
 ) -> float:
-    """Share of the samples that TRIES random perturbations flip where the attack failed (P = 0), or
-    with no more cells and a smaller L1 norm than P.
+    """The share of the samples for which a random perturbation is better than the attack.
 
-    Each moves a random number of random cells to random ends of the box, and is shrunk where its
-    L1 norm is not smaller.
+    It is better where it flips a sample that the attack did not flip, or where it flips a sample
+    with no more cells and a smaller L1 norm than P. Each of TRIES perturbations moves a random
+    number of random cells to random ends of the box. It is shrunk where its L1 norm is not smaller.
+
+    Args:
+        logits_fn: The network.
+        x: The samples, (B, T, C).
+        y: The class to leave, (B,).
+        lower: The lowest allowed values, (B, T, M).
+        upper: The highest allowed values, (B, T, M).
+        P: The perturbations of the attack, (B, T, M); zero where it failed.
+        seed: Of the random perturbations.
     """
     generator = torch.Generator().manual_seed(seed)
     won = torch.zeros(len(y), dtype=torch.bool, device=y.device)
@@ -89,9 +111,8 @@ def beaten(
         rank = (
             torch.rand(len(y), P[0].numel(), generator=generator).argsort(1).argsort(1).to(y.device)
         )
-        number = (
-            cells ** torch.rand(len(y), generator=generator).to(y.device)
-        ).ceil()  # from 1 to `cells`, as often few as many
+        # From 1 to `cells`, as often few as many.
+        number = (cells ** torch.rand(len(y), generator=generator).to(y.device)).ceil()
         high = torch.rand(P.shape, generator=generator).to(y.device) < 0.5
         Q = (torch.where(high, upper, lower) - values) * (rank < number[:, None]).view_as(P)
         Q = (

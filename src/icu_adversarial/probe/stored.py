@@ -1,4 +1,4 @@
-"""The best examples of an attack, from the tables that it stored; for the stage probe."""
+"""The best examples of an attack, from its stored tables. The stage `probe` uses them."""
 
 from pathlib import Path
 
@@ -16,14 +16,28 @@ CELLS = ["stay_id", "hour", "measurement", "delta", "delta_clinical"]
 
 
 def attacked_stays(examples: pd.DataFrame) -> pd.DataFrame:
-    """The stays of tables.EXAMPLES as `loop.choose_stays` gave them: stay_id, fold and y."""
+    """The attacked stays, as `choose_stays` returns them.
+
+    Args:
+        examples: schemas.EXAMPLES.
+
+    Returns:
+        The columns stay_id, fold and y.
+    """
     best = examples[examples["kind"] == "best"].reset_index(drop=True)
     y = best["direction"].map({d: y for y, d in enumerate(DIRECTIONS)}).astype(np.int64)
     return best.assign(y=y)[["stay_id", "fold", "y"]]
 
 
 def read_best_cells(file: Path) -> pd.DataFrame:
-    """Read the columns CELLS of the best examples, by stay_id. file: tables.PERTURBATIONS."""
+    """Read the changed cells of the best examples.
+
+    Args:
+        file: schemas.PERTURBATIONS.
+
+    Returns:
+        The columns CELLS, sorted by stay_id.
+    """
     batches = [
         batch.filter(pc.equal(batch["kind"], "best")).select(CELLS)
         for batch in read_batches(file, PERTURBATIONS)
@@ -37,12 +51,12 @@ def dense(task: Task, cells: pd.DataFrame, column: str, bin_hours: int) -> np.nd
 
     Args:
         task: Its stays are sorted by stay_id.
-        cells: Of `read_best_cells`.
+        cells: From `read_best_cells`.
         column: delta (model input units) or delta_clinical.
         bin_hours: Hours of a row of the grid.
 
     Returns:
-        float32 (n, T, 19). A stay that was not flipped has zeros alone.
+        float32 (n, T, 19). All values of a stay that was not flipped are zero.
     """
     values = np.zeros(task.grid.shape, np.float32)
     ends = np.searchsorted(cells["stay_id"], task.stay_id[[0, -1]] + [0, 1])

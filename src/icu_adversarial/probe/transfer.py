@@ -1,4 +1,4 @@
-"""Do examples made for one model also flip another one?"""
+"""Whether examples that were made for one model also flip another one."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -22,12 +22,12 @@ def transfer(
 ) -> pd.DataFrame:
     """Score the best examples of each attacked model on every model of `victims`.
 
-    The same amount in clinical units is added to what each model reads, which lies within the
-    limits of its own scaler.
+    The same amount in clinical units is added to the input of each model, within the limits of
+    its own scaler.
 
     Args:
-        examples: The table tables.EXAMPLES.
-        cells: Of `stored.read_best_cells`, of the same attack.
+        examples: The table schemas.EXAMPLES.
+        cells: From `stored.read_best_cells`, of the same attack.
         tasks: Makes the tasks of some stays (stay_id, fold, y).
         victims: The models to score, by fold.
         bin_hours: Hours of a row of the grid.
@@ -59,11 +59,18 @@ def transfer(
 
 
 def _name(fold: int) -> str:
+    """How a model is called in the table."""
     return {ENSEMBLE: "ensemble", FILE: "file"}.get(fold, f"fold {fold}")
 
 
 def _before_and_after(task: Task, clinical: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Z_y - Z_t of the task's victim for the unchanged and for the changed stays, (n,) each; values stay within the scaler's limits."""
+    """The margins of the task's victim for the unchanged and for the changed stays, (n,) each.
+
+    Args:
+        task: The stays and the model.
+        clinical: What is added to each cell, (n, T, 19), in clinical units. The sum stays within
+            the limits of the scaler.
+    """
     x, y, lower, upper = model_input(task)
     span = np.where(
         task.victim.scaler.perturbable, task.victim.scaler.clinical_span, np.inf

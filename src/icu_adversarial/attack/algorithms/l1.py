@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from icu_adversarial.attack.algorithms.descent import descend
+from icu_adversarial.attack.algorithms.exchange import exchange
 from icu_adversarial.attack.algorithms.settings import L1Settings
-from icu_adversarial.attack.algorithms.supports import Samples, exchange, grow
+from icu_adversarial.attack.algorithms.supports import Samples, grow
 from icu_adversarial.attack.api import (
     Example,
     Logits,

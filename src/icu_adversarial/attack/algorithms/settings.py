@@ -75,6 +75,13 @@ class SparseStart(NamedTuple):
 class StepSettings:
     """The constants of one step: a few linear programmes on a quadratic model of the margin."""
 
+    reach: float = constant(
+        0.7,
+        "Share of the reachable decrease of the margin that a step takes where the linear model "
+        "does not reach the boundary.",
+        PROTOTYPE,
+        most=1.0,
+    )
     points: int = constant(
         4, "Number of past points whose gradients give the curvature of the margin."
     )
