@@ -8,7 +8,7 @@ import pandas as pd
 
 from icu_adversarial.core import paths
 from icu_adversarial.core.io import read_array, read_json
-from icu_adversarial.core.schemas import COHORT, EXAMPLES, PERTURBATIONS, read_table
+from icu_adversarial.core.schemas import COHORT, ENSEMBLE, EXAMPLES, FILE, PERTURBATIONS, read_table
 from icu_adversarial.features.scaling import Scaler, widest
 
 
@@ -69,9 +69,9 @@ def read_scalers(models: Path, target: str) -> dict[int, Scaler]:
         InputError: A scaler is missing or unreadable.
     """
     if target == "file":
-        return {-2: Scaler.load(models / "scaler.json")}
+        return {FILE: Scaler.load(models / "scaler.json")}
     scalers = {
         int(folder.name.removeprefix("fold_")): Scaler.load(folder / "scaler.json")
         for folder in sorted(models.glob("fold_*"))
     }
-    return scalers | {-1: widest(list(scalers.values()))}
+    return scalers | {ENSEMBLE: widest(list(scalers.values()))}
