@@ -3,7 +3,11 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 READY := .venv/.ready
 
-.PHONY: setup repro test check plots lock peers clean
+.DEFAULT_GOAL := help
+.PHONY: help setup repro test check plots docs lock peers clean
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
 setup: $(READY)  ## the environment in .venv, and the page that shows plots without a network
 
 $(READY): requirements.lock
@@ -12,8 +16,9 @@ $(READY): requirements.lock
 	python src/run.py plots_page
 	touch $(READY)
 
-repro: setup  ## run every stage whose inputs changed; with PROFILE=tiny, paper or prior, as an experiment with the settings of profiles/
+repro: setup  ## run what changed, then print a summary; PROFILE=tiny, paper or prior takes the settings of profiles/
 	$(if $(PROFILE),dvc exp run $(shell cat profiles/$(PROFILE)),dvc repro)
+	@python src/run.py summary
 
 test: setup  ## all tests, two files at a time
 	python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
@@ -24,9 +29,13 @@ check: setup  ## format, lint, types
 plots: setup  ## the templates of the figures in .dvc/plots, from the code in plots/
 	python -m plots
 
+docs: setup  ## the generated pages in docs/, and the site in site/
+	PYTHONPATH=src python -m docs.generate
+	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet
+
 lock:  ## requirements.lock from pyproject.toml, with what its packages pull in
 	rm -rf .lock && $(PYTHON) -m venv .lock
-	.lock/bin/python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print('\n'.join(p['dependencies'] + p['optional-dependencies']['dev']))" > .lock/direct.txt
+	.lock/bin/python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print('\n'.join(sum(p['optional-dependencies'].values(), [])))" > .lock/direct.txt
 	.lock/bin/pip install --quiet --disable-pip-version-check -r .lock/direct.txt
 	.lock/bin/pip freeze | sed -E '/^nvidia-ml-py/b; /^(nvidia|cuda|triton)/d; s/^torch==([0-9.]+).*/torch==\1/' > requirements.lock
 	rm -rf .lock
@@ -37,4 +46,4 @@ peers:  ## in .peers: the public attacks that benchmarks/attack_quality.py and a
 	.peers/bin/pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/peers.txt
 
 clean:  ## everything but the data
-	rm -rf .venv .lock .peers dvc_plots
+	rm -rf .venv .lock .peers dvc_plots site

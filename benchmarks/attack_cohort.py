@@ -1,9 +1,12 @@
-"""A whole cohort attacked as the stage `attack` does it: seconds, memory and the size of what is written, by the number of stays.
+"""Time, memory and size of the results of an attack on a whole cohort, by the number of stays.
 
-python benchmarks/attack_cohort.py CHALLENGE_FOLDER --stays 40000 --profile                             # on a GPU; the profile is that of one task
-python benchmarks/attack_cohort.py CHALLENGE_FOLDER --stays 10000 40000 --attacks "l1 fast" "l0 fast"   # on CPUs
+python benchmarks/attack_cohort.py CHALLENGE_FOLDER --stays 40000 --profile   # on a GPU
+python benchmarks/attack_cohort.py CHALLENGE_FOLDER --stays 10000 40000 \\
+    --attacks "l1 fast" "l0 fast"                                             # on CPUs
 
-The stays are the correctly classified ones of two folds of PhysioNet Challenge 2012, out of fold, as often as needed to make up the number.
+The attack runs as in the stage `attack`. The stays are the correctly classified ones of two folds
+of PhysioNet Challenge 2012, out of fold. They are repeated until the number is reached. The profile
+is that of one task.
 """
 
 import argparse
@@ -16,7 +19,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-os.environ["OMP_NUM_THREADS"] = "1"  # as src/run.py does, before torch is imported
+os.environ["OMP_NUM_THREADS"] = "1"  # as in src/run.py, before torch is imported
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 import numpy as np
@@ -37,7 +40,7 @@ from icu_adversarial.model.training import training_device
 
 
 class Repeated:
-    """A grid of as many stays as one likes: row i is row i modulo n of the n there are."""
+    """A grid of any number of stays. Row i is row i modulo n of the n real ones."""
 
     def __init__(self, grid: np.ndarray) -> None:
         self.grid = grid
@@ -47,7 +50,7 @@ class Repeated:
 
 
 def make(models: Path, stays: int) -> tuple[pd.DataFrame, Callable[[pd.DataFrame], Iterator[Task]]]:
-    """The stays to attack, and what makes their tasks."""
+    """The stays to attack, and a function that makes their tasks."""
     cohort, grid = cohort_of(models)
     correct = choose_stays(predictions(models), max_stays=None, attack_misclassified=False, seed=0)
     times = -(-stays // len(correct))
@@ -80,9 +83,9 @@ def whole(name: str, models: Path, stays: int) -> None:
     attack = named(name)
     next(
         iter(map(partial(run_task, attack=attack), tasks(chosen.iloc[:64])))
-    )  # a GPU's first kernels are compiled and loaded here
+    )  # compiles and loads the first kernels of a GPU
     for process in own_processes():
-        (process / "clear_refs").write_text("5")  # the peak of memory begins anew
+        (process / "clear_refs").write_text("5")  # resets the peak of the memory
     with tempfile.TemporaryDirectory() as folder:
         clock = time.perf_counter()
         checkpoints = attack_cohort(chosen, tasks, attack, 1, Path(folder))
@@ -105,7 +108,7 @@ def whole(name: str, models: Path, stays: int) -> None:
 
 
 def own_processes() -> list[Path]:
-    """This one and its workers, as Linux shows them."""
+    """This process and its workers, from /proc."""
     workers = [
         worker
         for children in Path("/proc/self/task").glob("*/children")
@@ -115,7 +118,7 @@ def own_processes() -> list[Path]:
 
 
 def peak_memory() -> float:
-    """MB, of the largest process."""
+    """The memory of the largest process, in MB."""
     return (
         max(
             int(peak)
@@ -127,7 +130,7 @@ def peak_memory() -> float:
 
 
 def profile(name: str, models: Path) -> None:
-    """Of one task: what the time goes to."""
+    """Print where the time of one task is spent."""
     chosen, tasks = make(models, 4096)
     task = next(tasks(chosen[chosen["fold"] == FOLDS[0]]))
     activities = [torch.profiler.ProfilerActivity.CPU] + [
@@ -147,7 +150,7 @@ def main() -> None:
     parser.add_argument(
         "raw", type=Path, help="folder with set-a.tar.gz, set-b.tar.gz and their Outcomes"
     )
-    parser.add_argument("--work", type=Path, help="networks; a temporary folder by default")
+    parser.add_argument("--work", type=Path, help="for the networks; a temporary folder by default")
     parser.add_argument("--stays", type=int, nargs="+", default=[2000, 4000, 8000])
     parser.add_argument("--victim", choices=RECIPES, default="default")
     parser.add_argument("--attacks", nargs="+", choices=SETTINGS, default=["l1", "l0"])

@@ -1,7 +1,9 @@
-"""Attacks of other projects and of this one behind one signature, with counted passes, and the check that every result must pass.
+"""Attacks of other projects and of this one behind one signature, with counted passes.
 
-The other projects' attacks take flat inputs in [0, 1] of which every cell may move: they get the movable cells alone, (n, cells); all other inputs of
-the network are put in by `Cells`. They are installed in an environment of their own: see peers.txt.
+Every result is checked on the unmodified network. The attacks of other projects take flat inputs in
+[0, 1] in which every cell may change. They get only the movable cells, (n, cells), and `Cells` adds
+the other inputs of the network. These projects are installed in their own environment: see
+peers.txt.
 """
 
 import sys
@@ -23,17 +25,17 @@ from icu_adversarial.attack.oracle import for_attack
 from icu_adversarial.core.io import read_json, write_json
 from icu_adversarial.measurements import M
 
-VISIBLE = 1e-3  # L0 is counted above NONZERO and above this: equal numbers mean exact zeros
+VISIBLE = 1e-3  # L0 is counted above NONZERO and above this; equal counts mean exact zeros
 INPUTS = 1024 if torch.cuda.is_available() else 128  # stays in one call
 RATES = {
     "adam": (0.003, 0.01, 0.03),
     "sgd": (0.03, 0.1, 0.3),
-}  # learning rates of PRIOR's update; the penalty is a SHARE of it
+}  # learning rates of PRIOR's update; the penalty is a SHARE of the rate
 SHARES, TUNING_ITERATIONS, ENOUGH = (0.01, 0.03, 0.1, 0.3), 200, 0.95
 
 
 class Counter(nn.Module):
-    """A network that counts the samples that went forward and backward."""
+    """A network that counts the samples of its forward and backward passes."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -51,9 +53,10 @@ class Counter(nn.Module):
 
 
 class Cells(nn.Module):
-    """The network as a function of the movable cells: (n, cells) -> logits (n, 2), row i with the other inputs of stay i.
+    """The network as a function of the movable cells: (n, cells) -> logits (n, 2).
 
-    With one cell more, the last one holds the number of the stay divided by 4096, for attacks that put samples together anew; its gradient is zero.
+    Row i gets the other inputs of stay i. Some attacks rearrange samples. For them there is one
+    more cell at the end, with the number of the stay divided by 4096. Its gradient is zero.
     """
 
     def __init__(self, network: nn.Module, group: Group) -> None:
@@ -93,7 +96,11 @@ Attack = Callable[
 
 
 class Method(NamedTuple):
-    """settings: as a reader would set them. stays: at most; for slow ones."""
+    """An attack.
+
+    settings: As a reader would choose them.
+    stays: The largest number of stays, for slow attacks.
+    """
 
     project: str
     settings: str
@@ -116,7 +123,7 @@ def ours(name: str, **settings: Any) -> Attack:
 
 
 def peer(attack: Callable[[Cells, Tensor, Tensor], Tensor], numbered: bool = False) -> Attack:
-    """attack: (network of the cells, z, y) -> attacked z."""
+    """An attack of another project: (network of the cells, z, y) -> attacked z."""
 
     def on_cells(network: nn.Module, group: Group) -> Tensor:
         cells = Cells(network, group)
@@ -130,7 +137,7 @@ def adv_lib(name: str, **settings: Any) -> Callable[[Cells, Tensor, Tensor], Ten
     def attack(cells: Cells, z: Tensor, y: Tensor) -> Tensor:
         sys.modules.setdefault(
             "visdom", ModuleType("visdom")
-        )  # both imported on the way, neither used by these attacks
+        )  # adv-lib imports both, but these attacks use neither
         torchvision = sys.modules.setdefault("torchvision", ModuleType("torchvision"))
         vars(torchvision).setdefault("models", None)
         import adv_lib.attacks
@@ -156,8 +163,11 @@ def foolbox(name: str, **settings: Any) -> Callable[[Cells, Tensor, Tensor], Ten
 
 
 def starting_points(cells: Cells, z: Tensor, y: Tensor, tries: int = 64) -> Tensor:
-    """For an attack that starts from an input of the other class: the values of another stay that make it one; else the corner of the box
-    where each cell lowers the margin to first order, whatever that does."""
+    """Start values for an attack that starts from an input of the other class.
+
+    They are the values of another stay that change the class. If there is none, they are the
+    corner of the box in which each cell lowers the margin to first order.
+    """
     w = z.clone().requires_grad_()
     sign = 1 - 2 * y[:, None].float()
     (gradient,) = torch.autograd.grad((cells(w) * torch.cat([sign, -sign], 1)).sum(), w)
@@ -209,7 +219,7 @@ PEERS = {
 }
 SETTINGS: dict[
     str, dict[str, Any]
-] = {  # of our attacks: as they search longest, with the starts and candidates of params.yaml, and with one start
+] = {  # of our attacks: the longest search, the settings of params.yaml, and one start
     "l1": {"iterations": 200},
     "l0": {"iterations": 200, "starts": 3},
     "l1 pipeline": {"iterations": 200, "supports": 0},
@@ -233,7 +243,11 @@ def prior(hyperparameters: dict[str, Any], iterations: int) -> Method:
 
 
 class Checked(NamedTuple):
-    """Per stay. needless: it flips without its cells below VISIBLE, and has some. forwards, backwards: passes, the mean over the call."""
+    """The checked result of each stay.
+
+    needless: The stay also flips without its changed cells below VISIBLE, and has such cells.
+    forwards, backwards: Passes, as the mean over the call.
+    """
 
     success: np.ndarray
     l1: np.ndarray
@@ -245,14 +259,16 @@ class Checked(NamedTuple):
 
 
 def run(method: Method, group: Group) -> Checked:
-    """Attack the stays in one call; what comes back is clamped to the box, and counts where the
-    unmodified network's class is not y.
+    """Attack the stays in one call and check the result.
 
-    Raises PeerError where another project's attack crashes.
+    The result is limited to the box. It counts if the class of the unmodified network is not y.
+
+    Raises:
+        PeerError: The attack of another project crashed.
     """
     counter = Counter(
         for_attack(group.network) if group.x.is_cuda else group.network
-    )  # cuDNN has no backward pass of a network as it is
+    )  # cuDNN has no backward pass in evaluation mode
     torch.manual_seed(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of other projects
@@ -280,7 +296,11 @@ def run(method: Method, group: Group) -> Checked:
 
 
 def attempt(method: Method, network: nn.Module, group: Group) -> Tensor:
-    """What the method returns. Raises PeerError where another project's attack crashes."""
+    """The result of the method.
+
+    Raises:
+        PeerError: The attack of another project crashed.
+    """
     if method.project == "ours":
         return method.attack(network, group)
     try:
@@ -291,15 +311,18 @@ def attempt(method: Method, network: nn.Module, group: Group) -> Tensor:
 
 
 def chunks(groups: Iterable[Group], size: int) -> Iterator[Group]:
-    """The same stays, at most `size` in one group."""
+    """The same stays in groups of at most `size`."""
     for group in groups:
         for first in range(0, len(group.y), size):
             yield group.rows(np.arange(first, min(first + size, len(group.y))))
 
 
 def tuned_prior(file: Path, groups: Iterable[Group]) -> Method:
-    """PRIOR's update, 1,000 iterations, with the best settings on other stays: the smallest mean L1 norm among those that flip ENOUGH of them, or
-    most. Kept in `file`."""
+    """PRIOR's update with 1,000 iterations and the best settings on other stays.
+
+    The best settings have the smallest mean L1 norm among those that flip ENOUGH of the stays. If
+    there are none, the settings that flip most stays are used. They are stored in `file`.
+    """
     if not file.exists():
         tuning, trials = list(groups), []
         for optimizer, rate, share in (

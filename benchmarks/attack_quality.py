@@ -1,18 +1,23 @@
-"""How small and how sparse: our attacks compared with adv-lib, foolbox and ART on real stays.
+"""The size and sparsity of our attacks, compared with adv-lib, foolbox and ART on real stays.
 
-Everything is checked again on the unmodified network. The tables are Markdown: one for each number
-of stays, with the norms over the stays that all its methods flip. A method of another project that
-crashes, or returns what is no result, is reported as failed.
+Every result is checked again on the unmodified network. The tables are Markdown. There is one for
+each number of stays, with the norms over the stays that all its methods flip. A method of another
+project that crashes, or whose result is invalid, is reported as failed.
 
-make peers                                                                   # the environment of the other projects' attacks, once (peers.txt)
-.peers/bin/python benchmarks/attack_quality.py CHALLENGE_FOLDER --work FOLDER    # 512 stays: hours on a core, minutes on a GPU
-.peers/bin/python benchmarks/attack_quality.py CHALLENGE_FOLDER --stays 64 --methods l1 l0 FAB-L1 VFGA    # a small table
+make peers               # the environment of the other projects' attacks, once (peers.txt)
+.peers/bin/python benchmarks/attack_quality.py CHALLENGE_FOLDER --work FOLDER    # 512 stays
+.peers/bin/python benchmarks/attack_quality.py CHALLENGE_FOLDER --stays 64 \\
+    --methods l1 l0 FAB-L1 VFGA                                                  # a small table
 
-The bars are for `l1` and `l0` as they search longest (attack_peers.SETTINGS); `pipeline` has the starts and candidates of params.yaml, `fast` is what
-attack_speed.py holds against its bars of time.
-Three networks are trained on the way (attack_victims.RECIPES). The results of others go to FOLDER after every batch: a run that was stopped goes on,
-and a larger --stays adds to what is there; ours are always attacked again. What a method is compared with, per stay, is the best that any method
-found. ElasticNet and Brendel-Bethge are slow, and get 64 of the stays. Passes include the samples that our attacks repeat to fill a small batch.
+The first command takes hours on one core and minutes on a GPU. The bars apply to `l1` and `l0` with
+their longest search (attack_peers.SETTINGS). `pipeline` has the starts and candidates of
+params.yaml. `fast` is what attack_speed.py measures.
+
+Three networks are trained first (attack_victims.RECIPES). The results of other projects are stored
+in FOLDER after every batch, so a stopped run continues, and a larger --stays adds to them. Our
+attacks always run again. For each stay, a method is compared with the best result of all methods.
+ElasticNet and Brendel-Bethge are slow and get 64 of the stays. Passes include the samples that our
+attacks repeat to fill a small batch.
 """
 
 import argparse
@@ -21,7 +26,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-os.environ["OMP_NUM_THREADS"] = "1"  # as src/run.py does, before torch is imported
+os.environ["OMP_NUM_THREADS"] = "1"  # as in src/run.py, before torch is imported
 
 import numpy as np
 import pandas as pd
@@ -39,7 +44,7 @@ METHODS = (*OURS, *PEERS, "prior", "sun")
 def attack(
     method: Method, file: Path, models: Path, predicted: pd.DataFrame, stay_ids: np.ndarray
 ) -> pd.DataFrame:
-    """One row per stay; those that `file` holds are not attacked again."""
+    """One row per stay. Stays with a row in `file` are not attacked again."""
     done = (
         pd.read_parquet(file)
         if file.exists()
@@ -58,7 +63,7 @@ def attack(
 def report(
     results: dict[str, pd.DataFrame], methods: dict[str, Method], failed: dict[str, str]
 ) -> None:
-    """The tables of a victim, then the bars of our attacks."""
+    """Print the tables of a victim, then the bars of our attacks."""
     norms = {
         norm: pd.DataFrame(
             {name: r[norm].where(r["success"], np.inf) for name, r in results.items()}
@@ -85,9 +90,10 @@ def report(
 
 
 def near_best(norm: pd.DataFrame, slack: float) -> dict[str, pd.Series]:
-    """Per method (column), whether each of its own stays is within `slack` of the best norm.
+    """Per method (column), whether each of its stays is within `slack` of the best norm.
 
-    norm: inf where not flipped, NaN where not attacked.
+    Args:
+        norm: inf for a stay that is not flipped, NaN for a stay that was not attacked.
     """
     near = norm.le(norm.min(axis=1) * slack + 1e-9, axis=0) & np.isfinite(norm)
     return {name: near.loc[norm[name].notna(), name] for name in norm}
@@ -96,12 +102,16 @@ def near_best(norm: pd.DataFrame, slack: float) -> dict[str, pd.Series]:
 def bars(
     name: str, results: dict[str, pd.DataFrame], norms: dict[str, pd.DataFrame], best: float
 ) -> None:
-    """name: l1 or l0, which is also the norm that it minimises; best: share of the stays where
-    it is as good as the best known."""
+    """Print whether an attack reaches its bars.
+
+    Args:
+        name: l1 or l0, which is also the norm that it minimises.
+        best: Share of the stays where it is as good as the best known result.
+    """
     r, others = results[name], [other for other in results if other not in OURS]
 
     def ratio(norm: str, other: str) -> float:
-        """Of the means over the stays that both flip."""
+        """The ratio of the means over the stays that both methods flip."""
         both = np.isfinite(norms[norm][[name, other]]).all(axis=1)
         return float(norms[norm].loc[both, name].mean() / norms[norm].loc[both, other].mean())
 
@@ -149,7 +159,7 @@ def bar(text: str, value: float, *, at_least: float = -np.inf, at_most: float = 
 
 
 def attack_all(name: str, models: Path, wanted: Sequence[str], stays: int) -> None:
-    """Attack one victim with the methods, in the order given, and print its table."""
+    """Attack one victim with the methods, in the given order, and print its table."""
     predicted = predictions(models)
     chosen, tuning = choose(predicted, stays)
     folder = Path("results", name)
@@ -187,7 +197,7 @@ def main() -> None:
         "raw", type=Path, help="folder with set-a.tar.gz, set-b.tar.gz and their Outcomes"
     )
     parser.add_argument(
-        "--work", type=Path, help="networks and results; a temporary folder by default"
+        "--work", type=Path, help="for networks and results; a temporary folder by default"
     )
     parser.add_argument("--stays", type=int, default=512)
     parser.add_argument("--victims", nargs="*", choices=RECIPES, default=list(RECIPES))
@@ -196,13 +206,13 @@ def main() -> None:
         type=Path,
         nargs="*",
         default=[],
-        help="data/train/models of trained pipelines: further victims",
+        help="data/train/models of trained pipelines, as further victims",
     )
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     arguments = parser.parse_args()
     trained = [models.resolve() for models in arguments.models]
     prepare_worker()
-    torch.backends.cudnn.allow_tf32 = False  # 10 bits of a margin are too few for anybody's attack
+    torch.backends.cudnn.allow_tf32 = False  # TF32 has 10 bits, which are too few for a margin
     with workplace(arguments.raw, arguments.work) as params:
         victims = {name: train(name, params) for name in arguments.victims} | {
             models.parents[2].name: models for models in trained

@@ -1,12 +1,16 @@
-"""What an attack costs: ours compared with adv-lib's in CPU time and passes, all on the same nn.LSTM and autograd, one thread, interleaved runs.
+"""The cost of an attack: ours compared with adv-lib's, in CPU time and passes.
 
-make peers                                                                    # the environment of adv-lib, once (peers.txt)
-.peers/bin/python benchmarks/attack_speed.py CHALLENGE_FOLDER --work FOLDER       # FOLDER of attack_quality.py: the networks are there already
+All attacks use the same nn.LSTM and autograd and one thread, in interleaved runs.
+
+make peers               # the environment of adv-lib, once (peers.txt)
+.peers/bin/python benchmarks/attack_speed.py CHALLENGE_FOLDER --work FOLDER
 .peers/bin/python benchmarks/attack_speed.py CHALLENGE_FOLDER --stays 64 --repeats 1 --skip-prior
 
-The bars of time are those of our attacks without their further starts, `fast`; attack_quality.py tells what these find. `pipeline` has the number of
-starts that params.yaml gives them. Ours attack up to 256 stays in one call, as the pipeline does, the others 128. A pass is one sample forward and
-backward; an l0 also has many forward alone, which the table counts.
+With the FOLDER of attack_quality.py, no network is trained again. The bars of time apply to our
+attacks with one start, `fast`. attack_quality.py measures what these find. `pipeline` has the
+number of starts of params.yaml. Our attacks get up to 256 stays in one call, as in the pipeline.
+The others get 128. A pass is one sample forward and backward. l0 also has many forward passes,
+which the table counts.
 """
 
 import argparse
@@ -16,7 +20,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-os.environ["OMP_NUM_THREADS"] = "1"  # as src/run.py does, before torch is imported
+os.environ["OMP_NUM_THREADS"] = "1"  # as in src/run.py, before torch is imported
 
 import joblib
 import pandas as pd
@@ -47,7 +51,7 @@ PASSES, FEWER_PASSES, FEWER_CELLS, FLAT, SPEED_UP = 20, 60, 0.6, 1.15, 1.8
 
 
 def attack_all(method: Method, stays: Iterable[Group]) -> tuple[float, list[Checked]]:
-    """CPU seconds, and what was found."""
+    """The CPU seconds and the results."""
     stays = list(stays)
     begin = time.process_time()
     found = [run(method, group) for group in stays]
@@ -60,7 +64,7 @@ def frame(found: list[Checked]) -> pd.DataFrame:
 
 
 def compared_with_peers(stays: list[Group], repeats: int) -> dict[str, pd.DataFrame]:
-    """Prints times and ratios of the medians; returns what each method found, by stay."""
+    """Print times and ratios of the medians. Returns the results of each method, by stay."""
     n = sum(len(group.y) for group in stays)
     times: dict[str, list[float]] = {name: [] for name in TIMED}
     found: dict[str, list[Checked]] = {}
@@ -95,7 +99,10 @@ def compared_with_peers(stays: list[Group], repeats: int) -> dict[str, pd.DataFr
 def compared_with_prior(
     stays: list[Group], method: Method, results: dict[str, pd.DataFrame]
 ) -> None:
-    """Prints passes and cells of ours and of prior; cells over the stays that both flip."""
+    """Print the passes and cells of our attacks and of prior.
+
+    Cells are those of the stays that both flip.
+    """
     theirs = frame(attack_all(method, chunks(stays, INPUTS))[1])
     print(f"prior: {method.settings}")
     print_tables({"prior": theirs}, {}, {})
@@ -110,13 +117,16 @@ def compared_with_prior(
 
 
 def cells_where_both_flip(ours: pd.DataFrame, theirs: pd.DataFrame) -> tuple[float, int]:
-    """The ratio of the mean numbers of cells over the stays that both flip; how many these are."""
+    """The ratio of the mean numbers of cells over the stays that both flip, and their number."""
     both = all_flip({"ours": ours, "theirs": theirs})
     return float(ours.loc[both, "l0"].mean() / theirs.loc[both, "l0"].mean()), len(both)
 
 
 def by_size(stays: list[Group], repeats: int) -> None:
-    """Cost per stay against the rows of one pass, against the stays in one call, all calls of a size full, and against the number of stays."""
+    """Print the cost per stay by rows of a pass, by stays of a call, and by number of stays.
+
+    All calls of a size are full.
+    """
     most = min(len(group.y) for group in stays)
     sizes = [size for size in SIZES if size <= most] or [most]
     stays = [group.rows(slice(sizes[-1])) for group in stays]
@@ -157,14 +167,17 @@ def by_size(stays: list[Group], repeats: int) -> None:
 
 
 def two_processes(stays: list[Group], repeats: int) -> None:
-    """A task of each of the two folds, one after the other in a worker and side by side in two; wall time."""
+    """Compare the wall time of two tasks in one worker and in two workers.
+
+    The tasks are those of the two folds.
+    """
     halves = [group.rows(slice(TASK)) for group in stays]
     job = joblib.delayed(run_in_worker)
     with workers() as parallel:
         if parallel._effective_n_jobs() < 2:
             print("two processes: one core only, left out")
             return
-        parallel(job(half) for half in halves)  # workers start, torch is imported
+        parallel(job(half) for half in halves)  # starts the workers and imports torch
         ratios = []
         for _ in range(repeats):
             clock = time.perf_counter()
@@ -191,7 +204,7 @@ def main() -> None:
     parser.add_argument(
         "--work",
         type=Path,
-        help="networks, and the hyperparameters of prior; a temporary folder by default",
+        help="for networks and the hyperparameters of prior; a temporary folder by default",
     )
     parser.add_argument("--stays", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=3)
@@ -201,7 +214,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     prepare_worker()
-    torch.backends.cudnn.allow_tf32 = False  # 10 bits of a margin are too few for anybody's attack
+    torch.backends.cudnn.allow_tf32 = False  # TF32 has 10 bits, which are too few for a margin
     with workplace(arguments.raw, arguments.work) as params:
         for name in arguments.victims:
             models = train(name, params)

@@ -1,6 +1,6 @@
-"""How attacks are compared: on the stays that all of them flip, with intervals, as Markdown.
+"""Compare attacks on the stays that all of them flip, with intervals, as Markdown.
 
-For attack_quality.py and attack_speed.py.
+attack_quality.py and attack_speed.py use it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,11 +14,11 @@ NORMS = ("l1", "l0")
 
 
 class PeerError(Exception):
-    """A method crashed, or what it returned cannot be the result of an attack."""
+    """A method crashed, or its result is invalid."""
 
 
 def wilson(number: int, of: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927, JASA 22:209-212); (0, 1) of nothing."""
+    """The 95 % interval of a share (Wilson 1927, JASA 22:209-212); (0, 1) for no cases."""
     if not of:
         return 0.0, 1.0
     share, z2 = number / of, Z**2 / of
@@ -33,11 +33,14 @@ def share(hits: pd.Series) -> str:
 
 
 def check_result(result: pd.DataFrame) -> None:
-    """Raise PeerError where what a method returned is no result.
+    """Check the result of a method.
 
     Args:
-        result: Of all its stays: whether they are flipped (success), and how far they are from the
-            unchanged ones (l1).
+        result: For all its stays: whether they are flipped (success), and their distance from the
+            unchanged stays (l1).
+
+    Raises:
+        PeerError: The result is invalid.
     """
     success, l1 = result["success"], result["l1"]
     if not np.isfinite(l1).all():
@@ -47,13 +50,13 @@ def check_result(result: pd.DataFrame) -> None:
 
 
 def by_stays(results: Mapping[str, pd.DataFrame]) -> Iterator[dict[str, pd.DataFrame]]:
-    """The methods that were tried on the same number of stays, the most stays first."""
+    """Group the methods by their number of stays, the largest number first."""
     for number in sorted({len(result) for result in results.values()}, reverse=True):
         yield {name: result for name, result in results.items() if len(result) == number}
 
 
 def all_flip(results: Mapping[str, pd.DataFrame]) -> np.ndarray:
-    """The stay_ids that all methods flip; a method that flips none is left out."""
+    """The stay_ids that all methods flip. Methods that flip no stay are left out."""
     flipped = [set(r.index[r["success"]]) for r in results.values() if r["success"].any()]
     return np.array(sorted(set.intersection(*flipped)) if flipped else [], np.int64)
 
@@ -61,14 +64,15 @@ def all_flip(results: Mapping[str, pd.DataFrame]) -> np.ndarray:
 def compare(
     results: Mapping[str, pd.DataFrame], about: Mapping[str, Mapping[str, Any]]
 ) -> tuple[pd.DataFrame, int]:
-    """One row per method, all tried on the same stays.
+    """One row per method. All methods were tried on the same stays.
 
     Args:
         results: By method, one row per stay (the index): success, l1, l0, forwards, backwards.
         about: By method, further columns of its row.
 
     Returns:
-        The table, with the norms over the stays that all methods flip, and how many these are.
+        The table, with the norms over the stays that all methods flip, and the number of these
+        stays.
     """
     common, rows = all_flip(results), []
     for name, result in results.items():
@@ -92,7 +96,7 @@ def print_tables(
     about: Mapping[str, Mapping[str, Any]],
     failed: Mapping[str, str],
 ) -> None:
-    """Print a Markdown table for each number of stays, then the methods that failed."""
+    """Print a Markdown table for each number of stays, then the failed methods."""
     for group in by_stays(results):
         table, common = compare(group, about)
         stays = len(next(iter(group.values())))
@@ -104,6 +108,6 @@ def print_tables(
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """A table as Markdown, to be pasted into a page."""
+    """A table as Markdown."""
     rows = [table.columns, ["---"] * table.shape[1], *table.astype(str).to_numpy()]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)

@@ -1,6 +1,7 @@
-"""Real patients, networks to attack, and stays that these classify correctly; for all benchmarks that need them.
+"""Real patients, networks to attack, and stays that these networks classify correctly.
 
-A victim is two of five folds of PhysioNet Challenge 2012: each stay is attacked by the network that its subject had no part in training.
+A victim is two of five folds of PhysioNet Challenge 2012. Each stay is attacked with the network
+that was not trained on its subject.
 """
 
 import sys
@@ -24,10 +25,11 @@ from icu_adversarial.core.io import read_array
 from icu_adversarial.core.schemas import COHORT, read_table
 from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.measurements import M
+from icu_adversarial.model.fold_data import make_fold
 from icu_adversarial.model.folds import save_folds, train_folds
 from icu_adversarial.model.networks.storage import load_model
 from icu_adversarial.model.scores import rank_scores
-from icu_adversarial.model.training import log_odds, logits, make_fold, training_device
+from icu_adversarial.model.training import log_odds, logits, training_device
 from icu_adversarial.stages import extract, preprocess
 
 ROOT = Path(__file__).parents[1]
@@ -37,25 +39,27 @@ MASKED = {"extra_channels": ("observed", "hours_since_observed")}
 
 
 class Recipe(NamedTuple):
-    """What is changed in `literature` of params.yaml, the literature's recipe."""
+    """Changes of `literature` in params.yaml, the recipe of the literature."""
 
     model: dict[str, Any]
     train: dict[str, Any] = {}  # noqa: RUF012 (never changed)
 
 
 RECIPES = {
-    "default": None,  # `model` and `train` of params.yaml themselves, better than every row of `literature`
+    "default": None,  # the settings of params.yaml, better than all rows of `literature`
     "rough": Recipe(
         MASKED | {"dropout": 0.0, "keep": "last"}, {"epochs": 50, "evaluate_every": 10}
     ),  # over-trained
-    "literature": Recipe({}),  # LSTM-128 on the values alone
+    "literature": Recipe({}),  # LSTM-128 on the values only
 }
 
 
 class Group(NamedTuple):
     """The stays of one fold and their network, on a GPU if there is one.
 
-    x: (n, T, C), no NaN. y: (n,). lower, upper: (n, T, 19), the box; equal where a cell is fixed.
+    x: (n, T, C), without NaN.
+    y: (n,).
+    lower, upper: (n, T, 19), the box. They are equal where a cell is fixed.
     """
 
     network: nn.Module
@@ -74,7 +78,7 @@ class Group(NamedTuple):
 
 @contextmanager
 def workplace(raw: Path, work: Path | None) -> Iterator[Params]:
-    """Be in the folder `work`, by default a temporary one, where the records in `raw` are prepared."""
+    """Prepare the records of `raw` in the folder `work`, or a temporary one, and work there."""
     raw = raw.resolve()
     with tempfile.TemporaryDirectory() as temporary:
         place = work or Path(temporary)
@@ -84,7 +88,11 @@ def workplace(raw: Path, work: Path | None) -> Iterator[Params]:
 
 
 def prepare(raw: Path) -> Params:
-    """Run the stages extract and preprocess on sets A and B in the working folder, unless they have. raw: the folder of Challenge 2012."""
+    """Run the stages extract and preprocess on sets A and B, unless this has been done.
+
+    Args:
+        raw: The folder of Challenge 2012.
+    """
     params, sets = load_params(ROOT / "params.yaml"), Path("sets")
     source = params.extract.model_copy(update={"source": "challenge2012", "raw": sets})
     params = params.model_copy(update={"extract": source})
@@ -93,7 +101,7 @@ def prepare(raw: Path) -> Params:
         for file in (
             *raw.glob("set-[ab]*"),
             *raw.glob("Outcomes-[ab].txt"),
-        ):  # set C may lie there too
+        ):  # the folder may also have set C
             (sets / file.name).unlink(missing_ok=True)
             (sets / file.name).symlink_to(file)
         extract.run(params)
@@ -102,7 +110,11 @@ def prepare(raw: Path) -> Params:
 
 
 def train(name: str, params: Params) -> Path:
-    """Train RECIPES[name] on the cohort in the working folder, unless it has been; returns the folder of the fold models."""
+    """Train RECIPES[name] on the cohort in the working folder, unless this has been done.
+
+    Returns:
+        The folder of the folds' models.
+    """
     recipe, folder, unfinished = RECIPES[name], Path("victims", name), Path("victims", f".{name}")
     if folder.exists():
         return folder
@@ -139,8 +151,15 @@ def train(name: str, params: Params) -> Path:
 
 
 def predictions(models: Path) -> pd.DataFrame:
-    """Columns stay_id, split, fold, died, predicted (as in tables.PREDICTIONS) of the out-of-fold stays of FOLDS. models: a folder of fold models;
-    the cohort is that of the working folder, or of the pipeline that the models come from."""
+    """The out-of-fold stays of FOLDS.
+
+    Args:
+        models: A folder of the folds' models. The cohort is that of the working folder, or of the
+            pipeline of the models.
+
+    Returns:
+        The columns stay_id, split, fold, died and predicted, as in schemas.PREDICTIONS.
+    """
     cohort, grid = cohort_of(models)
     parts = []
     for k in FOLDS:
@@ -159,7 +178,10 @@ def predictions(models: Path) -> pd.DataFrame:
 
 
 def choose(predicted: pd.DataFrame, stays: int) -> tuple[np.ndarray, np.ndarray]:
-    """The stay_ids to attack, half of each direction where possible, and those of 64 other correctly classified stays to tune on."""
+    """The stay_ids to attack, and those of 64 other correctly classified stays for tuning.
+
+    Half of each are of each direction, where possible.
+    """
     chosen = choose_stays(predicted, max_stays=stays, attack_misclassified=False, seed=SEED)[
         "stay_id"
     ].to_numpy()

@@ -1,6 +1,8 @@
-"""Extraction of PhysioNet Challenge 2012 beside a straightforward loop with the csv module: same events, both from archive to Parquet.
+"""Extraction of PhysioNet Challenge 2012, compared with a simple loop with the csv module.
 
-python benchmarks/challenge2012.py FOLDER     # with set-a.tar.gz, set-b.tar.gz and their Outcomes
+Both go from archive to Parquet and give the same events.
+
+python benchmarks/challenge2012.py FOLDER     # has set-a.tar.gz, set-b.tar.gz and their Outcomes
 """
 
 import argparse
@@ -33,7 +35,7 @@ def ours(raw: Path, out: Path) -> None:
 
 
 def csv_loop(raw: Path, out: Path) -> None:
-    """One record after the other, one row after the other."""
+    """One record after another, one row after another."""
     kept = {name: (m.name, m.items[-1]) for m in MEASUREMENTS for name in m.challenge}
     rows = []
     for archive_file in sorted(raw.glob("set-*.tar.gz")):

@@ -1,11 +1,15 @@
-"""The extract stage on generated MIMIC-III tables beside its floors: from Parquet a bare DuckDB query that filters and orders the same rows, from
-CSV.gz `gzip -dc FILE > /dev/null`.
+"""The stage extract on generated MIMIC-III tables, compared with its lower limits.
 
-python benchmarks/extract.py                                # 3.3 and 33 million chart rows of Parquet, 2 and 5 million of CSV.gz
-python benchmarks/extract.py --rows 3300000 33000000 330000000 --csv-rows 5000000 20000000 --folder /a/disk/with/20/GB
+For Parquet, the limit is a DuckDB query that filters and orders the same rows. For CSV.gz it is
+`gzip -dc FILE > /dev/null`.
 
-CHARTEVENTS has the columns, the look and about the items of the official one: a fifth of its rows are vital signs that count, a third of these in
-the first 48 hours. Every run is a process of its own, on files that were just read; peak memory is its ru_maxrss, with what the imports alone take.
+python benchmarks/extract.py    # 3.3 and 33 million rows of Parquet, 2 and 5 million of CSV.gz
+python benchmarks/extract.py --rows 3300000 33000000 330000000 --csv-rows 5000000 20000000 \\
+    --folder /a/disk/with/20/GB
+
+CHARTEVENTS has the columns, the format and about the items of the official table. A fifth of its
+rows are valid vital signs, a third of these in the first 48 hours. Every run is its own process, on
+files that have just been read. The peak memory is ru_maxrss, next to that of the imports.
 """
 
 import argparse
@@ -26,7 +30,7 @@ import duckdb
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from icu_adversarial.config.params import load_params
-from icu_adversarial.extract.sources import mimic3  # noqa: F401  (not to be timed)
+from icu_adversarial.extract.sources import mimic3  # noqa: F401  (so that its import is not timed)
 from icu_adversarial.stages import extract
 
 ROWS_PER_STAY = 5363  # of CHARTEVENTS in MIMIC-III v1.4
@@ -35,22 +39,23 @@ STAYS = "SELECT range AS stay, TIMESTAMP '2150-01-01 10:17:03' + to_hours(range 
 TABLES = {
     "PATIENTS": "SELECT stay AS subject_id, CASE WHEN stay % 2 = 0 THEN 'F' ELSE 'M' END AS gender, intime - INTERVAL 60 YEAR AS dob FROM stays",
     "ADMISSIONS": """
-SELECT 100000 + stay AS hadm_id, intime AS admittime, intime + INTERVAL 9 DAY AS dischtime, NULL :: TIMESTAMP AS deathtime, 0 AS hospital_expire_flag
+SELECT stay AS subject_id, 100000 + stay AS hadm_id, intime AS admittime, intime + INTERVAL 9 DAY AS dischtime, NULL :: TIMESTAMP AS deathtime, 0 AS hospital_expire_flag
 FROM stays""",
     "ICUSTAYS": """
 SELECT stay AS subject_id, 100000 + stay AS hadm_id, 200000 + stay AS icustay_id, 'metavision' AS dbsource, 'MICU' AS first_careunit,
        intime, intime + INTERVAL 6 DAY AS outtime
 FROM stays""",
     "LABEVENTS": """
-SELECT stay AS subject_id, 100000 + stay AS hadm_id, 50971 AS itemid, intime + to_hours(stay % 90) AS charttime, 4.1 :: DOUBLE AS valuenum
+SELECT stay AS subject_id, 100000 + stay AS hadm_id, 50971 AS itemid, intime + to_hours(stay % 90) AS charttime, 4.1 :: DOUBLE AS valuenum,
+       'mEq/L' AS valueuom
 FROM stays""",
-    # h: random bits of the row; rows of a stay stand together in runs of 200
+    # h: random bits of the row; the rows of a stay are together, 200 at a time
     "CHARTEVENTS": """
 SELECT i AS "ROW_ID", stay AS "SUBJECT_ID", 100000 + stay AS "HADM_ID", 200000 + stay AS "ICUSTAY_ID",
        CASE WHEN h % 5 = 0 THEN [220045, 220179, 220180, 220210, 220277, 223761][1 + h // 5 % 6] ELSE 225000 + h // 5 % 700 END AS "ITEMID",
        intime + to_minutes(h // 4000 % 8640) AS "CHARTTIME", intime + to_minutes(h // 4000 % 8640 + 31) AS "STORETIME",
        17000 + h // 70 % 3000 AS "CGID", CAST(h // 9 % 1500 / 10 AS VARCHAR) AS "VALUE", h // 9 % 1500 / 10 AS "VALUENUM",
-       ['mmHg', 'bpm', 'insp/min', '%', 'cmH2O', NULL][1 + h // 5 % 6] AS "VALUEUOM", 0 AS "WARNING",
+       ['bpm', 'mmHg', 'mmHg', 'insp/min', '%', '?F'][1 + h // 5 % 6] AS "VALUEUOM", 0 AS "WARNING",
        CAST(h % 997 = 0 AS INTEGER) AS "ERROR", NULL :: VARCHAR AS "RESULTSTATUS", NULL :: VARCHAR AS "STOPPED"
 FROM (SELECT range AS i, range // 200 * 7919 % {stays} AS stay, CAST(hash(range) >> 8 AS BIGINT) AS h FROM range({rows})) JOIN stays USING (stay)""",
 }
@@ -71,7 +76,7 @@ ORDER BY ALL
 
 
 def generate(raw: Path, rows: int, form: str) -> None:
-    """All five tables as Parquet, CHARTEVENTS in the `form` parquet or csv.gz."""
+    """Write all five tables as Parquet, or CHARTEVENTS as CSV.gz if `form` is csv.gz."""
     raw.mkdir()
     stays = max(rows // ROWS_PER_STAY, 1)
     with (
@@ -87,7 +92,7 @@ def generate(raw: Path, rows: int, form: str) -> None:
             if form == "parquet" or name != "CHARTEVENTS":
                 connection.execute(f"COPY ({query}) TO '{name}.parquet'")
                 continue
-            texts = '"VALUE", "VALUEUOM", "RESULTSTATUS", "STOPPED"'  # quoted in the official file, as every name in its first line
+            texts = '"VALUE", "VALUEUOM", "RESULTSTATUS", "STOPPED"'  # as in the official file
             connection.execute(
                 f"COPY ({query}) TO 'rows.csv' (HEADER false, FORCE_QUOTE ({texts}))"
             )
@@ -103,7 +108,7 @@ def generate(raw: Path, rows: int, form: str) -> None:
 
 
 def ours(raw: Path) -> int:
-    """The stage extract, in an empty folder; its number of events."""
+    """Run the stage extract in an empty folder. Returns the number of events."""
     params = load_params(Path(__file__).parents[1] / "params.yaml")
     source = params.extract.model_copy(update={"source": "mimiciii", "raw": raw})
     with tempfile.TemporaryDirectory(dir=raw.parent) as folder, chdir(folder):
@@ -127,7 +132,7 @@ SIDES = {"parquet": {"ours": ours, "bare query": bare}, "csv.gz": {"ours": ours,
 
 
 def run(form: str, side: str, raw: Path) -> tuple[float, float, float, int]:
-    """Seconds, peak memory and that of the imports in MB, events."""
+    """Seconds, peak memory and that of the imports in MB, and the number of events."""
     imports = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     start = time.perf_counter()
     events = SIDES[form][side](raw)
@@ -156,7 +161,7 @@ def main() -> None:
     parser.add_argument(
         "--folder",
         type=Path,
-        help="where the generated tables go: 24 bytes a row of Parquet, 115 of CSV.gz (15 once it is made)",
+        help="for the generated tables: 24 bytes per row of Parquet, 115 of CSV.gz (15 afterwards)",
     )
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
@@ -187,7 +192,7 @@ def main() -> None:
         per_million = 1e6 * seconds[form, rows, side] / rows
         own = (
             f"{peak:>9.0f} {imports:>9.0f} {found[0][3]:>12,}" if side != "gzip -dc" else ""
-        )  # that is another process, and finds none
+        )  # this is another process, which counts no events
         print(
             f"{form:>8} {rows:>12,} {side:>11} {seconds[form, rows, side]:>9.2f} {per_million:>13.4f} {own}"
         )

@@ -1,4 +1,4 @@
-"""Markdown tables of models and of their paired differences; benchmarks/models.py prints them."""
+"""Markdown tables of models and their paired differences, which benchmarks/models.py prints."""
 
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,8 @@ Predictions = dict[str, list[list[np.ndarray]]]  # log odds, by model, split and
 class Protocol(NamedTuple):
     """One split, or the folds of one cross-validation.
 
-    splits: their numbers. test_over_train: test stays divided by training stays of a split.
+    splits: The numbers of the splits.
+    test_over_train: Test stays divided by training stays of a split.
     """
 
     name: str
@@ -36,7 +37,10 @@ class Protocol(NamedTuple):
 def score_rows(
     z: Predictions, protocols: Sequence[Protocol], died: list[np.ndarray], members: int
 ) -> Iterator[str]:
-    """A Markdown table of AUROC / AUPRC: single models, then averages; one row a protocol."""
+    """A Markdown table of AUROC / AUPRC, with one row per protocol.
+
+    Single models come first, then averages.
+    """
     averaged = [name for name in z if name != "logistic_regression"]
     heads = [f"one {shown(n)}" if n in averaged else shown(n) for n in z]
     heads += [f"average of {members}: {shown(n)}" for n in averaged]
@@ -56,7 +60,7 @@ def score_rows(
 def difference_rows(
     z: Predictions, protocols: Sequence[Protocol], died: list[np.ndarray], members: int
 ) -> Iterator[str]:
-    """A Markdown table of what the network scores above each baseline."""
+    """A Markdown table of the differences between the network and each baseline."""
     yield "Difference of paired scores, ± standard error (95 % interval). A → B, B → A: bootstrap"
     yield f"over test stays and {members} trainings; folds: Nadeau and Bengio's correction.\n"
     yield "| | | Δ AUROC | network | Δ AUPRC | network |\n|---|---|---|---|---|---|"
@@ -73,7 +77,7 @@ def difference_rows(
 
 
 def ablation_rows(z: Predictions, died: list[np.ndarray], members: int) -> Iterator[str]:
-    """A Markdown table; the first model is what the others are compared with."""
+    """A Markdown table. All models are compared with the first one."""
     first, *others = z
     differences = [
         over_directions(

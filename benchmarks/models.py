@@ -1,19 +1,17 @@
-"""How good the network is compared with gradient boosting and logistic regression, and what each
-part of the network is worth.
+"""The network compared with gradient boosting and logistic regression, and the value of its parts.
 
 python benchmarks/models.py CHALLENGE_FOLDER                     # all three models
-python benchmarks/models.py CHALLENGE_FOLDER --models boosting   # one of them: no differences
-python benchmarks/models.py CHALLENGE_FOLDER --ablations         # one thing of `model` changed
+python benchmarks/models.py CHALLENGE_FOLDER --models boosting   # one of them, no differences
+python benchmarks/models.py CHALLENGE_FOLDER --ablations         # changes of one setting of `model`
 python benchmarks/models.py CHALLENGE_FOLDER --settings          # `baselines` of params.yaml
 
-Real patients of PhysioNet Challenge 2012: set A → set B, set B → set A, and five folds of both
-sets. Every model is trained on the training stays of a split and scored on the others, on which
-nothing is chosen here. The baselines are tuned within the training stays of each split, by
-cross-validation with --trials settings. Each model is trained with --members seeds. One model next
-to one model: the mean over the seeds of each model's own score. Averages next to averages: the
-score of the mean of all seeds' models in log odds. --settings searches within set A alone.
-`model` and `baselines` of params.yaml, where the search starts, were chosen within set A. The
-script prints Markdown tables.
+The patients are those of PhysioNet Challenge 2012: set A → set B, set B → set A, and five folds of
+both sets. Every model is trained on the training stays of a split and scored on the others, which
+choose nothing here. The baselines are tuned by cross-validation within the training stays of each
+split, with --trials settings. Each model is trained with --members seeds. Two scores are reported:
+the mean over the seeds of each model's score, and the score of the average of all seeds' models in
+log odds. --settings searches only within set A. `model` and `baselines` of params.yaml, where the
+search starts, were chosen within set A. The script prints Markdown tables.
 """
 
 import argparse
@@ -41,8 +39,9 @@ from icu_adversarial.core.schemas import COHORT, read_table
 from icu_adversarial.evaluate import baselines
 from icu_adversarial.evaluate.baseline_inputs import summaries, with_statics
 from icu_adversarial.features.splits import assign_folds
-from icu_adversarial.model.networks.architectures import build
-from icu_adversarial.model.training import advance, log_odds, make_fold, seed_of, start
+from icu_adversarial.model.fold_data import make_fold
+from icu_adversarial.model.networks.registry import build
+from icu_adversarial.model.training import advance, log_odds, seed_of, start
 
 FOLDS, SEED = 5, 20240807
 MODELS = {
@@ -75,7 +74,10 @@ OTHER_FEATURES: dict[str, dict[str, Any]] = {
 
 
 class Split(NamedTuple):
-    """train, test: bool (N,)."""
+    """One division of the stays.
+
+    train, test: bool (N,).
+    """
 
     name: str
     train: np.ndarray
@@ -104,7 +106,7 @@ def network(
     epochs: int,
     seed: int,
 ) -> np.ndarray:
-    """Log odds of the test stays."""
+    """The log odds of the test stays."""
     fold, _ = make_fold(grid, cohort, split.test, features, model, split.train)
     state = start(fold, model, seed_of(SEED, seed))
     trained = advance(state, fold, model, epochs=epochs, of=epochs, seed=seed_of(SEED, seed))
@@ -116,9 +118,10 @@ def network(
 def baseline(
     name: str, params: Params, cohort: pd.DataFrame, grid: np.ndarray, split: Split, members: int
 ) -> list[np.ndarray]:
-    """Log odds of the test stays by each seed's model, with settings that the training stays chose.
+    """The log odds of the test stays by the model of each seed.
 
-    Logistic regression has no chance in its training: every seed has the same model.
+    The settings are chosen on the training stays. The training of logistic regression has no random
+    part, so every seed has the same model.
     """
     settings = found(name, params, cohort[split.train], grid[split.train])
     print(f"{split.name}, {name}: {settings}", file=sys.stderr, flush=True)
@@ -183,7 +186,7 @@ def compare(
 
 
 def protocols(every: list[Split]) -> list[Protocol]:
-    """Each protocol, the numbers of its splits, and how large its test sets are."""
+    """The protocols, the numbers of their splits, and the relative size of their test sets."""
     found = []
     for name in dict.fromkeys(split.name for split in every):
         which = [i for i, split in enumerate(every) if split.name == name]
@@ -193,7 +196,7 @@ def protocols(every: list[Split]) -> list[Protocol]:
 
 
 def ablations(params: Params, cohort: pd.DataFrame, grid: np.ndarray, members: int) -> None:
-    """Print what each change of the network does, A → B and B → A."""
+    """Print the effect of each change of the network, A → B and B → A."""
     variants = {"the network": (params.features, params.model)}
     variants |= {
         name: (params.features, params.model.model_copy(update=changes))
@@ -217,10 +220,12 @@ def main() -> None:
         "raw", type=Path, help="folder with set-a.tar.gz, set-b.tar.gz and their Outcomes"
     )
     parser.add_argument(
-        "--work", type=Path, help="where the records are prepared; a temporary folder by default"
+        "--work", type=Path, help="for the prepared records; a temporary folder by default"
     )
-    parser.add_argument("--members", type=int, default=5, help="seeds, at least 2")
-    parser.add_argument("--trials", type=int, default=17, help="settings tried for a baseline")
+    parser.add_argument("--members", type=int, default=5, help="number of seeds, at least 2")
+    parser.add_argument(
+        "--trials", type=int, default=17, help="number of settings to try for a baseline"
+    )
     parser.add_argument("--directions", action="store_true", help="without the five folds")
     task = parser.add_mutually_exclusive_group()
     task.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))

@@ -1,7 +1,7 @@
 """Paired differences of two models' scores on the same test stays, with their standard errors.
 
-benchmarks/models.py uses it. A difference has two sources of chance: which stays are in the test
-set, and how each training turned out.
+benchmarks/models.py uses it. A difference is random for two reasons: the choice of the stays in the
+test set, and the randomness of each training.
 """
 
 import sys
@@ -25,7 +25,8 @@ NOT_SHOWN = "not shown"
 class Difference(NamedTuple):
     """How much higher one model scores than another.
 
-    error: the standard error. freedom: degrees of freedom of the error.
+    error: The standard error.
+    freedom: The degrees of freedom of the error.
     """
 
     value: float
@@ -40,26 +41,26 @@ class Difference(NamedTuple):
 
     @property
     def p_value(self) -> float:
-        """Two-sided, of no difference."""
+        """The two-sided p-value of no difference."""
         if self.error == 0:
             return float(self.value == 0)
         return float(2 * stats.t.sf(abs(self.value) / self.error, self.freedom))
 
     @property
     def verdict(self) -> str:
-        """Which model is better, if the interval leaves out 0."""
+        """Which model is better, if the interval excludes 0."""
         low, high = self.interval
         return "higher" if low > 0 else "lower" if high < 0 else NOT_SHOWN
 
 
 def with_both_errors(value: float, test: float, training: Sequence[float]) -> Difference:
-    """Join the two standard errors; the degrees of freedom are those of Welch and Satterthwaite.
+    """Join the two standard errors, with the degrees of freedom of Welch and Satterthwaite.
 
     Args:
         value: The difference.
         test: Its standard error over test stays, from a bootstrap.
-        training: What the trainings would give, one by one; the standard error of their mean is
-            that over trainings, with one degree of freedom less than there are trainings.
+        training: The differences of single trainings. The standard error of their mean is that over
+            trainings, with one degree of freedom less than trainings.
     """
     variance = float(np.var(training, ddof=1)) / len(training)
     total = test**2 + variance
@@ -70,16 +71,16 @@ def with_both_errors(value: float, test: float, training: Sequence[float]) -> Di
 def of_single_models(
     died: np.ndarray, a: Sequence[np.ndarray], b: Sequence[np.ndarray]
 ) -> list[Difference]:
-    """By score, the mean over the seeds of how much higher a model of `a` scores than that of `b`.
+    """By score, the mean over the seeds of the difference between models of `a` and `b`.
 
     Args:
-        died: The outcome of the test stays, one stay a subject, (N,), 0 or 1.
-        a: Log odds by each seed's model, each (N,).
-        b: The same of the other model, with the same seeds.
+        died: The outcome of the test stays, (N,), 0 or 1. Each subject has one stay.
+        a: Log odds by the model of each seed, each (N,).
+        b: The same for the other model, with the same seeds.
 
     Returns:
-        One difference for each of SCORES. The bootstrap error of the mean is at most the mean of
-        the seeds' bootstrap errors, which is taken.
+        One difference for each of SCORES. Its bootstrap error is the mean of the seeds' bootstrap
+        errors, which is an upper limit.
     """
     seeds = [_bootstrap(died, one, other) for one, other in zip(a, b, strict=True)]
     values, errors = (np.array([[s[i] for s in seed] for seed in seeds]) for i in (0, 1))
@@ -92,12 +93,12 @@ def of_single_models(
 def of_averages(
     died: np.ndarray, a: Sequence[np.ndarray], b: Sequence[np.ndarray]
 ) -> list[Difference]:
-    """By score, how much higher the mean of the models `a` in log odds scores than that of `b`.
+    """By score, the difference between the averages of the models `a` and `b` in log odds.
 
     The error over trainings is that of the jackknife: each seed is left out of both averages once
     (Efron and Stein 1981, The jackknife estimate of variance, Annals of Statistics 9:586-596).
 
-    Args and Returns: as of `of_single_models`.
+    Args and Returns: As in `of_single_models`.
     """
     whole = _bootstrap(died, np.mean(a, axis=0), np.mean(b, axis=0))
     members = len(a)
@@ -118,7 +119,7 @@ def of_averages(
 
 
 def over_folds(folds: Sequence[list[Difference]], test_over_train: float) -> list[Difference]:
-    """The mean of the folds' differences, with the error that overlapping training sets ask for."""
+    """The mean of the folds' differences. Its error allows for overlapping training sets."""
     values = np.array([[d.value for d in fold] for fold in folds])
     return [
         Difference(float(v.mean()), corrected_standard_error(v, test_over_train), len(folds) - 1.0)
@@ -127,7 +128,7 @@ def over_folds(folds: Sequence[list[Difference]], test_over_train: float) -> lis
 
 
 def over_directions(directions: Sequence[list[Difference]]) -> list[Difference]:
-    """The mean of differences whose training stays and test stays have nothing in common."""
+    """The mean of differences that share neither training stays nor test stays."""
     means = []
     for parts in zip(*directions, strict=True):
         variances = np.array([part.error**2 for part in parts]) / len(parts) ** 2
@@ -139,7 +140,7 @@ def over_directions(directions: Sequence[list[Difference]]) -> list[Difference]:
 
 
 def _bootstrap(died: np.ndarray, a: np.ndarray, b: np.ndarray) -> list[tuple[float, float]]:
-    """The difference of each score, and its standard error over draws of the stays."""
+    """The difference of each score, and its standard error over resamples of the stays."""
     found = paired_difference(
         died, a, b, np.arange(len(died)), resamples=RESAMPLES, seed=SEED
     ).values()

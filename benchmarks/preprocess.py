@@ -1,10 +1,14 @@
-"""Events on disk → model input of a fold (grid, mask, gaps filled, winsorised, scaled): ours beside one pandas DataFrame per stay.
+"""From events to the model input of a fold: ours compared with one pandas DataFrame per stay.
 
-python benchmarks/preprocess.py                             # both sides at 2,000, 4,000 and 8,000 stays, ours at 16,000 and 50,000 too
+The steps are grid, mask, filled gaps, winsorising and scaling.
+
+python benchmarks/preprocess.py                             # both to 8,000, ours to 50,000 stays
 python benchmarks/preprocess.py --ours 16000 50000 200000   # 2.5 GB of memory, 2 GB of disk
 
-A generated stay has 108 vital signs and 36 laboratory values in 48 hours: 50,000 stays are 5.4 M and 1.8 M rows. Four stays of five are fitted on,
-all are transformed; every run is a process of its own, on files that were just read. Peak memory is ru_maxrss, with what the imports alone take.
+A generated stay has 108 vital signs and 36 laboratory values in 48 hours, so 50,000 stays have 5.4
+and 1.8 million rows. Four of five stays are used for fitting, and all are transformed. Every run is
+its own process, on files that have just been read. The peak memory is ru_maxrss, next to that of
+the imports.
 """
 
 import argparse
@@ -37,7 +41,10 @@ FASTER, PEAK_MB, DIFFERENCE, GROWTH = 60, 1500, 1e-5, 4.5  # the bars
 
 
 def generate(folder: Path, stays: int) -> None:
-    """stays.parquet and events.parquet, as of the extract stage; one stay in fifty has no events of half of the measurements."""
+    """Write stays.parquet and events.parquet as the stage extract does.
+
+    One of fifty stays has no events of half of the measurements.
+    """
 
     def batches(size: int = 5000) -> Iterator[pa.RecordBatch]:
         rng = np.random.default_rng(0)
@@ -67,7 +74,7 @@ def generate(folder: Path, stays: int) -> None:
 
 
 def ours(folder: Path) -> np.ndarray:
-    """As the stages do: through grid.npy on disk."""
+    """As the stages do, with grid.npy on disk."""
     stay_id = pd.read_parquet(folder / "stays.parquet")["stay_id"].to_numpy()
     parts = grids(read_batches(folder / "events.parquet", EVENTS), stay_id, HOURS)
     write_parts(folder / "grid.npy", (grid for _, grid in parts), (len(HOURS), M))
@@ -82,7 +89,10 @@ def ours(folder: Path) -> np.ndarray:
 
 
 def pandas_per_stay(folder: Path) -> np.ndarray:
-    """One table with a column per measurement for all events; then resample, interpolate, fill, clip and scale one stay's DataFrame at a time."""
+    """One table with a column per measurement for all events, then one DataFrame per stay.
+
+    Each DataFrame is resampled, interpolated, filled, limited and scaled.
+    """
     events = pd.read_parquet(folder / "events.parquet")
     stay_id = pd.read_parquet(folder / "stays.parquet")["stay_id"].to_numpy()
     wide = np.full((len(events), M), np.nan)
@@ -115,7 +125,10 @@ def peak_mb() -> float:
 
 
 def run(side: str, folder: Path, keep: bool) -> tuple[float, float, float]:
-    """Seconds, peak memory and that of the imports in MB; the result goes to the folder if it is to be compared."""
+    """Seconds, peak memory and that of the imports in MB.
+
+    The result is written to the folder if it has to be compared.
+    """
     imports = peak_mb()
     start = time.perf_counter()
     x = SIDES[side](folder)
@@ -130,10 +143,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--sizes", type=int, nargs="+", default=[2000, 4000, 8000], help="stays, both sides"
+        "--sizes", type=int, nargs="+", default=[2000, 4000, 8000], help="numbers of stays for both"
     )
     parser.add_argument(
-        "--ours", type=int, nargs="*", default=[16000, 50000], help="stays, ours alone"
+        "--ours", type=int, nargs="*", default=[16000, 50000], help="numbers of stays for ours only"
     )
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()

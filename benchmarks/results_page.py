@@ -1,4 +1,4 @@
-"""A page of results from the metrics of the last run: models, calibration and attacks.
+"""Print a page of results from the metrics of the last run: models, calibration and attacks.
 
 dvc exp run -S extract.source=challenge2012 -S extract.raw=PATH -S tune_model.trials=0
 python benchmarks/results_page.py "THE COMMAND" > docs/results/challenge2012.md
@@ -15,8 +15,8 @@ from typing import Any
 
 SCORES = {"auroc": "AUROC", "auprc": "AUPRC", "brier": "Brier score"}
 DIRECTIONS = {
-    "0_to_1": "0→1, survivors called deaths",
-    "1_to_0": "1→0, deaths called survivors",
+    "0_to_1": "0→1, survivors predicted to die",
+    "1_to_0": "1→0, deaths predicted to survive",
 }
 OBJECTIVES = ("robust_l1", "robust_l0")
 SHOWN = 5  # measurements with ranks, of each objective and direction
@@ -84,7 +84,7 @@ def attacks() -> str:
 
 
 def ranks() -> str:
-    """The measurements with the largest A, and their rank by each fold's own model."""
+    """The measurements with the largest A, and their ranks by the model of each fold."""
     rows = []
     for objective in OBJECTIVES:
         file = Path("metrics", "analyze", objective, "plots", "ranking.csv")
@@ -108,7 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", help="the command that made the metrics, to be shown")
+    parser.add_argument("command", help="the command that made the metrics, for the page")
     command = parser.parse_args().command
     cohort, found = read("preprocess"), read("evaluate")
     commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip()

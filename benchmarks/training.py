@@ -1,8 +1,12 @@
-"""What an epoch of training costs: the project's loop beside a DataLoader loop, bare steps on one preloaded batch, and this machine's matrix product.
+"""The cost of an epoch of training: ours compared with a DataLoader loop and with lower limits.
 
-python benchmarks/training.py                 # 30,000 stays x 48 h x 19, BiLSTM-128, batch 128, one thread
-python benchmarks/training.py --stays 200000  # the cost per stay stays the same
-python benchmarks/training.py --processes     # two folds side by side against one after the other
+The limits are steps on one preloaded batch and the matrix products of this machine.
+
+python benchmarks/training.py                 # 30,000 stays x 48 h x 19, BiLSTM-128, batch 128
+python benchmarks/training.py --stays 200000  # the cost per stay is the same
+python benchmarks/training.py --processes     # two folds in two workers and in one
+
+All runs use one thread, except those with --processes.
 """
 
 import argparse
@@ -13,7 +17,7 @@ import time
 from multiprocessing import get_context
 from pathlib import Path
 
-os.environ["OMP_NUM_THREADS"] = "1"  # as src/run.py does, before torch is imported
+os.environ["OMP_NUM_THREADS"] = "1"  # as in src/run.py, before torch is imported
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 import joblib
@@ -25,25 +29,30 @@ from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 
 from icu_adversarial.config.params import load_params
 from icu_adversarial.core.parallel import prepare_worker, workers
-from icu_adversarial.model.networks.architectures import build
-from icu_adversarial.model.training import Fold, State, advance, start
+from icu_adversarial.model.fold_data import Fold
+from icu_adversarial.model.networks.registry import build
+from icu_adversarial.model.state import TrainingState
+from icu_adversarial.model.training import advance, start
 
 T, M, BATCH = 48, 19, 128
 MODEL = load_params(
     Path(__file__).parents[1] / "params.yaml"
-).literature.model  # LSTM-128, values alone, batches of 128
+).literature.model  # LSTM-128, only the values, batches of 128
 
 
 def make_data(stays: int) -> Fold:
     rng = np.random.default_rng(0)
     x = rng.random((stays, T, M), dtype=np.float32)
     y = (rng.random(stays) < 0.12).astype(np.int64)
-    return Fold(x, y, x[:256], y[:256])  # few stays to evaluate on: the training is what is timed
+    return Fold(x, y, x[:256], y[:256])  # few stays to evaluate on, so that the training is timed
 
 
 def dataloader_epoch(data: Fold) -> None:
-    """The loop of many projects: a sampler, a collate function that sees one stay at a time, padding and packing, and memory as torch handles it;
-    all others keep what they free (processes.prepare_worker)."""
+    """The loop of many projects.
+
+    It has a sampler, a collate function with one stay at a time, padding and packing, and the
+    memory handling of torch. All others keep freed memory (parallel.prepare_worker).
+    """
     dataset = TensorDataset(torch.from_numpy(data.x_train), torch.from_numpy(data.y_train))
     weight = 1.0 / torch.bincount(dataset.tensors[1], minlength=2)[dataset.tensors[1]]
 
@@ -72,7 +81,7 @@ def dataloader_epoch(data: Fold) -> None:
 
 
 def bare_steps(data: Fold) -> None:
-    """Forward, backward and step on one batch, as often as an epoch has batches."""
+    """Forward, backward and step on one batch, as many times as an epoch has batches."""
     x, y = torch.from_numpy(data.x_train[:BATCH]), torch.from_numpy(data.y_train[:BATCH])
     network = build(M, 0, MODEL)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
@@ -84,19 +93,26 @@ def bare_steps(data: Fold) -> None:
 
 
 def our_epoch(data: Fold) -> None:
-    """With what is done once per training, `start`."""
+    """One epoch, with `start`, which a training does once."""
     advance(start(data, MODEL, seed=0), data, MODEL, epochs=1, of=1, seed=0)
 
 
 def products(data: Fold, n: int = 128) -> None:
-    """The matrix product at the recurrence's shape, (128, n) x (n, 4 n), as often as it has an epoch's multiply-adds."""
+    """Matrix products with the shape of the recurrence, (128, n) x (n, 4 n).
+
+    They have as many multiply-adds as an epoch.
+    """
     a, b = torch.rand(BATCH, n), torch.rand(n, 4 * n)
     for _ in range(round(epoch_products(len(data.x_train), n) / (BATCH * n * 4 * n))):
         a @ b
 
 
 def epoch_products(stays: int, n: int = 128) -> float:
-    """Multiply-adds of an epoch's matrix products: input and recurrence, two directions, forward once and backward twice; the head is left out."""
+    """Multiply-adds of the matrix products of an epoch.
+
+    They are those of input and recurrence in two directions, once forward and twice backward. The
+    head is left out.
+    """
     return stays * T * 2 * 3 * (M * 4 * n + n * 4 * n)
 
 
@@ -109,7 +125,7 @@ JOBS = {
 
 
 def measure(name: str, stays: int) -> float:
-    """Seconds of one epoch, in a process of its own: how its memory is handled cannot be taken back."""
+    """Seconds of one epoch, in its own process, because memory handling cannot be changed back."""
     torch.set_num_threads(1)
     data = make_data(stays)
     if name != "DataLoader":
@@ -154,14 +170,14 @@ def ratio(above: list[float], below: list[float]) -> float:
     return statistics.median(a / b for a, b in zip(above, below, strict=True))
 
 
-def two_processes(data: Fold, begin: State, repeats: int) -> None:
-    """Two folds one after the other in a worker, then in two workers; the same weights either way."""
+def two_processes(data: Fold, begin: TrainingState, repeats: int) -> None:
+    """Two folds in one worker, then in two workers. The weights are the same."""
     job = joblib.delayed(advance)
     pairs, same = [], True
     with workers() as parallel:
         parallel(
             job(begin, data, MODEL, epochs=1, of=1, seed=s) for s in (0, 1)
-        )  # workers start, torch is imported
+        )  # starts the workers and imports torch
         for _ in range(repeats):
             clock = time.perf_counter()
             alone = [parallel([job(begin, data, MODEL, epochs=1, of=1, seed=s)])[0] for s in (0, 1)]

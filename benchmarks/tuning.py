@@ -1,9 +1,11 @@
-"""What a search of the network costs on real patients, how much of it pruning saves, and whether a pruned trial would have won.
+"""The cost of a search of the network on real patients, and the effect of pruning.
 
-python benchmarks/tuning.py CHALLENGE_FOLDER --work FOLDER             # 60 trials of the default ranges on PhysioNet Challenge 2012, sets A and B
-python benchmarks/tuning.py CHALLENGE_FOLDER --work FOLDER --workers   # one trial with one worker and with all, in turn
+python benchmarks/tuning.py CHALLENGE_FOLDER --work FOLDER             # 60 trials, default ranges
+python benchmarks/tuning.py CHALLENGE_FOLDER --work FOLDER --workers   # one and all workers
 
-A killed run goes on where it was, in FOLDER, with as many workers as before; after a change of the code, take another one.
+The patients are those of PhysioNet Challenge 2012, sets A and B. It reports how many epochs pruning
+saves, and whether a pruned trial would have won. A stopped run continues in FOLDER if it has as
+many workers as before. After a change of the code, use another folder.
 """
 
 import argparse
@@ -16,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-os.environ["OMP_NUM_THREADS"] = "1"  # as src/run.py does, before torch is imported
+os.environ["OMP_NUM_THREADS"] = "1"  # as in src/run.py, before torch is imported
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 import joblib
@@ -30,7 +32,8 @@ from icu_adversarial.core import paths
 from icu_adversarial.core.io import digest, read_array
 from icu_adversarial.core.parallel import workers
 from icu_adversarial.core.schemas import COHORT, read_table
-from icu_adversarial.model.training import Fold, advance, seed_of, start
+from icu_adversarial.model.fold_data import Fold
+from icu_adversarial.model.training import advance, seed_of, start
 from icu_adversarial.model.tuning import search_folds, search_network
 from icu_adversarial.search.space import decode
 from icu_adversarial.search.study import best_trial
@@ -39,7 +42,7 @@ FEWER_EPOCHS = 0.4
 
 
 def training_stays() -> tuple[pd.DataFrame, np.ndarray]:
-    """Rows of tables.COHORT, and their grid."""
+    """The training rows of schemas.COHORT, and their grid."""
     cohort, grid = read_table(paths.COHORT, COHORT), np.asarray(read_array(paths.GRID))
     training = ~cohort["is_test"].to_numpy()
     return cohort[training], grid[training]
@@ -52,7 +55,10 @@ def to_the_end(
     hyperparameters: dict[str, Any],
     parallel: joblib.Parallel,
 ) -> list[float]:
-    """The held-out loss of each fold after all rounds; their mean is the value that a trial has without pruning."""
+    """The held-out loss of each fold after all rounds.
+
+    Their mean is the value that a trial has without pruning.
+    """
     model, epochs = (
         params.model.changed(hyperparameters),
         params.tune_model.rounds * params.tune_model.epochs_per_round,
@@ -69,7 +75,10 @@ def to_the_end(
 def without_pruning(
     params: Params, trials: list[FrozenTrial], numbers: list[int], done: Path
 ) -> Iterator[list[float]]:
-    """The trials `numbers`, trained to the end: the loss of each fold. Each trial is written to `done` when it is there."""
+    """The loss of each fold for the trials `numbers`, trained to the end.
+
+    Each trial is written to `done` when it is finished.
+    """
     known = (
         dict(json.loads(line) for line in done.read_text().splitlines()) if done.exists() else {}
     )
@@ -123,7 +132,7 @@ def study(params: Params, trials: int) -> None:
     )
     finite = (
         losses for losses in others if np.isfinite(losses).all()
-    )  # of one that diverges, there is no loss
+    )  # a diverging trial has no loss
     behind = min(
         (losses - winner for losses in finite), key=np.mean, default=np.full(options.folds, np.nan)
     )
@@ -132,12 +141,14 @@ def study(params: Params, trials: int) -> None:
         f"pruned trials trained to the end in {(time.perf_counter() - begin) / 3600:.2f} hours: the best one's held-out loss is",
         end=" ",
     )
-    print(f"{behind.mean():+.5f} (standard error over the folds {error:.5f}) beside the winner's")
+    print(
+        f"{behind.mean():+.5f} (standard error over the folds {error:.5f}) compared with the winner's"
+    )
     print(f"no pruned trial would have won: {'NO' if behind.mean() < 0 else 'yes'}")
 
 
 def by_workers(params: Params, repeats: int) -> None:
-    """Wall time of the first trial of a search."""
+    """Print the wall time of the first trial of a search."""
     (folds, seeds), times = (
         search_folds(params, *training_stays()),
         {n: [] for n in (1, joblib.cpu_count())},
@@ -145,7 +156,7 @@ def by_workers(params: Params, repeats: int) -> None:
     for _ in range(repeats):
         for n, seconds in times.items():
             with joblib.Parallel(n_jobs=n, mmap_mode="c") as parallel:
-                parallel(joblib.delayed(seed_of)(k) for k in range(n))  # workers start
+                parallel(joblib.delayed(seed_of)(k) for k in range(n))  # starts the workers
                 begin = time.perf_counter()
                 to_the_end(params, folds, seeds, {}, parallel)
                 seconds.append(time.perf_counter() - begin)
@@ -164,10 +175,10 @@ def main() -> None:
         "--work",
         type=Path,
         required=True,
-        help="where the records are prepared, and the study stands",
+        help="for the prepared records and the study",
     )
-    parser.add_argument("--trials", type=int, default=60, help="of the search")
-    parser.add_argument("--repeats", type=int, default=1, help="of --workers")
+    parser.add_argument("--trials", type=int, default=60, help="number of trials of the search")
+    parser.add_argument("--repeats", type=int, default=1, help="interleaved runs of --workers")
     parser.add_argument("--workers", action="store_true")
     arguments = parser.parse_args()
     with workplace(arguments.raw, arguments.work) as params:

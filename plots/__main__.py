@@ -1,4 +1,4 @@
-"""`python -m plots`: write the template of every figure."""
+"""Write the template of every figure to .dvc/plots: `python -m plots`."""
 
 import importlib
 import json
@@ -12,7 +12,7 @@ SHARED = ("__main__", "curves", "frame", "intervals", "theme", "trials")
 
 
 def templates() -> dict[str, str]:
-    """The text of each template by its name, which is that of the figure's module."""
+    """The text of each template, by the name of the figure's module."""
     names = [m.name for m in pkgutil.iter_modules(plots.__path__) if m.name not in SHARED]
     figures = {name: importlib.import_module(f"plots.{name}").FIGURE for name in names}
     return {

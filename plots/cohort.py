@@ -1,4 +1,4 @@
-"""The cohort flow: what each rule keeps and excludes."""
+"""The cohort flow: how many stays each rule keeps and excludes."""
 
 import altair as alt
 
@@ -37,7 +37,9 @@ gone = later.mark_text(align="left", fontSize=12, dy=-30).encode(
 
 FIGURE = Figure(
     title="Cohort flow",
-    subtitle=["What each rule keeps and excludes; blue: the share of all ICU stays that is left"],
+    subtitle=[
+        "Stays that each rule keeps and excludes. Blue: share of all ICU stays that is left."
+    ],
     numbers=("order", "stays", "subjects", "deaths", "excluded"),
     needs="stays",
     fields={

@@ -18,7 +18,9 @@ label = base.mark_text(align="left", dx=5, fontSize=11.5).encode(
 
 FIGURE = Figure(
     title="How often each measurement is recorded",
-    subtitle=["Share of the stays with at least one value in the window; label: values per stay"],
+    subtitle=[
+        "Bar: share of the stays with at least one value in the window. Label: values per stay."
+    ],
     numbers=("stays", "share", "events_per_stay"),
     needs="share",
     fields={

@@ -1,4 +1,4 @@
-"""Parts of the figures that compare models by a curve for each data split."""
+"""Parts of the figures that compare the curves of models, for each data split."""
 
 import altair as alt
 

@@ -1,4 +1,4 @@
-"""Net benefit of acting on a prediction, by threshold (Vickers and Elkin 2006)."""
+"""The net benefit of treatment by prediction, for each threshold (Vickers and Elkin 2006)."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from plots.curves import SIZE, SPLIT, line
 from plots.frame import Figure, View
 from plots.theme import GREY
 
-LOWEST = -0.02  # net benefits below are not drawn
+LOWEST = -0.02  # lower net benefits are not drawn
 x = alt.X(
     "threshold:Q",
     title="threshold on the probability of death",
@@ -33,8 +33,8 @@ lines = line(
 FIGURE = Figure(
     title="Decision curve",
     subtitle=[
-        "Net benefit of acting from a predicted probability on; grey: acting on everybody;"
-        " 0: on nobody"
+        "Net benefit of treating all stays with at least this predicted probability.",
+        "Grey: all stays are treated. Zero: no stay is treated.",
     ],
     numbers=("threshold", "net_benefit", "treat_all"),
     needs="net_benefit",

@@ -1,4 +1,4 @@
-"""The share of attacked stays that the attack has flipped after a number of steps."""
+"""The share of attacked stays that are flipped after a number of steps of the attack."""
 
 import altair as alt
 
@@ -10,7 +10,7 @@ lines = (
     alt.Chart()
     .mark_line(interpolate="step-after", strokeWidth=2.2)
     .encode(
-        x=alt.X("iteration:Q", title="steps", scale=from_zero(10), axis=COUNT_AXIS),
+        x=alt.X("iteration:Q", title="steps of the attack", scale=from_zero(10), axis=COUNT_AXIS),
         y=alt.Y("share:Q", title="share of attacked stays", scale=SHARE, axis=PERCENT_AXIS),
         color=alt.Color("kind:N", title="example", scale=colours(KINDS), legend=legend()),
         strokeDash=alt.StrokeDash("kind:N", title="example", scale=dashes(KINDS)),
@@ -20,10 +20,10 @@ lines = (
 )
 
 FIGURE = Figure(
-    title="Stays flipped by number of steps",
+    title="Flipped stays by the number of steps",
     subtitle=[
-        "Cumulative share of all attacked stays whose first and whose best example was found by"
-        " then; steps of all starts"
+        "Share of all attacked stays whose first or best example was found within these steps.",
+        "The steps of all starts are counted.",
     ],
     numbers=("iteration", "share", "attacked", "flipped"),
     needs="share",

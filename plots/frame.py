@@ -1,5 +1,8 @@
-"""What every figure has in common: one panel per revision under the name of its data source, the
-note of its table, switches, and a sentence where there is nothing to show."""
+"""The common parts of all figures.
+
+Each figure has one panel per revision, with the name of the data source, the note of its table,
+switches, and a sentence if there is nothing to show.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,18 +21,18 @@ PANEL = (
     " + (datum.rev ? (datum.objective ? ' · ' : '|') + datum.rev : '')"
 )
 DIRECTION = (
-    "datum.direction + ' · ' + (datum.direction == '0→1' ? 'survivors called deaths'"
-    " : 'deaths called survivors')"
+    "datum.direction + ' · ' + (datum.direction == '0→1' ? 'survivors predicted to die'"
+    " : 'deaths predicted to survive')"
 )
 
 
 @dataclass(frozen=True)
 class Switch:
-    """A choice that the reader of the page makes; the first option is drawn in a PNG.
+    """A choice for the reader of the page. A PNG shows the first option.
 
     Attributes:
         name: Name of the parameter in expressions.
-        options: What can be chosen, in the order shown.
+        options: The options, in their order on the page.
         label: Text in front of the options.
         input: radio or select.
     """
@@ -45,13 +48,13 @@ KIND = Switch("kind", ("best", "first"), "examples: ")
 
 @dataclass(frozen=True)
 class View:
-    """One block of a figure; the blocks are placed below each other.
+    """One block of a figure. The blocks are placed below each other.
 
     Attributes:
-        chart: What is drawn for each group of rows.
-        where: Condition on `datum` of the rows that belong to it; empty for all.
+        chart: The chart of each group of rows.
+        where: Condition on `datum` for the rows of this block. Empty for all rows.
         across: Whether the groups are placed side by side instead of below each other.
-        own: Channels whose scale each group has for itself, e.g. ("y",).
+        own: Channels with a separate scale for each group, e.g. ("y",).
     """
 
     chart: Chart
@@ -65,17 +68,17 @@ class Figure:
     """A template for DVC.
 
     Attributes:
-        title: Title, or the anchor that DVC fills with the title of dvc.yaml.
-        subtitle: What the marks mean, one string per line.
-        numbers: Columns to read as numbers; a column may be missing from the table.
-        needs: Column without which a row is not drawn.
+        title: The title, or the anchor that DVC replaces with the title in dvc.yaml.
+        subtitle: The meaning of the marks, one string per line.
+        numbers: Columns with numbers. A column may be missing from the table.
+        needs: A row without a value in this column is not drawn.
         views: The blocks.
-        where: Condition on `datum` and the switches of the rows that are drawn.
+        where: Condition on `datum` and the switches for the rows that are drawn.
         fields: Further columns, name → expression, computed in this order.
-        group: Expression that names the group of a row, drawn as a heading; empty for one group.
-        group_order: Expression that sorts the groups; by default the order of the table.
-        switches: The choices of the reader.
-        under: Expression of a last line of the panels' headings.
+        group: Expression for the name of a row's group, which is a heading. Empty for one group.
+        group_order: Expression that sorts the groups. The default is the order of the table.
+        switches: The choices for the reader.
+        under: Expression for a last line in the headings of the panels.
         note_width: Characters of a line of a note.
     """
 
@@ -135,7 +138,7 @@ class Figure:
         return chart.to_dict(validate=False)  # its schema knows no facet within a facet
 
     def _panels(self) -> list[alt.FacetChart]:
-        """The views, each with one panel per revision; only the first has the panels' headings."""
+        """The views, each with one panel per revision. Only the first view has the headings."""
         panels = []
         for number, view in enumerate(self.views):
             unit = view.chart.spec if isinstance(view.chart, alt.FacetChart) else view.chart
@@ -171,7 +174,7 @@ class Figure:
 
 
 def tooltip(*columns: str) -> list[alt.Tooltip]:
-    """What is shown where the pointer is: names of columns, after a colon a number format."""
+    """The columns in a tooltip. A number format may follow a name, after a colon."""
     parts = [column.partition(":") for column in columns]
     return [
         alt.Tooltip(name, type="quantitative", format=form)
@@ -187,7 +190,7 @@ def _wrap(width: int) -> str:
 
 
 def _heading(wrap: str) -> str:
-    """The name of a row's group and, on further lines, the notes of its rows."""
+    """The name of a group and, on further lines, the notes of its rows."""
     notes = (
         "(datum.group_first == datum.group_last ? datum.group_first"
         " : datum.group_first + ' ' + datum.group_last)"

@@ -1,4 +1,4 @@
-"""A value for each hour and measurement of a susceptibility map."""
+"""A susceptibility map: one value for each hour and measurement."""
 
 from collections.abc import Sequence
 
@@ -13,12 +13,18 @@ GREY = f"Grey: fewer than {FEWEST_PATIENTS} patients, or undefined."
 
 
 def heatmap(scale: alt.Scale, subtitle: Sequence[str], values: Sequence[float] = ()) -> Figure:
-    """A map with a colour scale; values: ticks of its legend, by default those of Vega."""
+    """A map.
+
+    Args:
+        scale: The colour scale.
+        subtitle: As for `Figure`.
+        values: Ticks of the legend. Without them, Vega chooses.
+    """
     scale.scheme, scale.reverse = "magma", True
     axis = alt.Axis(values=[*range(0, 132, 6)], labelOverlap="greedy", grid=False, format="d")
     x = alt.X(
         "hour:Q",
-        title="hours since ICU admission (h)",
+        title="time since ICU admission (h)",
         axis=axis,
         scale=alt.Scale(nice=False, zero=True),
     )
@@ -65,4 +71,4 @@ def heatmap(scale: alt.Scale, subtitle: Sequence[str], values: Sequence[float] =
     )
 
 
-FIGURE = heatmap(from_zero(0.001), [f"One colour scale for all panels. {GREY}", UNITS])
+FIGURE = heatmap(from_zero(0.001), [f"All panels have the same colour scale. {GREY}", UNITS])

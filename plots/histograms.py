@@ -1,4 +1,4 @@
-"""How many cells an example perturbs, and how far."""
+"""How many cells an example changes, and by how much."""
 
 import altair as alt
 
@@ -41,7 +41,7 @@ def _view(quantity: str, x: alt.X) -> View:
 FIGURE = Figure(
     title="Size of the perturbations",
     subtitle=[
-        "Successful examples of each stay, first found and best found.",
+        "Successful examples: the first and the best one of each stay.",
         "A size of 1 is the winsorised range of a measurement.",
     ],
     numbers=("low", "high", "examples", "share"),
@@ -50,7 +50,7 @@ FIGURE = Figure(
     note_width=38,
     views=[
         _view("L0", CELLS),
-        _view("mean |P|", _size("mean |P| of perturbed cells (model input)")),
-        _view("L∞", _size("largest |P|, L∞ (model input)")),
+        _view("mean |P|", _size("mean |P| of perturbed cells (model input units)")),
+        _view("L∞", _size("largest |P|, L∞ (model input units)")),
     ],
 )

@@ -18,9 +18,9 @@ best = (
 FIGURE = Figure(
     title=TITLE,
     subtitle=[
-        "Circles: complete trials; triangles at the lower edge: pruned ones, which have no final"
-        " value;",
-        "line: the best trial so far",
+        "Circles: complete trials."
+        " Triangles at the lower edge: pruned trials, without a final value.",
+        "Line: the best trial so far.",
     ],
     numbers=("trial", "value", "best", "success_rate"),
     needs="trial",

@@ -1,4 +1,4 @@
-"""Which settings mattered in a search."""
+"""The importance of each setting in a search."""
 
 import altair as alt
 
@@ -22,9 +22,7 @@ bars = (
 
 FIGURE = Figure(
     title=TITLE,
-    subtitle=[
-        "Share of the variance between complete trials that each parameter explains (fANOVA)"
-    ],
+    subtitle=["Share of the variance between complete trials that each setting explains (fANOVA)."],
     numbers=("importance",),
     needs="importance",
     views=[View(bars)],

@@ -1,4 +1,4 @@
-"""A score as a point with its interval, on an axis that is the same in every revision."""
+"""A score as a point with its interval. The axis is the same in every revision."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from plots.frame import tooltip
 
 
 def clamped(lowest: str, highest: str) -> dict[str, str]:
-    """Fields for the marks below: value, low and high, moved to the edges of the axis.
+    """Fields for the marks below: value, low and high, limited to the range of the axis.
 
     Args:
         lowest: Expression of the lowest value of the axis.
@@ -39,7 +39,7 @@ def point(base: alt.Chart, x: alt.X, *columns: str, **channels: Any) -> alt.Char
 
 
 def beyond(base: alt.Chart, x: alt.X) -> alt.Chart:
-    """The number of a score that lies beyond the axis, at its edge."""
+    """The number of a score outside the axis, at its edge."""
     chart = base.transform_filter("datum.beyond == 1").encode(x=x)
     return chart.mark_text(
         align=alt.expr("datum.above ? 'right' : 'left'"),

@@ -1,4 +1,4 @@
-"""The loss and the scores of each fold's network by epoch of its training."""
+"""The loss and the scores of each fold's network, by epoch of the training."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ def _view(quantity: str) -> View:
 
 FIGURE = Figure(
     title="Learning curves",
-    subtitle=["One line per fold"],
+    subtitle=["Each fold has one line."],
     numbers=("fold", "epoch", "value"),
     needs="value",
     views=[_view(quantity) for quantity in QUANTITIES],

@@ -1,4 +1,4 @@
-"""Scores of each model by the number of training stays."""
+"""The scores of each model, by the number of training stays."""
 
 import altair as alt
 
@@ -45,7 +45,7 @@ def _view(score: str, title: str, scale: alt.Scale) -> View:
 
 FIGURE = Figure(
     title="Learning curve",
-    subtitle=["Out of fold, mean ± standard deviation over folds"],
+    subtitle=["Out-of-fold scores. Line: mean over the folds. Area: ± one standard deviation."],
     numbers=("stays", "mean", "low", "high", "sd"),
     needs="mean",
     views=[_view("auroc", "AUROC", AUROC), _view("auprc", "AUPRC", SHARE)],

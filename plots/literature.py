@@ -1,4 +1,4 @@
-"""All models in one figure, with the published numbers."""
+"""All models and the published numbers in one figure."""
 
 from typing import Any
 
@@ -45,8 +45,8 @@ def _view(score: str, scale: alt.Scale) -> View:
 FIGURE = Figure(
     title="The literature's models on the same folds",
     subtitle=[
-        "Published numbers come from other data and other splits: for orientation.",
-        "A number: a value beyond the axis.",
+        "Published numbers are from other data and other splits. They are only for orientation.",
+        "A number at the edge is a value outside the axis.",
     ],
     numbers=("value", "low", "high"),
     needs="value",

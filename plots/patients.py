@@ -1,4 +1,4 @@
-"""Single patients: the original and the perturbed record."""
+"""The original and the perturbed records of single patients."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from plots.theme import DARK, VERMILION, legend
 
 X = alt.X(
     "hour:Q",
-    title="hours since ICU admission (h)",
+    title="time since ICU admission (h)",
     scale=alt.Scale(nice=False),
     axis=alt.Axis(
         values=[*range(0, 132, 12)],
@@ -59,11 +59,11 @@ records = alt.FacetChart(
 ).resolve_scale(y="independent")
 
 FIGURE = Figure(
-    title="Single patients: original and perturbed record",
+    title="Original and perturbed records of single patients",
     subtitle=[
-        "Best examples of median L1, in clinical units: the measurements with the largest change,"
-        " at most four.",
-        "Ring: changed cell. Tick: measured value. A direction without an example is left out.",
+        "Best examples with an L1 near the median, in clinical units. At most four measurements,"
+        " those with the largest changes.",
+        "Ring: changed cell. Tick: measured value. A direction without examples is left out.",
     ],
     numbers=(
         *("patient", "cells", "rank", "hour", "original", "perturbed", "changed", "observed"),

@@ -1,4 +1,4 @@
-"""Precision against recall of each model, with the line of chance."""
+"""The precision and recall of each model, compared with chance."""
 
 import altair as alt
 
@@ -23,7 +23,7 @@ lines = line(
 
 FIGURE = Figure(
     title="Precision and recall",
-    subtitle=["Grey: chance, the share of deaths"],
+    subtitle=["Grey: chance, which is the share of deaths."],
     numbers=("recall", "precision", "prevalence"),
     needs="precision",
     group=SPLIT,

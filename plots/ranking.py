@@ -1,4 +1,4 @@
-"""The measurements by their susceptibility, pooled and by fold."""
+"""The measurements ranked by susceptibility, over all folds and for each fold."""
 
 import altair as alt
 
@@ -44,8 +44,8 @@ absent = (
 FIGURE = Figure(
     title="Susceptibility of each measurement, A",
     subtitle=[
-        "Mean over the attacked stays of the sum over hours of |P|; 1 is the winsorised range.",
-        "Black line: 95 % interval over subjects and folds; red ticks: each fold's own value.",
+        "Mean over the attacked stays of the sum of |P| over the hours. 1 is the winsorised range.",
+        "Black line: 95 % interval over subjects and folds. Red ticks: the values of single folds.",
     ],
     numbers=(
         *("a", "a_low", "a_high", "rank", "rank_low", "rank_high", "a_observed", "s"),

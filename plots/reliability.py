@@ -1,4 +1,4 @@
-"""Predicted probability against the observed share of deaths, with the number of stays."""
+"""The observed share of deaths for each predicted probability, with the number of stays."""
 
 import altair as alt
 
@@ -35,7 +35,7 @@ point = base.mark_point(filled=True, opacity=0.75).encode(
 FIGURE = Figure(
     title="Reliability of the predicted probability",
     subtitle=[
-        "Diagonal: perfect calibration. Area of a point: its number of stays.",
+        "Diagonal: perfect calibration. The area of a point shows its number of stays.",
         "Vertical lines: 95 % intervals of the observed share.",
     ],
     numbers=("predicted", "observed", "stays", "low", "high"),

@@ -16,7 +16,7 @@ lines = line(
 
 FIGURE = Figure(
     title="Receiver operating characteristic",
-    subtitle=["Diagonal: chance"],
+    subtitle=["Diagonal: chance."],
     numbers=("fpr", "tpr"),
     needs="tpr",
     group=SPLIT,

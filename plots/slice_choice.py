@@ -1,4 +1,4 @@
-"""The trials of a search against each setting that is a choice."""
+"""The trials of a search, by each setting that is a choice."""
 
 import altair as alt
 

@@ -1,4 +1,4 @@
-"""The scores of each group of patients, with the numbers behind them."""
+"""The scores of each group of patients, with its numbers of stays and deaths."""
 
 import altair as alt
 
@@ -19,10 +19,10 @@ columns = ("group", "stays:,d", "deaths:,d")
 chart = alt.layer(rule(base, SCALE), point(base, x, *columns), beyond(base, x))
 
 FIGURE = Figure(
-    title="Does the network serve every group of patients?",
+    title="Scores of the network by group of patients",
     subtitle=[
         "Line: 95 % bootstrap interval over subjects. Grey: too few stays or deaths to judge.",
-        "Groups with one outcome only are left out. A number: a value beyond the axis.",
+        "Groups with only one outcome are left out. A number at the edge is outside the axis.",
     ],
     numbers=("value", "low", "high", "stays", "deaths", "few"),
     needs="value",

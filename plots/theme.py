@@ -31,12 +31,12 @@ CONFIG: dict[str, Any] = {
     "view": {"stroke": "#bbbbbb"},
 }
 
-# Okabe and Ito's colours (2008), which people with any kind of colour blindness can tell apart.
+# The colours of Okabe and Ito (2008). People with any colour blindness can distinguish them.
 BLUE, SKY, VERMILION, GREEN, PURPLE = "#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7"
 GREY, DARK, RED = "#999999", "#555555", "#b2182b"
-UNSUPPORTED = "#d0d0d0"  # too few patients, or undefined
+UNSUPPORTED = "#d0d0d0"  # too few patients, or an undefined value
 ABSENT = "#f2f2f2"  # not in these data
-FEWEST_PATIENTS = 5  # a cell that fewer patients support is grey
+FEWEST_PATIENTS = 5  # a cell with fewer perturbed patients is grey
 
 MODELS = {  # colour and dashes of each model's lines
     "network": (BLUE, [1, 0]),
@@ -45,13 +45,13 @@ MODELS = {  # colour and dashes of each model's lines
 }
 KINDS = {"first": (VERMILION, [6, 3]), "best": (BLUE, [1, 0])}
 
-LOWEST_AUROC = 0.4  # where axes of AUROC start; 0.5 is chance
+LOWEST_AUROC = 0.4  # lowest value of the axes of AUROC; 0.5 is chance
 SHARE = alt.Scale(domain=[0, 1])
 AUROC = alt.Scale(domain=[LOWEST_AUROC, 1])
 SCORE_AXIS = alt.Axis(format=".1f", tickCount=6)  # of a score in [0, 1]
 PERCENT_AXIS = alt.Axis(format=".0%", tickCount=5)
 COUNT_AXIS = alt.Axis(format=",d", tickMinStep=1)
-NUMBER = ".3~g"  # tells the ticks of an axis that starts at 0 apart, whatever the unit
+NUMBER = ".3~g"  # gives different labels to the ticks of an axis that starts at 0, in any unit
 
 
 def from_zero(at_least: float) -> alt.Scale:
@@ -72,7 +72,7 @@ def dashes(table: dict[str, tuple[str, list[int]]]) -> alt.Scale:
 
 
 def legend(**options: Any) -> alt.Legend:
-    """A legend that a figure with nothing to show hides (`drawn` is a parameter of the frame)."""
+    """A legend that is hidden if there is nothing to show (`drawn` is a parameter of the frame)."""
     parts = ("labelOpacity", "symbolOpacity", "titleOpacity", "gradientOpacity")
     hidden: dict[str, Any] = dict.fromkeys(parts, alt.ExprRef("drawn"))
     return alt.Legend(**hidden, **options)

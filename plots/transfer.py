@@ -1,4 +1,4 @@
-"""Whether examples made for one model flip another one."""
+"""How often examples for one model also flip another model."""
 
 import altair as alt
 
@@ -31,8 +31,8 @@ text = (
 FIGURE = Figure(
     title=TITLE,
     subtitle=[
-        "Share of the best examples of a model (row) that also flip another one (column),"
-        " moved alike in clinical units.",
+        "Share of the best examples of one model (row) that also flip another model (column).",
+        "The clinical values change by the same amount in both models.",
         "The ensemble is the mean of the folds' logits. Grey: no examples.",
     ],
     numbers=("flipped", "examples"),

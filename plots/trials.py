@@ -61,8 +61,8 @@ def by_setting(x: alt.X, setting: str, numbers: tuple[str, ...]) -> Figure:
     return Figure(
         title=TITLE,
         subtitle=[
-            "Circles: complete trials; triangles at the lower edge: pruned ones, which have no"
-            " final value"
+            "Circles: complete trials."
+            " Triangles at the lower edge: pruned trials, without a final value."
         ],
         numbers=numbers,
         needs="setting",

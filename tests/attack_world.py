@@ -22,7 +22,7 @@ from icu_adversarial.core.schemas import (
 )
 from icu_adversarial.features.scaling import Scaler, fit_scaler
 from icu_adversarial.measurements import NAMES, M
-from icu_adversarial.model.networks.architectures import build
+from icu_adversarial.model.networks.registry import build
 from icu_adversarial.model.networks.storage import save_model
 from icu_adversarial.stages import attack, probe
 

@@ -13,31 +13,26 @@ fix_code_paths()  # as src/run.py does, before a library that reads the variable
 import joblib  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
-from beartype import BeartypeConf  # noqa: E402
 from beartype.claw import beartype_package  # noqa: E402
 from hypothesis import settings  # noqa: E402
+from jaxtyping import install_import_hook  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent))
 
-# Annotations are checked while the tests run; but for the readers where the checks make DuckDB report leaks at exit.
-beartype_package(
-    "icu_adversarial",
-    conf=BeartypeConf(
-        is_pep484_tower=True,
-        claw_skip_package_names=(
-            "icu_adversarial.extract.storage.duck",
-            "icu_adversarial.extract.sources.meds",
-        ),
-    ),
-)
+from checked import CONF, SHAPED  # noqa: E402
+
+# Annotations are checked while the tests run.
+install_import_hook(SHAPED, "checked.check")
+beartype_package("icu_adversarial", conf=CONF)
 
 from icu_adversarial.config.params import Params, load_params  # noqa: E402
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The whole runs, which take longest, first: with two files at a time, nothing is left to wait for them at the end."""
-    items.sort(key=lambda item: item.path.name != "test_repro.py")
+    """The whole runs first, because they take longest. What uses their results comes last."""
+    order = {"test_repro.py": 0, "test_commands.py": 2}
+    items.sort(key=lambda item: order.get(item.path.name, 1))
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ from icu_adversarial.core import paths
 from icu_adversarial.core.schemas import COHORT, write_table
 from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.measurements import M
-from icu_adversarial.model import folds as all_folds
-from icu_adversarial.model.training import Fold
+from icu_adversarial.model import fold_data
+from icu_adversarial.model.fold_data import Fold
 
 N, T = 240, 8
 FEATURES = Features(
@@ -80,7 +80,7 @@ def make_cohort(seed: int = 0, stays: int = N) -> tuple[pd.DataFrame, np.ndarray
 def make_folds(
     cohort: pd.DataFrame, grid: np.ndarray, model: Model = MODEL
 ) -> tuple[list[Fold], list[Scaler]]:
-    return all_folds.make_folds(grid, cohort, FEATURES, model)
+    return fold_data.make_folds(grid, cohort, FEATURES, model)
 
 
 def lay(cohort: pd.DataFrame, grid: np.ndarray) -> None:
@@ -102,7 +102,7 @@ def small(params: Params, **changes: dict[str, Any]) -> Params:
     }
     content["tune_model"] |= {"trials": 3, "folds": 2, "rounds": 2, "epochs_per_round": 1}
     content["tune_model"]["space"] |= {"log2_n_lstm": {"low": 2, "high": 3}, "n_fc": [4, 8, 16]}
-    content["baselines"]["gradient_boosting"] |= {
+    content["baselines"]["first"]["gradient_boosting"] |= {
         "max_iter": 20,
         "learning_rate": 0.2,
         "min_samples_leaf": 10,

@@ -203,7 +203,7 @@ def test_a_baseline_is_tuned_and_trained_without_the_test_stays(
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # in this process
     cohort, grid = make_cohort()
     content = params.baselines.model_dump() | {"trials": 3}
-    content["gradient_boosting"] |= {"max_iter": 10, "min_samples_leaf": 5}
+    content["first"]["gradient_boosting"] |= {"max_iter": 10, "min_samples_leaf": 5}
     content["space"]["gradient_boosting"] |= {
         "max_iter": {"low": 5, "high": 20},
         "min_samples_leaf": {"low": 5, "high": 10},

@@ -2,9 +2,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from joblib.externals.loky.process_executor import TerminatedWorkerError
+from rooms import file_of, module_of
 
 from icu_adversarial import cli
 
@@ -37,6 +39,8 @@ def test_help_names_every_stage_without_importing_torch() -> None:
         "attack",
         "probe",
         "analyze",
+        "summarize",
+        "summary",
         "plots_page",
         "figures",
     ):
@@ -46,6 +50,32 @@ def test_help_names_every_stage_without_importing_torch() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert loaded.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("synthesize", "extract", "preprocess", "tune_model", "train", "evaluate"),
+        *(f"{stage} --objective robust_l1" for stage in ("tune_attack", "attack", "probe")),
+        *("analyze --objective robust_l1", "literature --row sun", "literature_table"),
+        *("learning_curve", "nested"),
+    ],
+)
+def test_a_command_runs_the_module_of_its_stage_or_study(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
+) -> None:
+    called: list[str] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "load_params", lambda: None)
+
+    def found(name: str) -> SimpleNamespace:
+        return SimpleNamespace(run=lambda params, **options: called.append(name))
+
+    monkeypatch.setattr(cli, "import_module", found)
+    stage, *options = command.split()
+    cli.app([stage, *options], standalone_mode=False)
+    assert called == [module_of(stage)]
+    assert file_of(called[0]) is not None
 
 
 def test_usage_errors_exit_with_2() -> None:
@@ -87,3 +117,18 @@ def test_a_killed_worker_is_told_in_a_line_and_a_fault_of_the_code_is_not_hidden
     assert (ended.value.code, capsys.readouterr().err) == (1, "error: a worker was killed\n")
     with pytest.raises(RuntimeError, match="shapes differ"):
         cli.main()
+
+
+@pytest.mark.parametrize("options", [{}, {"objective": "robust_l0"}])
+def test_a_stage_logs_to_a_file_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: dict[str, str]
+) -> None:
+    ran: list[dict[str, str]] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "load_params", lambda: None)
+    stage = SimpleNamespace(run=lambda _, **given: ran.append(given))
+    monkeypatch.setattr(cli, "import_module", lambda _: stage)
+    cli._run("attack", **options)
+    assert ran == [options]
+    name = "_".join(["attack", *options.values()])
+    assert (tmp_path / "logs" / f"{name}.log").read_text().count(f"{name}: ") == 2

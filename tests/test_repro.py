@@ -15,8 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 from ruamel.yaml import YAML
+from terminal import screen
 
+from icu_adversarial.core.cpu import CODE_PATHS, ONE_THREAD
 from icu_adversarial.core.schemas import (
     COHORT,
     EVENTS,
@@ -29,7 +32,11 @@ from icu_adversarial.core.schemas import (
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = {
-    **{name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "GIT_"))},
+    **{
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("DVC_", "GIT_")) and name not in (*CODE_PATHS, *ONE_THREAD)
+    },
     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     "GIT_AUTHOR_NAME": "test",
     "GIT_AUTHOR_EMAIL": "test@example.org",
@@ -93,14 +100,23 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 
 @pytest.fixture(scope="session")
-def reproduced(clone: Clone) -> Path:
-    """The pipeline, then the studies, each by the command that its file names."""
-    folder = clone("first")
-    run(folder, "dvc", "repro")
-    for study in studies(folder):
-        assert f"`dvc repro {study}`" in (folder / study).read_text()
-        run(folder, "dvc", "repro", study)
-    return folder
+def reproduced(clone: Clone, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pipeline, then the studies, each by the command that its file names.
+
+    All test processes share the folder: the first one that asks for it makes it.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    with FileLock(shared / "reproduced.lock"):
+        finished = shared / "reproduced.txt"
+        if not finished.exists():
+            folder = clone("first")
+            run(folder, "dvc", "repro")
+            for study in studies(folder):
+                assert f"`dvc repro {study}`" in (folder / study).read_text()
+                run(folder, "dvc", "repro", study)
+            finished.write_text(str(folder))
+    return Path(finished.read_text())
 
 
 def studies(folder: Path) -> list[str]:
@@ -123,9 +139,16 @@ for arguments in json.load(sys.stdin):
 """
 
 
-def test_another_clone_gives_the_same_bytes_with_all_stages_in_one_process(
+# The libraries and the C library take the code for a processor without AVX-512.
+OLDER_PROCESSOR = CODE_PATHS | {
+    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX512DQ,-AVX512CD"
+}
+
+
+def test_another_clone_gives_the_same_bytes_in_one_process_on_an_older_processor(
     reproduced: Path, clone: Clone
 ) -> None:
+    """The first run takes the code that the libraries choose for the processor of this machine."""
     second, commands, count = clone("second"), [], {}
     for file in ["dvc.yaml", *studies(reproduced)]:
         stages = YAML(typ="safe").load((reproduced / file).with_suffix(".lock"))["stages"]
@@ -137,7 +160,7 @@ def test_another_clone_gives_the_same_bytes_with_all_stages_in_one_process(
             count[stage] = len(ran)
     assert (count["literature"], count["attack"], count["nested"]) == (8, 2, 1)
     shutil.rmtree(second / "metrics")
-    environment = ENVIRONMENT | {"LOKY_MAX_CPU_COUNT": "1"}
+    environment = ENVIRONMENT | OLDER_PROCESSOR | {"LOKY_MAX_CPU_COUNT": "1"}
     subprocess.run(
         [sys.executable, "-c", STAGES],
         cwd=second,
@@ -161,7 +184,7 @@ def test_another_clone_gives_the_same_bytes_with_all_stages_in_one_process(
 
 
 def test_all_that_is_made_of_patients_is_ignored_by_git(reproduced: Path) -> None:
-    """Whether or not DVC lists it: every file below data, and of metrics all but the numbers in metrics.json."""
+    """Whether or not DVC lists it: every file below data but README, and of metrics all but the numbers in metrics.json."""
     made = [
         str(file.relative_to(reproduced))
         for folder in ("data", "metrics")
@@ -170,9 +193,9 @@ def test_all_that_is_made_of_patients_is_ignored_by_git(reproduced: Path) -> Non
     ]
     ignored = set(run(reproduced, "git", "check-ignore", "--no-index", *made).splitlines())
     stages = YAML(typ="safe").load(reproduced / "dvc.yaml")["stages"]
-    assert {name for name in made if name not in ignored} == {
+    assert {name for name in made if name not in ignored} == {"data/README.md"} | {
         name for name in made if Path(name).name == "metrics.json" and name.split("/")[1] in stages
-    }
+    } | {"metrics/summary.json"}
     assert {
         "data/literature/sun/predictions.parquet",
         "metrics/literature_table/table.md",
@@ -185,14 +208,16 @@ def test_nothing_but_metrics_and_the_lock_is_left_for_git(reproduced: Path) -> N
     names = {line[3:] for line in changed}
     locks = {study.replace(".yaml", ".lock") for study in studies(reproduced)}
     assert names <= {"dvc.lock"} | locks | {
-        str(p.relative_to(reproduced)) for p in (reproduced / "metrics").rglob("metrics.json")
+        str(p.relative_to(reproduced))
+        for name in ("metrics.json", "summary.json")
+        for p in (reproduced / "metrics").rglob(name)
     }
 
 
 def test_the_committed_lock_is_that_of_the_committed_code_and_parameters(clone: Clone) -> None:
     output = run(clone("as-committed", profile=()), "dvc", "repro", "--dry", "--allow-missing")
     assert "Running stage" not in output
-    assert output.count("didn't change, skipping") == 14  # 6 stages, and 4 for each objective
+    assert output.count("didn't change, skipping") == 15  # 7 stages, and 4 for each objective
 
 
 def test_lock_holds_no_machine(reproduced: Path) -> None:
@@ -400,7 +425,7 @@ def test_options_of_the_attack_are_not_ignored(reproduced: Path, clone: Clone) -
     folder = clone(
         "options", "attack.max_stays=10", "attack.attack_misclassified=true", "attack.seed=5"
     )
-    shutil.copytree(reproduced / "data", folder / "data", symlinks=False)
+    shutil.copytree(reproduced / "data", folder / "data", dirs_exist_ok=True)
     run(folder, sys.executable, "src/run.py", "attack", "--objective", "robust_l1")
     examples = read_table(folder / "data/attack/robust_l1/examples.parquet", EXAMPLES)
     assert examples["stay_id"].nunique() == 10
@@ -432,6 +457,64 @@ def test_an_experiment_in_a_copied_checkout_runs_the_code_of_the_copy(recorded: 
     assert "analyze.bootstrap" in run(recorded, "dvc", "exp", "show", "--csv")
 
 
+def test_a_sweep_shows_scores_and_setting_on_a_terminal(recorded: Path) -> None:
+    """Two values of one setting from a queue, in a table of 120 characters."""
+    run(recorded, "dvc", "exp", "remove", "--all-commits")
+    run(recorded, "dvc", "exp", "run", "--queue", "-S", "attack.max_stays=20,30")
+    output = run(recorded, "dvc", "exp", "run", "--run-all")
+    assert "Running stage 'summarize'" in output
+    assert "Running stage 'train'" not in output
+    table = screen(
+        recorded,
+        *("dvc", "exp", "show", "--only-changed", "--no-pager", "--keep", "auroc"),
+        environment=ENVIRONMENT,
+    )
+    assert max(map(len, table.splitlines())) <= 120, table
+    names = next(line for line in table.splitlines() if "Experiment" in line).split()
+    assert set(names) - {"flipped"} == {
+        *("Experiment", "Created", "State", "Executor"),
+        *("auroc", "changed", "attack.max_stays", "…"),
+    }
+    rows = re.findall(r"\[(\S+)\].* (20|30) +… *$", table, re.M)
+    assert {value for _, value in rows} == {"20", "30"}
+    for what, found in (("metrics", "changed"), ("params", "attack.max_stays")):
+        command = ("dvc", what, "diff", *(name for name, _ in rows))
+        text = screen(recorded, *command, environment=ENVIRONMENT)
+        assert found in text
+        assert max(map(len, text.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("profile", [(), ("PROFILE=tiny",)])
+def test_make_repro_ends_with_the_summary_where_nothing_is_to_be_done(
+    recorded: Path, profile: tuple[str, ...]
+) -> None:
+    run(recorded, "dvc", "checkout", "dvc.yaml")
+    done = run(recorded, "make", "--old-file=.venv/.ready", "repro", *profile)
+    assert "Running stage" not in done
+    summary = run(recorded, sys.executable, "src/run.py", "summary")
+    assert done.count(summary) == 1
+    lines = summary.splitlines()
+    assert len(lines) <= 15
+    assert lines[-1].startswith("The patients are synthetic.")
+    scores = metrics(recorded, "evaluate")["test"]
+    for model, name in (("network", "network"), ("gradient_boosting", "gradient boosting")):
+        (line,) = [text for text in lines if text.strip().startswith(name)]
+        auroc, auprc = scores[model]["auroc"], scores[model]["auprc"]
+        assert "{value:.3f} ({low:.3f}–{high:.3f})".format(**auroc) in line
+        assert line.endswith("{value:.3f} ({low:.3f}–{high:.3f})".format(**auprc))
+    for objective in ("robust_l1", "robust_l0"):
+        found = metrics(recorded, f"probe/{objective}")
+        rows = [text for text in lines if text.strip().startswith(objective)]
+        for direction, row in zip(("0_to_1", "1_to_0"), rows, strict=True):
+            assert (
+                f"{found[direction]['success_rate']:.1%} of {found[direction]['attacked']}" in row
+            )
+            assert f"median {found[direction]['median_l0']:g} " in row
+        analyzed = metrics(recorded, f"analyze/{objective}")
+        for direction, row in zip(("0_to_1", "1_to_0"), rows, strict=True):
+            assert f" {analyzed[direction]['best']['top_measurement']}, " in row
+
+
 def test_another_model_is_attacked_where_its_folder_is_named(recorded: Path) -> None:
     """One of the comparison: no stage before the attack runs, and the maps are of test stays."""
     run(recorded, "dvc", "checkout")
@@ -448,6 +531,7 @@ def test_another_model_is_attacked_where_its_folder_is_named(recorded: Path) -> 
         "attack",
         "probe",
         "analyze",
+        "summarize",
     }
     examples = read_table(recorded / "data/attack/robust_l1/examples.parquet", EXAMPLES)
     cohort = read_table(recorded / "data/preprocess/stays.parquet", COHORT).set_index("stay_id")
@@ -461,7 +545,7 @@ def test_another_model_is_attacked_where_its_folder_is_named(recorded: Path) -> 
 def test_the_page_of_all_plots_needs_no_network(reproduced: Path, clone: Clone) -> None:
     folder = clone("plots")
     run(folder, sys.executable, "src/run.py", "plots_page")
-    shutil.copytree(reproduced / "data", folder / "data")
+    shutil.copytree(reproduced / "data", folder / "data", dirs_exist_ok=True)
     shutil.copytree(reproduced / "metrics", folder / "metrics", dirs_exist_ok=True)
     page = Path(
         run(folder, "dvc", "plots", "show", "--out", "page")
@@ -508,9 +592,8 @@ def test_what_a_user_can_cause_is_told_in_one_line(
     assert message in output
     assert "Traceback" not in output
     assert len([line for line in output.splitlines() if "error:" in line]) == 1
-    assert {p.parent.name for p in (folder / "data").rglob("*") if p.is_file()} <= {
-        "extract"
-    }  # what it was given
+    files = [p.relative_to(folder / "data") for p in (folder / "data").rglob("*") if p.is_file()]
+    assert {p.parts[0] for p in files} <= {"extract", "README.md"}  # what it was given
     if stage == "extract":
         assert "Traceback" in run(
             folder, sys.executable, "src/run.py", stage, "--debug", fails=True
@@ -531,7 +614,7 @@ def test_real_patients_to_the_maps(
         "tune_model.epochs_per_round=1",
     )
     folder = clone(source, f"extract.source={source}", f"extract.raw={raw}", *small)
-    output = run(folder, "dvc", "repro", "analyze")
+    output = run(folder, "dvc", "repro", "summarize")
     extracted = metrics(folder, "extract")
     if source == "challenge2012":
         assert (extracted["icu_stays"], extracted["deaths"]) == (8000, 1122)
@@ -548,4 +631,6 @@ def test_real_patients_to_the_maps(
     table = pd.read_csv(folder / "metrics/analyze" / objective / "susceptibility.csv")
     assert len(table) == 2 * 2 * 48 * 19
     assert table["s"].max() > 0
-    assert "synthetic" not in (folder / "metrics/analyze" / objective / "report.md").read_text()
+    summary = run(folder, sys.executable, "src/run.py", "summary")
+    page = (folder / "metrics/analyze" / objective / "report.md").read_text()
+    assert "synthetic" not in page + summary

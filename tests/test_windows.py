@@ -25,8 +25,8 @@ from icu_adversarial.core.schemas import (
     write_table,
 )
 from icu_adversarial.measurements import NAMES, M
-from icu_adversarial.model.networks.architectures import build as build_network
-from icu_adversarial.model.training import make_fold
+from icu_adversarial.model.fold_data import make_fold
+from icu_adversarial.model.networks.registry import build as build_network
 from icu_adversarial.stages import analyze, preprocess
 from icu_adversarial.tools.render import VEGA_LITE
 
@@ -62,9 +62,9 @@ def drawn(template: str, y: str, table: pd.DataFrame) -> str:
 
 def hours_of_axis(svg: str) -> list[int]:
     """The labels of the first time axis."""
-    axis = svg.partition("X-axis titled 'hours since ICU admission")[2].partition(
-        "role-axis-title"
-    )[0]
+    axis = svg.partition("X-axis titled 'time since ICU admission")[2].partition("role-axis-title")[
+        0
+    ]
     return [int(label) for label in re.findall(r">(\d+)</text>", axis)]
 
 

@@ -11,6 +11,8 @@ import icu_adversarial
 from icu_adversarial.config.base import Objective
 from icu_adversarial.config.params import load_params
 from icu_adversarial.core.errors import InputError
+from icu_adversarial.core.log import logged
+from icu_adversarial.core.paths import SUMMARY
 
 # joblib's, where a worker was killed, and torch's, of a GPU; by name, since most commands import neither
 OUT_OF_MEMORY = ("TerminatedWorkerError", "OutOfMemoryError")
@@ -19,9 +21,11 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 ObjectiveOption = Annotated[Objective, typer.Option(help="What a best attack maximises.")]
 
 
-def _run(stage: str, **options: str) -> None:
-    """Call icu_adversarial.stages.STAGE.run(params, **options)."""
-    import_module(f"icu_adversarial.stages.{stage}").run(load_params(), **options)
+def _run(stage: str, room: str = "stages", **options: str) -> None:
+    """Call icu_adversarial.ROOM.STAGE.run(params, **options). It logs to logs/."""
+    params = load_params()
+    with logged("_".join([stage, *options.values()])):
+        import_module(f"icu_adversarial.{room}.{stage}").run(params, **options)
 
 
 @app.command()
@@ -57,7 +61,7 @@ def train() -> None:
 @app.command()
 def nested() -> None:
     """Search within each fold's training stays, and score the result on the fold."""
-    _run("nested")
+    _run("nested", "studies")
 
 
 @app.command()
@@ -69,7 +73,7 @@ def evaluate() -> None:
 @app.command("learning_curve")
 def learning_curve() -> None:
     """Train on parts of the training subjects: how the scores grow with their number."""
-    _run("learning_curve")
+    _run("learning_curve", "studies")
 
 
 @app.command()
@@ -77,13 +81,13 @@ def literature(
     row: Annotated[str, typer.Option(help="One of literature.rows in params.yaml.")],
 ) -> None:
     """Train one of the literature's networks on the same folds; score it as the network."""
-    _run("literature", row=row)
+    _run("literature", "studies", row=row)
 
 
 @app.command("literature_table")
 def literature_table() -> None:
     """All models in one table, compared with the published numbers."""
-    _run("literature_table")
+    _run("literature_table", "studies")
 
 
 @app.command("tune_attack")
@@ -111,29 +115,44 @@ def analyze(objective: ObjectiveOption) -> None:
 
 
 @app.command()
+def summarize() -> None:
+    """Scores and attacks → the summary of the run."""
+    _run("summarize")
+
+
+@app.command()
+def summary() -> None:
+    """Print the summary of the last run: cohort, scores, attacks, and where the results are."""
+    found = import_module("icu_adversarial.core.io").read_json(SUMMARY)
+    for line in import_module("icu_adversarial.analyze.overview").lines(found):
+        typer.echo(line)
+
+
+@app.command()
 def fetch(
     name: Annotated[
         str,
         typer.Argument(
-            help="challenge2012, mimiciii-demo, mimic-iv-demo or eicu-demo; mimiciii, mimiciv or eicu for how to get them."
+            help="challenge2012, mimiciii-demo, mimic-iv-demo or eicu-demo. For mimiciii, mimiciv"
+            " and eicu the command explains how to get them."
         ),
     ],
     base_url: Annotated[
         str,
         typer.Option(
             envvar="PHYSIONET_BASE_URL",
-            help="Where the projects' folders lie: PhysioNet or a mirror.",
+            help="The web folder of all projects: PhysioNet or a mirror.",
         ),
     ] = "https://physionet.org/files",
     timeout: Annotated[
         float,
         typer.Option(
             min=0.1,
-            help="Seconds without a byte after which a connection is given up and tried again.",
+            help="Seconds without a byte after which a connection counts as broken.",
         ),
     ] = 60,
 ) -> None:
-    """Download an open data set from PhysioNet into data/raw/NAME, checked; continues where it was broken off."""
+    """Download an open data set from PhysioNet into data/raw/NAME. A later call continues it."""
     typer.echo(
         import_module("icu_adversarial.tools.fetch").fetch(
             name, Path("data/raw"), base_url, timeout
@@ -147,10 +166,10 @@ def validate(
         Path, typer.Argument(help="A folder, DuckDB file or .url file, as for extract.raw.")
     ],
     source: Annotated[
-        str | None, typer.Option(help="As for extract.source; without it, told by what lies there.")
+        str | None, typer.Option(help="As for extract.source. Without it, the tables decide.")
     ] = None,
 ) -> None:
-    """Tell in seconds what raw records hold, and whether and in what time `extract` can read them."""
+    """Check in seconds whether `extract` can read raw records, and count the measurements."""
     params = load_params()
     lines = import_module("icu_adversarial.tools.validate").validate(
         raw, source, params.window_hours, params.extract.code_map

@@ -1,4 +1,4 @@
-"""How often the cap binds, and what the figures say about it."""
+"""How often examples reach the cap, and the captions of the figures."""
 
 import numpy as np
 import pytest

@@ -65,7 +65,7 @@ def test_no_example_leaves_one_empty_bin(attack: Attack) -> None:
     assert table[["examples", "share"]].eq(0).all(axis=None)
 
 
-def test_the_bins_hold_every_possible_l0() -> None:
+def test_the_bins_include_every_possible_l0() -> None:
     assert BINS["L0"][0] == 1
     assert BINS["L0"][-1] > 127 * M  # the longest window that params.yaml allows
 
@@ -146,7 +146,7 @@ def test_what_a_model_is_not_given_is_empty_in_the_figure_too() -> None:
     assert table.original.isna().tolist()[:2] == [False, True]
 
 
-def test_patients_rank_their_measurements_and_tell_no_identifier() -> None:
+def test_measurements_of_a_patient_are_ranked_without_an_identifier() -> None:
     attack = build(
         [(77, 4242, "0→1", "best", [(0, 18, 0.1), (1, 4, 0.2), (1, 18, 0.25), (0, 0, 0.3)])]
     )
@@ -178,7 +178,7 @@ def test_labels_come_first() -> None:
     assert table.source.eq("synthetic hospital (not real patients)").all()
 
 
-def test_heat_maps_hold_one_value_of_every_cell_with_its_numbers(attack: Attack) -> None:
+def test_heat_maps_have_one_value_for_every_cell(attack: Attack) -> None:
     by_cell, _ = susceptibility(
         attack.examples,
         attack.perturbations,

@@ -1,4 +1,4 @@
-"""What is shown covers what it should: simulations, closed forms and an independent reference."""
+"""The coverage of intervals: simulations, closed forms and an independent reference."""
 
 import numpy as np
 import pytest
@@ -60,7 +60,7 @@ REGIMES = {
 @pytest.mark.parametrize("subjects", [200, 800])
 @pytest.mark.parametrize("rate", [0.4, 0.05], ids=["measurement", "cell"])
 def test_the_interval_of_a_covers(regime: str, subjects: int, rate: float) -> None:
-    """Each column is a repetition with models of its own; only what is shown is counted."""
+    """Each column is a repetition with other models. Only shown intervals are counted."""
     rng = np.random.default_rng(1)
     covered = []
     for _ in range(4):
@@ -173,7 +173,7 @@ def test_interval_by_hand() -> None:
 
 
 def test_the_interval_is_never_shorter_than_that_of_the_subjects() -> None:
-    """Five folds that happen to agree say nothing against the variance of their subjects."""
+    """If five folds agree by chance, the variance of their subjects still counts."""
     change = csr_array(np.tile([0.0, 2.0], 50)[:, None])
     alike = Sample(np.repeat(np.arange(5), 20), np.ones(100), change)
     assert errors(alike).models[0] == pytest.approx(0, abs=1e-12)

@@ -1,4 +1,4 @@
-"""Hand-checked properties of what the figures draw: tick labels, marks, notes, sentences."""
+"""Properties of the drawn figures, checked by hand: tick labels, marks, notes, sentences."""
 
 import json
 import re
@@ -21,6 +21,7 @@ TABLES = tables()
 MAPS = [f"heatmap_{name}" for name in HEATMAPS]
 VALUES = {  # the columns that a figure draws, and what they have where all are equal
     "coverage": {"share": 0.5},
+    "rows": {"share": 0.5},
     "cohort": {"stays": 9},
     "history": {"value": 0.5, "best": 0.5},
     "importance": {"importance": 0.5},
@@ -59,7 +60,7 @@ def visible(mark: ElementTree.Element) -> bool:
 
 
 def texts(part: ElementTree.Element) -> list[str]:
-    """What a reader sees: no text without opacity; lines of one text joined by a space."""
+    """The visible texts. Lines of one text are joined by a space."""
     seen = [" ".join(t.itertext()) for t in part.iter(f"{SVG}text") if visible(t)]
     return [text for text in seen if text]
 
@@ -104,7 +105,7 @@ def one(name: str) -> pd.DataFrame:
 
 
 def nothing(name: str, sentence: str) -> pd.DataFrame:
-    """A single row that has nothing except the note."""
+    """A single row that has only the note."""
     return pd.DataFrame([{"note": sentence}]).reindex(columns=[*TABLES[name].columns, "note"])
 
 
@@ -240,7 +241,7 @@ def test_the_ranking_shows_the_folds_next_to_the_pooled_value() -> None:
     assert texts(figure).count("not in these data") == 2
 
 
-def test_a_group_with_few_deaths_is_grey_and_says_its_numbers() -> None:
+def test_a_group_with_few_deaths_is_grey_and_has_its_numbers() -> None:
     figure = svg(filled("subgroups", TABLES["subgroups"]))
     points = [p for p in figure.iter(f"{SVG}path") if p.get("aria-roledescription") == "point"]
     assert [p.get("fill") for p in points] == ["#999999"] + ["#0072B2"] * 3

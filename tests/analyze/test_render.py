@@ -1,4 +1,4 @@
-"""Figures and the page as DVC itself fills them; test_plots.py looks at what they draw."""
+"""Figures and the page as DVC fills them. test_plots.py checks the drawings."""
 
 import configparser
 import json
@@ -80,6 +80,7 @@ MARKS = {  # of the workspace's figures; 2 directions, 2 hours, 2 splits, 12 tri
     "histograms": ("bar", 4 * 13),
     "patients": ("point", 2 * (2 + 3)),
     "coverage": ("bar", 19),
+    "rows": ("bar", 2 * 19),
     "cohort": ("bar", 4),  # all ICU stays, and what is left of them
     "history": ("point", 12),
     "importance": ("bar", 8),
@@ -97,7 +98,7 @@ MARKS = {  # of the workspace's figures; 2 directions, 2 hours, 2 splits, 12 tri
 }
 
 
-def test_the_cohort_flow_tells_every_count(repository: Any) -> None:
+def test_the_cohort_flow_has_every_count(repository: Any) -> None:
     found = texts(repository.specs["cohort"])
     for text in (
         "all ICU stays",
@@ -152,7 +153,7 @@ def test_one_diagonal_per_panel(repository: Any, name: str) -> None:
     assert len(re.findall('<line[^>]*stroke-dasharray="4,4"', svg(repository.compared[name]))) == 4
 
 
-def test_two_revisions_stand_side_by_side_each_under_its_own_source(repository: Any) -> None:
+def test_two_revisions_are_side_by_side_with_their_sources(repository: Any) -> None:
     for name, spec in repository.compared.items():
         found = texts(spec)
         assert found.index(SYNTHETIC) < found.index(REAL), name
@@ -230,7 +231,7 @@ def test_figures_outside_of_a_repository_is_one_line(
         render.figures(tmp_path / "figures")
 
 
-def test_the_page_holds_vega_and_links_to_nothing(tmp_path: Path) -> None:
+def test_the_page_contains_vega_and_has_no_links(tmp_path: Path) -> None:
     render.offline_page(tmp_path / "offline.html")
     page = (tmp_path / "offline.html").read_text(encoding="utf-8")
     assert [page.count(f"{{{name}}}") for name in ("plot_divs", "refresh_tag", "scripts")] == [

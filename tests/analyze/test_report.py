@@ -90,7 +90,7 @@ def test_metrics_and_page_say_what_the_intervals_cover(attack: Attack) -> None:
     assert covers(2) in up
     assert "between the 2 folds' models" in covers(2)
     assert covers(1) in down
-    assert "leave out the model" in covers(1)
+    assert "do not cover the model" in covers(1)
 
 
 def test_the_ensemble_is_one_model(attack: Attack) -> None:
@@ -117,7 +117,7 @@ def test_the_page_names_the_source_warns_and_shows_the_tables(attack: Attack) ->
 
 
 def test_the_page_states_the_cap_or_that_there_is_none(attack: Attack) -> None:
-    assert "The cap of the attack is 0.5: no cell moves further." in page(attack)
+    assert "The cap of the attack is 0.5: no cell changes more." in page(attack)
     assert "The attack has no cap." in page(attack, None)
 
 

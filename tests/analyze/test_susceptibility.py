@@ -25,7 +25,7 @@ def run(
     hours: range = HOURS,
     grid: np.ndarray | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The tables; by default nothing is measured."""
+    """The tables. By default, no cell is measured."""
     return susceptibility(
         attack.examples,
         attack.perturbations,
@@ -83,7 +83,7 @@ def test_every_cell_is_there_in_the_order_of_the_grid(attack: Attack) -> None:
     )
 
 
-def test_bins_of_two_hours_hold_what_bins_of_one_hour_held(attack: Attack) -> None:
+def test_bins_of_two_hours_have_the_numbers_of_bins_of_one_hour(attack: Attack) -> None:
     """The same perturbations in bins [0, 2) and [2, 4): only the hours of the rows change."""
     wide = Attack(
         attack.examples,
@@ -311,7 +311,7 @@ def many(subjects: int) -> list[Example]:
     ]
 
 
-def test_intervals_and_sets_hold_the_estimate_and_do_not_change() -> None:
+def test_intervals_and_sets_contain_the_estimate_and_do_not_change() -> None:
     attack = build(many(60))
     once, twice = run(attack, resamples=200), run(attack, resamples=200)
     for one, other in zip(once, twice, strict=True):

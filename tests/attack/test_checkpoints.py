@@ -1,6 +1,7 @@
 """A checkpoint per task: what a run that is cut off or finds damage does again, in which order the
 tables come out, and how much of them is held at once."""
 
+import re
 import shutil
 import weakref
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,7 @@ from icu_adversarial.attack.checkpoints import Checkpoint, attack_cohort, in_ord
 from icu_adversarial.attack.oracle import for_attack
 from icu_adversarial.attack.tasks import Task, Victim, split_by_fold
 from icu_adversarial.attack.verify import run_task
+from icu_adversarial.core.log import logged
 from icu_adversarial.core.schemas import EXAMPLES, PERTURBATIONS, measurement_column, write_table
 from icu_adversarial.measurements import NAMES, M
 
@@ -104,6 +106,22 @@ def test_a_run_that_is_cut_off_goes_on_with_the_tasks_that_it_had_not_stored(
     assert (
         bytes_of(attack_cohort(chosen, tasks, ATTACK, 1, tmp_path / "twice", size=5)) == undisturbed
     )
+
+
+def test_every_task_is_a_line_of_the_log_that_names_no_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    chosen, task = make_cohort(30)
+    with logged("attack"):
+        attack_cohort(chosen, partial(tasks_of, task), ATTACK, 1, tmp_path / "state", size=5)
+    first, *lines, last = (tmp_path / "logs" / "attack.log").read_text().splitlines()
+    assert (first[9:], last[9:]) == ("attack: started", "attack: finished")
+    done = [5, 10, 15, 20, 25, 30]
+    form = r"[\d:]{8} attack: stay (\d+)/30, a task of 5, (\d+)% flipped, [\d:]+ left"
+    found = [re.fullmatch(form, line) for line in lines]
+    assert [int(match[1]) for match in found if match] == done
+    assert all(int(match[2]) >= 80 for match in found if match)
 
 
 def test_the_tables_are_those_of_all_stays_in_one_task(tmp_path: Path) -> None:
@@ -226,7 +244,7 @@ def test_a_file_in_the_place_of_the_checkpoints_is_told_and_deleted(
 ) -> None:
     (tmp_path / "state").write_text("not a folder")
     assert len(begun_again(tmp_path / "state", stored[1])) == 4
-    assert "state is no folder" in capsys.readouterr().err
+    assert "state is not a folder" in capsys.readouterr().err
 
 
 # the order of the tables

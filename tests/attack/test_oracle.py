@@ -12,7 +12,7 @@ from icu_adversarial.attack.ensemble import Ensemble, EnsembleScaling
 from icu_adversarial.attack.oracle import for_attack
 from icu_adversarial.config.params import load_params
 from icu_adversarial.features.scaling import Scaler
-from icu_adversarial.model.networks.architectures import build
+from icu_adversarial.model.networks.registry import build
 
 CLOSE = 1e-5
 

@@ -26,6 +26,7 @@ from attack_world import (
     write_model,
     write_world,
 )
+from optuna.trial import FrozenTrial
 
 from icu_adversarial.attack.victims import read_file, read_victims
 from icu_adversarial.config.params import Params
@@ -44,7 +45,13 @@ from icu_adversarial.core.schemas import (
 )
 from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.measurements import M
+from icu_adversarial.search.live import LiveStudy
 from icu_adversarial.stages import attack, probe, tune_attack
+
+LIVE = sorted(
+    ["value", "attacked", "success_rate"]
+    + [f"median_{name}" for name in ("iteration", "l0", "l1", "linf")]
+)
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +103,7 @@ def test_every_eligible_stay_is_attacked_by_its_fold_and_the_outputs_repeat(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     once = outputs()
-    assert sorted(once) == [
+    assert set(once) == {
         f"data/attack/{OBJECTIVE}/examples.parquet",
         f"data/attack/{OBJECTIVE}/perturbations.parquet",
         f"data/tune_attack/{OBJECTIVE}/best.json",
@@ -108,7 +115,8 @@ def test_every_eligible_stay_is_attacked_by_its_fold_and_the_outputs_repeat(
             f"metrics/tune_attack/{OBJECTIVE}/plots/{name}.csv"
             for name in ("history", "importance", "slice", "slice_choice")
         ),
-    ]
+        *(f"metrics/tune_attack/{OBJECTIVE}/plots/metrics/{name}.tsv" for name in LIVE),
+    }
     examples = read_table(paths.ATTACK / OBJECTIVE / "examples.parquet", EXAMPLES)
     perturbations = read_table(paths.ATTACK / OBJECTIVE / "perturbations.parquet", PERTURBATIONS)
     predictions = read_table(paths.PREDICTIONS, PREDICTIONS)
@@ -292,6 +300,33 @@ def test_the_searchs_own_limits_and_seed_do_what_they_say() -> None:
     )
     assert found["iterations"]["value"].max() < found["as it is"]["value"].max()
     assert found["no pruning"]["state"].eq("complete").all()
+
+
+def test_the_trials_are_live_and_a_resumed_search_ends_with_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_world()
+    tune_attack.run(make_params(), OBJECTIVE)
+    whole = outputs()
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "again"))
+    live, update = paths.METRICS / "tune_attack" / OBJECTIVE / "plots", LiveStudy.update
+
+    def interrupted(study: LiveStudy, trials: list[FrozenTrial]) -> None:
+        update(study, trials)
+        if len(trials) == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LiveStudy, "update", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            tune_attack.run(make_params(), OBJECTIVE)
+    assert pd.read_csv(live / "history.csv")["trial"].tolist() == [0, 1, 2]
+    for name in ("value", "success_rate"):
+        content = (live / "metrics" / f"{name}.tsv").read_bytes()
+        assert content.count(b"\n") == 1 + 3
+        assert whole[str(live / "metrics" / f"{name}.tsv")].startswith(content)
+    tune_attack.run(make_params(), OBJECTIVE)
+    assert outputs() == whole
 
 
 KILLED = """

@@ -21,7 +21,8 @@ SECONDS = 30  # to import a few modules, on a busy machine
 
 
 def start(folder: Path, key: str, told: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", HOLD, key, told], cwd=folder)
+    with (folder / f"{told}.stderr").open("w") as lines:
+        return subprocess.Popen([sys.executable, "-c", HOLD, key, told], cwd=folder, stderr=lines)
 
 
 def appears(file: Path, seconds: float) -> bool:
@@ -29,6 +30,13 @@ def appears(file: Path, seconds: float) -> bool:
     while not file.exists() and time.monotonic() < end:
         time.sleep(0.05)
     return file.exists()
+
+
+def appears_with(file: Path, text: str, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while text not in file.read_text() and time.monotonic() < end:
+        time.sleep(0.05)
+    return text in file.read_text()
 
 
 def test_of_two_runs_with_one_key_the_second_waits_until_the_first_ends_or_is_killed(
@@ -41,9 +49,16 @@ def test_of_two_runs_with_one_key_the_second_waits_until_the_first_ends_or_is_ki
         second, other = start(tmp_path, "a", "second"), start(tmp_path, "b", "other")
         try:
             assert appears(tmp_path / "other", SECONDS)
+            waits = tmp_path / "second.stderr"
+            assert appears_with(waits, "waiting for another run", SECONDS)
             assert not appears(tmp_path / "second", 1)
             first.kill()
             assert appears(tmp_path / "second", SECONDS)
+            (line,) = waits.read_text().splitlines()
+            assert line.startswith("train: waiting for another run that does the same work (lock ")
+            assert [(tmp_path / f"{run}.stderr").read_text() for run in ("first", "other")] == [
+                ""
+            ] * 2
         finally:
             for process in (second, other):
                 process.kill()

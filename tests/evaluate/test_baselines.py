@@ -17,7 +17,7 @@ from icu_adversarial.config.tune_model import TuneModel
 from icu_adversarial.evaluate import baselines
 from icu_adversarial.evaluate.baseline_inputs import SUMMARIES, summaries
 from icu_adversarial.evaluate.baselines import BASELINES, predict, search
-from icu_adversarial.evaluate.results import Prediction
+from icu_adversarial.evaluate.predictions import Prediction
 from icu_adversarial.features.statics import fit_statics
 from icu_adversarial.measurements import M
 from icu_adversarial.model.networks.summary import SMALLEST_VARIANCE, summarise
@@ -34,9 +34,13 @@ def _here(monkeypatch: pytest.MonkeyPatch) -> None:
 def make_options(params: Params, trials: int = 0) -> tuple[Baselines, TuneModel]:
     """Small models, so that a search takes a second."""
     content = params.baselines.model_dump() | {"trials": trials}
-    content["gradient_boosting"] |= {"max_iter": 20, "learning_rate": 0.2, "max_features": 1.0}
-    content["gradient_boosting"] |= {"max_leaf_nodes": 8, "min_samples_leaf": 10}
-    content["logistic_regression"] |= {"C": 0.2}
+    content["first"]["gradient_boosting"] |= {
+        "max_iter": 20,
+        "learning_rate": 0.2,
+        "max_features": 1.0,
+    }
+    content["first"]["gradient_boosting"] |= {"max_leaf_nodes": 8, "min_samples_leaf": 10}
+    content["first"]["logistic_regression"] |= {"C": 0.2}
     content["space"]["gradient_boosting"] |= {
         "max_iter": {"low": 5, "high": 20},
         "learning_rate": {"low": 0.1, "high": 0.3},
@@ -138,7 +142,7 @@ def test_a_signal_that_only_the_trend_shows_is_found(name: str, params: Params) 
     others = [of(s, x)[:, [5]] for s in SUMMARIES if s != "trend"]
     blind = baselines.fitted(
         name,
-        getattr(make_options(params)[0], name).model_dump(),
+        getattr(make_options(params)[0].first, name).model_dump(),
         np.concatenate(others, axis=1),
         died,
         np.arange(len(died)) < 240,
@@ -206,7 +210,7 @@ def test_a_test_stay_has_the_mean_of_the_members_log_odds(name: str, params: Par
     for k in range(3):
         learn = (fold >= 0) & (fold != k)
         x = np.c_[summaries(grid), fit_statics(cohort[learn], ("age",)).apply(cohort)]
-        settings = getattr(options, name).model_dump()
+        settings = getattr(options.first, name).model_dump()
         members.append(baselines.fitted(name, settings, x, died, learn, SEED))
         np.testing.assert_array_equal(found[fold == k], members[k][fold == k])
     np.testing.assert_allclose(found[fold < 0], np.mean(members, axis=0)[fold < 0], rtol=1e-12)
@@ -264,7 +268,7 @@ def test_the_search_takes_the_lowest_held_out_loss(
     found = search(name, grid, cohort, (), options, folds, SEED)
     assert len(tried) == 5
     assert found == tried[2]
-    assert tried[0] == getattr(options, name).model_dump()  # those of params.yaml come first
+    assert tried[0] == getattr(options.first, name).model_dump()  # those of `first` come first
 
 
 def in_order(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -274,14 +278,14 @@ def in_order(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_a_search_never_ends_behind_the_settings_given(name: str, params: Params) -> None:
-    """No trials, or one: the settings of params.yaml. As many as the network's by default."""
+    """No trials, or one: the settings of `first`. As many as the network's by default."""
     cohort, grid = make_cohort()
     for trials in (0, 1, None):
         options, folds = make_options(params)
         options = options.model_copy(update={"trials": trials})
         folds = folds.model_copy(update={"trials": 1})
         found = search(name, grid, cohort, (), options, folds, SEED)
-        assert found == getattr(options, name).model_dump()
+        assert found == getattr(options.first, name).model_dump()
     options = make_options(params, trials=4)
     assert search(name, grid, cohort, (), *options, SEED) == search(
         name, grid, cohort, (), *options, SEED
@@ -312,5 +316,5 @@ def test_the_test_stays_have_no_part_in_search_and_predictions_out_of_fold(
 def test_settings_found_are_used_without_another_search(params: Params) -> None:
     options, _ = make_options(params, trials=9)
     found = options.found({"logistic_regression": {"C": 0.25}})
-    assert (found.trials, found.logistic_regression.C) == (0, 0.25)
-    assert found.gradient_boosting == options.gradient_boosting
+    assert (found.trials, found.first.logistic_regression.C) == (0, 0.25)
+    assert found.first.gradient_boosting == options.first.gradient_boosting

@@ -26,11 +26,13 @@ LABS = {
 COLUMNS = "subject_id int, charttime timestamp, valuenum real"
 
 
-def extracted(raw: Path, folder: Path) -> tuple[bytes, bytes]:
-    stays, events, *_ = mimic3.read(raw, 48, MEASUREMENTS)
+def extracted(raw: Path, folder: Path) -> tuple[bytes, bytes, str]:
+    """Stays, events, and the account of all rows."""
+    stays, events, account, _ = mimic3.read(raw, 48, MEASUREMENTS)
     write_batches(folder / "events.parquet", events, EVENTS)
     write_table(folder / "stays.parquet", stays, STAYS)
-    return (folder / "stays.parquet").read_bytes(), (folder / "events.parquet").read_bytes()
+    files = (folder / "stays.parquet", folder / "events.parquet")
+    return files[0].read_bytes(), files[1].read_bytes(), account.table().to_csv()
 
 
 def url_file(file: Path, uri: str) -> Path:

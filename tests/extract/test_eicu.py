@@ -11,7 +11,8 @@ from places import to_duckdb, to_postgres
 
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.extract.sources import eicu
-from icu_adversarial.extract.sources.eicu_units import CONVERSIONS, SPELLINGS, USUAL
+from icu_adversarial.extract.sources.eicu_units import CONVERSIONS, USUAL
+from icu_adversarial.extract.units import SPELLINGS
 from icu_adversarial.measurements import MEASUREMENTS, choose
 
 # The column types that eicu-code's scripts give the tables, and the column `why` of the golden
@@ -94,6 +95,7 @@ def test_what_is_left_out_is_counted(golden: Path, database: Path, server: Path)
             {
                 "albumin in g/L": 1,
                 "creatinine in mg/L": 2,
+                "glucose in an unknown unit": 1,
                 "glucose in mmol/L": 1,
                 "pH in nmol/L": 1,
             },
@@ -101,9 +103,9 @@ def test_what_is_left_out_is_counted(golden: Path, database: Path, server: Path)
     }[golden.name]
     for place in (golden, database, server):
         records = eicu.read(place, 48, MEASUREMENTS)
-        assert (records.excluded, records.left_out) == (stays, {})
+        assert (records.excluded, records.account.units) == (stays, {})
         collect(records)
-        assert records.left_out == labs
+        assert records.account.units == labs
 
 
 def test_a_duckdb_file_and_a_server_give_the_same(

@@ -67,6 +67,7 @@ USED = {
         "itemid": int,
         "charttime": "time",
         "valuenum": float,
+        "valueuom": str,
         "error": int,
     },
     "LABEVENTS": {
@@ -75,6 +76,7 @@ USED = {
         "itemid": int,
         "charttime": "time",
         "valuenum": float,
+        "valueuom": str,
     },
 }
 

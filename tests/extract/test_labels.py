@@ -72,7 +72,7 @@ def write(folder: Path, source: str, admissions: pd.DataFrame, stays: pd.DataFra
     subjects = pd.DataFrame({"subject_id": sorted(set(stays["subject_id"]) - {0})}).assign(
         gender="F", dob="2040-01-01 00:00:00", anchor_age=60, anchor_year=2100
     )
-    charted = "subject_id,hadm_id,itemid,charttime,valuenum,icustay_id,stay_id,error\n"
+    charted = "subject_id,hadm_id,itemid,charttime,valuenum,valueuom,icustay_id,stay_id,error\n"
     tables = {
         "patients": subjects.assign(anchor_year_group="2011 - 2013").to_csv(index=False),
         "admissions": admissions.rename(columns={"flag": "hospital_expire_flag"}).to_csv(

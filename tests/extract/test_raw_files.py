@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from golden import CODE_MAP, DATA, assert_golden, collect
+from golden import CODE_MAP, DATA, assert_golden, collect, write_meds
 
 from icu_adversarial.core.errors import InputError
-from icu_adversarial.extract.sources import mimic4
+from icu_adversarial.extract.sources import meds, mimic4
 from icu_adversarial.measurements import MEASUREMENTS
 from icu_adversarial.tools.validate import validate
 
@@ -110,3 +110,43 @@ def test_names_that_look_like_patterns_and_links_are_read_as_they_are(
     (tmp_path / "link").symlink_to(tmp_path / name)
     for folder in (tmp_path / name, tmp_path / "link"):
         assert_golden("mimic4", collect(mimic4.read(folder, 48, MEASUREMENTS)))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("chartevents_2.csv", "CHARTEVENTS (1).csv", "chartevents2.csv.gz", "Chartevents.old.csv"),
+        *("Copy of chartevents.csv", "chartevents - Copy.csv", "chartevents-1.parquet"),
+    ],
+)
+def test_a_part_or_a_copy_of_a_table_is_refused(name: str, folder: Path) -> None:
+    shutil.copy(folder / CHARTS, folder / "icu" / name)
+    with pytest.raises(InputError, match="looks like a part or a copy of CHARTEVENTS") as error:
+        collect(mimic4.read(folder, 48, MEASUREMENTS))
+    assert name in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_other_tables_are_no_parts(folder: Path) -> None:
+    for name in ("d_chartevents.csv", "labeventsummary.csv", "patients.txt", "icustays_info.pdf"):
+        (folder / "icu" / name).write_text("note\n")
+    assert_golden("mimic4", collect(mimic4.read(folder, 48, MEASUREMENTS)))
+
+
+@pytest.mark.parametrize(
+    "name", ["0 (copy).parquet", "0 (1).parquet", "0 - Copy.parquet", "Copy of 0.parquet"]
+)
+def test_a_copy_in_a_folder_of_parquet_is_refused(name: str, folder: Path, tmp_path: Path) -> None:
+    to_parquet(folder, "icu/chartevents/0.parquet")
+    (folder / CHARTS).unlink()
+    parts = folder / "icu" / "chartevents"
+    shutil.copy(parts / "0.parquet", parts / name)
+    with pytest.raises(InputError, match=r"looks like a copy of 0\.parquet: take it out"):
+        collect(mimic4.read(folder, 48, MEASUREMENTS))
+    (parts / "0.parquet").unlink()  # alone it is no copy
+    assert_golden("mimic4", collect(mimic4.read(folder, 48, MEASUREMENTS)))
+
+    data = write_meds(tmp_path / "meds") / "data" / "train"
+    shutil.copy(data / "0.parquet", data / name)
+    with pytest.raises(InputError, match=r"looks like a copy of 0\.parquet: take it out"):
+        meds.read(tmp_path / "meds", 48, MEASUREMENTS, CODE_MAP)

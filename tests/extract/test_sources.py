@@ -27,6 +27,7 @@ def test_extract_writes_the_golden_tables(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     params: Params,
+    capsys: pytest.CaptureFixture[str],
     source: str,
     name: str,
     label: str,
@@ -44,6 +45,17 @@ def test_extract_writes_the_golden_tables(
     assert metrics["icu_stays"] == len(found[0])
     assert metrics["events"] == len(found[1])
     assert metrics["excluded"] == read_json(paths.EXCLUDED)
+    stays = metrics["rows"]["icu stays"]["(stays)"]
+    assert (
+        stays.pop("read")
+        == sum(stays.values())
+        == len(found[0]) + sum(metrics["excluded"].values())
+    )
+    for groups in metrics["rows"].values():
+        for reasons in groups.values():
+            assert reasons.pop("read", sum(reasons.values())) == sum(reasons.values())
+    warned = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+    assert len(warned) == len(metrics["large_shares_left_out"]) > 0  # of these few rows
     coverage = pd.read_csv(paths.METRICS / "extract" / "plots" / "coverage.csv")
     assert coverage["remark"].eq(ABSENT).eq(coverage["events"].eq(0)).all()
 

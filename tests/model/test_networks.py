@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -7,9 +7,11 @@ import torch
 from model_world import MODEL, VARIANTS
 from torch import nn
 
+from icu_adversarial.config.model import Architecture
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.measurements import M
-from icu_adversarial.model.networks.architectures import Network, build
+from icu_adversarial.model.networks.base import Network
+from icu_adversarial.model.networks.registry import ARCHITECTURES, build
 from icu_adversarial.model.networks.storage import load_model, save_model
 
 T, H = 12, MODEL.n_lstm
@@ -334,6 +336,10 @@ def test_weights_of_another_network_are_refused_in_one_line(tmp_path: Path) -> N
     refused()
     (tmp_path / "model.safetensors").unlink()
     refused()
+
+
+def test_the_registry_has_the_names_that_params_yaml_may_contain() -> None:
+    assert tuple(ARCHITECTURES) == get_args(Architecture)
 
 
 def test_gru_d_refuses_other_inputs() -> None:

@@ -17,14 +17,14 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from icu_adversarial.config.params import Params
 from icu_adversarial.core import paths
 from icu_adversarial.core.errors import InputError
-from icu_adversarial.core.io import read_array
+from icu_adversarial.core.io import read_array, six_digits
 from icu_adversarial.core.schemas import COHORT, PREDICTIONS, read_table, write_table
 from icu_adversarial.evaluate.baseline_inputs import summaries
 from icu_adversarial.features.cohort import cohort_warning
 from icu_adversarial.features.splits import some_subjects
 from icu_adversarial.features.statics import fit_statics
 from icu_adversarial.model.calibration import SMALLEST_SLOPE
-from icu_adversarial.model.folds import make_folds
+from icu_adversarial.model.fold_data import make_folds
 from icu_adversarial.stages import evaluate, train, tune_model
 from icu_adversarial.studies import leaky, learning_curve, literature, literature_table
 
@@ -147,9 +147,8 @@ def test_the_leaky_scores_are_marked_and_come_from_training_stays(params: Params
     folds, _ = make_folds(
         read_array(paths.GRID), read_table(paths.COHORT, COHORT), chosen.literature.features, recipe
     )
-    assert about["folds"] == leaky.scores_on_training_stays(
-        models, folds, chosen.literature.train.seed
-    )
+    found = leaky.scores_on_training_stays(models, folds, chosen.literature.train.seed)
+    assert about["folds"] == six_digits(found)
 
 
 @pytest.mark.usefixtures("done")
@@ -269,12 +268,12 @@ def test_differences_are_those_of_the_scores() -> None:
             on_test = (
                 found["test"]["network"][score]["value"] - found["test"][other][score]["value"]
             )
-            assert gain["test"][score]["value"] == pytest.approx(on_test)
+            assert gain["test"][score]["value"] == pytest.approx(on_test, abs=2e-6)
             assert gain["test"][score]["low"] <= on_test <= gain["test"][score]["high"]
             folds = found["folds"]["network"][score]["mean"] - found["folds"][other][score]["mean"]
-            assert gain["folds"][score]["mean"] == pytest.approx(folds)
+            assert gain["folds"][score]["mean"] == pytest.approx(folds, abs=2e-6)
             assert gain["folds"][score]["standard_error"] == pytest.approx(
-                gain["folds"][score]["sd"] * np.sqrt(1 / 3 + 1 / 2)
+                gain["folds"][score]["sd"] * np.sqrt(1 / 3 + 1 / 2), rel=1e-5
             )
 
 
@@ -326,7 +325,7 @@ def test_the_learning_curve_ends_at_the_whole() -> None:
         share: pytest.approx(share * training * 2 / 3, abs=1) for share in (0.25, 0.5, 1.0)
     }  # two of three folds
     np.testing.assert_allclose(
-        table["high"] - table["mean"], table["mean"] - table["low"], atol=1e-8
+        table["high"] - table["mean"], table["mean"] - table["low"], atol=2e-6
     )
 
 

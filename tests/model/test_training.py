@@ -22,11 +22,12 @@ from icu_adversarial.config.train import Train
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.measurements import M
-from icu_adversarial.model import optimizers, training
+from icu_adversarial.model import fold_data, optimizers, training
 from icu_adversarial.model.folds import kept_evaluation, predict, save_folds, train_folds
-from icu_adversarial.model.networks.architectures import Network
+from icu_adversarial.model.networks.base import Network
 from icu_adversarial.model.networks.storage import load_model
 from icu_adversarial.model.scores import best_threshold, rank_scores
+from icu_adversarial.model.state import TrainingState
 
 OPTIONS = Train(epochs=4, evaluate_every=2, patience=None, seed=3)
 RECIPE = Model.model_validate(MODEL)
@@ -55,14 +56,14 @@ def test_training_in_parts_through_the_disk_takes_the_same_steps(
     (fold, *_), _ = make_folds(*make_cohort(stays=120), model)
     begin = training.start(fold, model, seed=5)
 
-    def advance(state: training.State, epochs: int) -> training.State:
+    def advance(state: TrainingState, epochs: int) -> TrainingState:
         return training.advance(state, fold, model, epochs=epochs, of=3, seed=5)
 
     half = advance(begin, 2)
     half.save(tmp_path / "state.safetensors")
     whole, resumed, at_once = (
         advance(half, 1),
-        advance(training.State.load(tmp_path / "state.safetensors"), 1),
+        advance(TrainingState.load(tmp_path / "state.safetensors"), 1),
         advance(begin, 3),
     )
     for state in (resumed, at_once):
@@ -78,11 +79,11 @@ def test_percentiles_fitted_on_held_out_subjects_is_ruled_out() -> None:
     cohort, grid = make_cohort()
     fold = cohort["fold"].to_numpy()
     recipe = RECIPE.model_copy(update={"static_inputs": ("age", "icu_type")})
-    _, scaler = training.make_fold(grid, cohort, fold == 1, FEATURES, recipe)
+    _, scaler = fold_data.make_fold(grid, cohort, fold == 1, FEATURES, recipe)
     absurd, stays = grid.copy(), cohort.copy()
     absurd[fold == 1] = 1e6
     stays.loc[fold == 1, "age"], stays.loc[fold == 1, "icu_type"] = 1e6, "spaceship"
-    data, other = training.make_fold(absurd, stays, fold == 1, FEATURES, recipe)
+    data, other = fold_data.make_fold(absurd, stays, fold == 1, FEATURES, recipe)
     np.testing.assert_array_equal(scaler.lower, other.lower)
     np.testing.assert_array_equal(scaler.upper, other.upper)
     np.testing.assert_array_equal(scaler.median, other.median)
@@ -96,8 +97,8 @@ def test_training_stays_may_be_fewer_than_all_that_are_not_held_out() -> None:
     cohort, grid = make_cohort()
     fold = cohort["fold"].to_numpy()
     learn = (fold == 2) & (cohort["age"] > 40).to_numpy()
-    data, scaler = training.make_fold(grid, cohort, fold == 1, FEATURES, RECIPE, learn)
-    alone, of_learn = training.make_fold(
+    data, scaler = fold_data.make_fold(grid, cohort, fold == 1, FEATURES, RECIPE, learn)
+    alone, of_learn = fold_data.make_fold(
         grid[learn], cohort[learn], np.zeros(learn.sum(), bool), FEATURES, RECIPE
     )
     np.testing.assert_array_equal(data.x_train, alone.x_train)
@@ -279,7 +280,7 @@ def test_folds_trained_together_resume_after_an_interruption_to_the_same_bytes(
     )
 
 
-def assert_same_trainings(a: list[training.State], b: list[training.State]) -> None:
+def assert_same_trainings(a: list[TrainingState], b: list[TrainingState]) -> None:
     for one, other in zip(a, b, strict=True):
         assert same(one.weights, other.weights)
         assert same(one.optimizer, other.optimizer)
@@ -288,7 +289,7 @@ def assert_same_trainings(a: list[training.State], b: list[training.State]) -> N
 
 
 @pytest.fixture(scope="module")
-def cut(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[training.State]]:
+def cut(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[TrainingState]]:
     """Checkpoints of trainings that were cut off in the middle, and what whole ones lead to."""
     folder = tmp_path_factory.mktemp("cut")
     folds, _ = make_folds(*make_cohort(stays=120))
@@ -299,7 +300,7 @@ def cut(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[training.S
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_damaged_checkpoint_is_told_in_one_line_and_its_fold_trained_from_the_start(
     tmp_path: Path,
-    cut: tuple[Path, list[training.State]],
+    cut: tuple[Path, list[TrainingState]],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     kind: str,
@@ -308,7 +309,7 @@ def test_a_damaged_checkpoint_is_told_in_one_line_and_its_fold_trained_from_the_
     damage(tmp_path / "again" / "fold_1.safetensors", kind)
     begun: list[int] = []
 
-    def watched(state: training.State, fold: Any, model: Any, **options: Any) -> training.State:
+    def watched(state: TrainingState, fold: Any, model: Any, **options: Any) -> TrainingState:
         begun.append(state.epoch)
         return training.advance(state, fold, model, **options)
 
@@ -324,21 +325,21 @@ def test_a_damaged_checkpoint_is_told_in_one_line_and_its_fold_trained_from_the_
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.floats(0, 1, exclude_max=True), st.integers(0, 7))
 def test_a_checkpoint_with_any_bit_flipped_is_never_trained_on(
-    tmp_path: Path, cut: tuple[Path, list[training.State]], place: float, bit: int
+    tmp_path: Path, cut: tuple[Path, list[TrainingState]], place: float, bit: int
 ) -> None:
     file = tmp_path / "state.safetensors"
     file.write_bytes(flipped((cut[0] / "fold_0.safetensors").read_bytes(), place, bit))
-    assert training.State.load(file) is None
+    assert TrainingState.load(file) is None
     assert not file.exists()
 
 
 def test_a_file_in_the_place_of_the_checkpoints_is_told_and_deleted(
-    tmp_path: Path, cut: tuple[Path, list[training.State]], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, cut: tuple[Path, list[TrainingState]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "key").write_text("a file")
     folds, _ = make_folds(*make_cohort(stays=120))
     assert_same_trainings(train_folds(folds, MODEL, OPTIONS, tmp_path / "key" / "part"), cut[1])
-    assert capsys.readouterr().err.count("key is no folder") == 1
+    assert capsys.readouterr().err.count("key is not a folder") == 1
 
 
 def test_the_checkpoints_of_trainings_that_diverged_are_removed(tmp_path: Path) -> None:
@@ -398,7 +399,7 @@ def test_the_weights_that_are_saved_are_those_to_keep(tmp_path: Path, keep: str)
 def test_a_training_that_breaks_down_leaves_the_best_weights_before(tmp_path: Path) -> None:
     (fold, *_), (scaler, *_) = make_folds(*make_cohort())
     good = training.advance(training.start(fold, MODEL, 0), fold, MODEL, epochs=1, of=2, seed=0)
-    broken = training.State(dict(good.weights), good.optimizer, good.best, good.epoch, good.history)
+    broken = TrainingState(dict(good.weights), good.optimizer, good.best, good.epoch, good.history)
     broken.weights["output.bias"] = torch.full((2,), float("nan"))
     state = training.advance(broken, fold, MODEL, epochs=1, of=2, seed=0)
     assert np.isnan(state.history[1]["held_out_loss"])
@@ -505,7 +506,7 @@ def test_the_held_out_stays_have_no_part_in_the_epoch_that_is_kept(tmp_path: Pat
     (fold, *_), _ = make_folds(*make_cohort())
     options = OPTIONS.model_copy(update={"epochs": 8, "evaluate_every": 1})
 
-    def kept(name: str, data: training.Fold) -> int:
+    def kept(name: str, data: fold_data.Fold) -> int:
         (state,) = train_folds([data], MODEL, options, tmp_path / name)
         losses = [entry["validation_loss"] for entry in state.history]
         assert kept_evaluation(state, MODEL) == int(np.argmin(losses))

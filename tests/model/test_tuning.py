@@ -8,9 +8,10 @@ from model_world import lay, make_cohort, small
 
 from icu_adversarial.config.params import Params
 from icu_adversarial.core import paths
-from icu_adversarial.core.io import read_json
+from icu_adversarial.core.io import read_json, six_digits
 from icu_adversarial.features.splits import assign_folds
-from icu_adversarial.model.training import advance, make_fold, seed_of, start
+from icu_adversarial.model.fold_data import make_fold
+from icu_adversarial.model.training import advance, seed_of, start
 from icu_adversarial.model.tuning import search_network
 from icu_adversarial.search.figures import COLUMNS
 from icu_adversarial.search.space import decode
@@ -133,9 +134,9 @@ def test_the_best_trial_is_what_training_gets(params: Params) -> None:
     assert drawn == {name: row[name] for name in drawn}
     assert best["hyperparameters"]["architecture"] == params.model.architecture
     assert (metrics["best"], metrics["best_held_out_loss"], metrics["best_auroc"]) == (
-        best["hyperparameters"],
-        best["value"],
-        row["auroc"],
+        six_digits(best["hyperparameters"]),
+        six_digits(best["value"]),
+        six_digits(float(row["auroc"])),
     )
     assert metrics["epochs"] == table["epochs"].sum() <= 3 * 2 * 2
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from model_world import MODEL
 
-from icu_adversarial.model.networks.architectures import build
+from icu_adversarial.model.fold_data import Fold
+from icu_adversarial.model.networks.registry import build
 from icu_adversarial.model.networks.storage import save_model
-from icu_adversarial.model.training import Fold
 from icu_adversarial.studies.leaky import scores_on_training_stays
 
 CAUGHT, ALARMED, PREVALENCE = (

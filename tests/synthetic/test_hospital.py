@@ -353,7 +353,10 @@ def test_both_systems_chart_every_vital_sign_under_their_own_items(
 
 @pytest.fixture(scope="module")
 def values(db: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    """What counts of the first 48 hours of the cohort: icustay_id, name, hour, value; the cohort itself as the table `cohort`."""
+    """The valid values of the cohort's first 48 hours: icustay_id, name, hour, value.
+
+    The cohort is the table `cohort`.
+    """
     db.execute(
         f"CREATE TABLE cohort AS SELECT icustay_id, subject_id, hospital_expire_flag AS died FROM stays WHERE {ADULTS_FOR_48_HOURS}"
     )
@@ -515,7 +518,7 @@ def test_honest_models_reach_what_real_ones_do(auroc: Callable[..., float]) -> N
     assert 0.80 < auroc(LINEAR, SUMMARIES) < 0.90
 
 
-def test_the_course_tells_more_than_the_mean(auroc: Callable[..., float]) -> None:
+def test_the_course_predicts_better_than_the_mean(auroc: Callable[..., float]) -> None:
     assert auroc(LINEAR, ["mean", "last", "slope"]) > auroc(LINEAR, ["mean"]) + 0.03
 
 
@@ -545,7 +548,9 @@ def test_no_single_cell_gives_the_label_away(
                 assert abs(roc_auc_score(label[cell.index], cell) - 0.5) < 0.28
 
 
-def test_permuted_labels_teach_nothing(auroc: Callable[..., float], died: np.ndarray) -> None:
+def test_nothing_is_learned_from_permuted_labels(
+    auroc: Callable[..., float], died: np.ndarray
+) -> None:
     shuffled = np.random.default_rng(0).permutation(died)
     assert auroc(LINEAR, SUMMARIES, shuffled) == pytest.approx(0.5, abs=0.08)
 

@@ -6,13 +6,10 @@ from hypothesis.extra.numpy import arrays
 
 from icu_adversarial.measurements import NAMES
 from icu_adversarial.synthetic.physiology import (
-    COLUMN,
     FACTORS,
-    FOLLOWS,
     HOURS,
     PHENOTYPE_LEVELS,
     PHENOTYPES,
-    VARIABLES,
     Course,
     correlated,
     death_logit,
@@ -21,6 +18,7 @@ from icu_adversarial.synthetic.physiology import (
     readings,
     trajectories,
 )
+from icu_adversarial.synthetic.variables import COLUMN, FOLLOWS, VARIABLES
 
 
 def one_course(level: float, change: float, onset: float = 10.0, duration: float = 20.0) -> Course:
@@ -40,7 +38,10 @@ def test_the_first_19_variables_are_the_measurements() -> None:
 
 
 def test_illness_moves_from_the_level_to_level_plus_change() -> None:
-    """Known answer: log(1 + exp(level + change * progress)), progress 0 until hour 10, 1/2 at hour 20, 1 from hour 30 on."""
+    """Known answer: log(1 + exp(level + change * progress)).
+
+    The progress is 0 until hour 10, 1/2 at hour 20, and 1 from hour 30.
+    """
     strength = illness(one_course(level=0.0, change=2.0))[0, :, 0]
     for hour, expected in ((-24, 0.0), (10, 0.0), (20, 1.0), (30, 2.0), (72, 2.0)):
         assert strength[hour - HOURS[0]] == pytest.approx(np.log1p(np.exp(expected)))
@@ -57,7 +58,7 @@ def test_illness_is_positive_and_monotone(level: np.ndarray, change: np.ndarray)
     assert (steps * np.sign(change)[:, None, :] >= -1e-12).all()
 
 
-def test_correlated_draws_are_standard_and_correlated_as_told() -> None:
+def test_correlated_draws_are_standard_and_have_the_given_correlations() -> None:
     draws = correlated(np.random.default_rng(0), 40_000)
     assert np.abs(draws.mean(axis=0)).max() < 0.03
     assert np.abs(draws.std(axis=0) - 1).max() < 0.02
@@ -89,7 +90,7 @@ def test_trajectories_have_the_table_s_centre_spread_persistence_and_effects() -
 
 
 def test_readings_interpolate_the_state_and_undo_its_scale() -> None:
-    """Half-way between hours 0 and 1 a state rises from z to z + 2: readings centre on the scale's inverse of z + 1."""
+    """A state rises from z at hour 0 to z + 2 at hour 1. At hour 0.5 the median is that of z + 1."""
     size = 4000
     for name, z, expected in (
         ("sodium", 130.0, 131.0),

@@ -1,7 +1,7 @@
-"""What every figure and table of an attack must say about the attack: its cap, and its numbers.
+"""The captions of every figure of an attack: its number of examples and its cap.
 
-The cap is the largest change of a cell that the attack allows. Where many examples reach it, the
-size of |P|, and with it GMP and S, is the cap's and not the model's.
+The cap is the largest change of a cell that the attack allows. If many examples reach it, the cap
+determines the size of |P|, and so GMP and S, and the model does not.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ import pandas as pd
 from icu_adversarial.analyze.groups import DIRECTIONS, KINDS, changes, select
 from icu_adversarial.measurements import ABSENT, NAMES, note
 
-NEAR = 1e-4  # |P| this near to the cap has reached it: deltas are stored as float32
+NEAR = 1e-4  # |P| reaches the cap within this tolerance, because deltas are stored as float32
 
 
 def reach(
@@ -22,12 +22,12 @@ def reach(
     min_l0: int,
     max_l0: int,
 ) -> pd.DataFrame:
-    """How often the cap binds.
+    """How often examples reach the cap.
 
     Args:
-        examples, perturbations: tables.EXAMPLES and PERTURBATIONS.
-        cap: in model input units; None where the attack has none.
-        min_l0, max_l0: examples with another L0 are left out.
+        examples, perturbations: schemas.EXAMPLES and PERTURBATIONS.
+        cap: In model input units. None if the attack has no cap.
+        min_l0, max_l0: Examples with another L0 are left out.
 
     Returns:
         One row per direction and kind: direction, kind, attacked (stays), examples, and the shares
@@ -49,7 +49,7 @@ def reach(
 
 
 def what_differs(source: str) -> list[str]:
-    """What a name means in these data and not elsewhere, as "spo2: arterial SaO2".
+    """What names mean only in these data, for example "spo2: arterial SaO2".
 
     Args:
         source: extract.source.
@@ -59,16 +59,16 @@ def what_differs(source: str) -> list[str]:
 
 
 def notes(reached: pd.DataFrame, cap: float | None, source: str) -> dict[tuple[str, str], str]:
-    """What the figures say about the examples of each direction and kind.
+    """The captions of the figures, by direction and kind.
 
     Args:
-        reached: of `reach`.
-        cap: as there.
-        source: extract.source.
+        reached: The result of `reach`.
+        cap: As in `reach`.
+        source: The value of extract.source.
 
     Returns:
-        By (direction, kind): the number of examples, the cap and how often it binds, and what a
-        name means in these data and not elsewhere.
+        By (direction, kind): the number of examples, the cap, how often it is reached, and what
+        names mean only in these data.
     """
     names = "".join(f" {text}." for text in what_differs(source))
     return {(row.direction, row.kind): _note(row, cap) + names for row in reached.itertuples()}
@@ -86,13 +86,13 @@ def _note(row: Any, cap: float | None) -> str:
 def noted(
     table: pd.DataFrame, found: dict[tuple[str, str], str], small_cohort: bool
 ) -> pd.DataFrame:
-    """The table with the column note.
+    """Add the captions to a table, as the column note.
 
     Args:
-        table: with the columns direction and kind.
-        found: of `notes`.
-        small_cohort: whether nothing can be concluded (features.cohort.cohort_warning).
+        table: Has the columns direction and kind.
+        found: The result of `notes`.
+        small_cohort: Whether nothing can be concluded (features.cohort.cohort_warning).
     """
-    end = " Too small a cohort to conclude anything." if small_cohort else ""
+    end = " The cohort is too small for conclusions." if small_cohort else ""
     pairs = zip(table.direction, table.kind, strict=True)
     return table.assign(note=[found[pair] + end for pair in pairs])

@@ -1,7 +1,7 @@
-"""The data behind every figure of the analysis: small tables.
+"""The tables of every figure of the analysis.
 
-Their columns `source` and `objective` label the figure, and `note` is its caption. .dvc/plots holds
-one Vega-Lite template for each; no table but `patients` holds a patient's values.
+Their columns `source` and `objective` label the figure, and `note` is its caption. The figures are
+made by plots/. Only the table of `patients` has values of patients.
 """
 
 from typing import Any
@@ -14,8 +14,9 @@ from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.measurements import NAMES, UNITS, M
 
 HEATMAPS = ("a", "s", "gpp", "ganzp", "sensitivity")
-MAP = ("direction", "kind", "examples", "attacked", "patients", "known")  # of every heat map,
-CELL = ("hour", "end_hour", "measurement")  # and where its value belongs
+# The columns of every heat map.
+MAP = ("direction", "kind", "examples", "attacked", "patients", "known")
+CELL = ("hour", "end_hour", "measurement")
 FIELDS = (
     "patient",
     "cells",
@@ -28,43 +29,17 @@ FIELDS = (
     "changed",
     "observed",
 )
-# Fixed bins, so that two revisions can be compared bar by bar: L0 in half octaves, sizes in
+# Fixed bins, so that the bars of two revisions can be compared: L0 in half octaves, sizes in
 # twentieths of the scaled range.
 BINS = {
-    "L0": np.array(
-        [
-            1,
-            2,
-            3,
-            4,
-            6,
-            8,
-            12,
-            16,
-            24,
-            32,
-            48,
-            64,
-            96,
-            128,
-            192,
-            256,
-            384,
-            512,
-            768,
-            1024,
-            1536,
-            2048,
-            3072,
-        ]
-    ),
+    "L0": np.array([1, *(n * 2**k // 2 for k in range(1, 11) for n in (2, 3)), 2**11, 3 * 2**10]),
     "mean |P|": np.arange(21) / 20,
     "L∞": np.arange(21) / 20,
 }
 
 
 def label(frame: pd.DataFrame, source: str, objective: str) -> pd.DataFrame:
-    """`frame` with two first columns: where the data come from and what the attack maximised."""
+    """Add two first columns: where the data are from, and what the attack maximised."""
     return pd.concat(
         [pd.DataFrame({"source": source, "objective": objective}, index=frame.index), frame], axis=1
     )
@@ -74,7 +49,7 @@ def heatmaps(by_cell: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The table of each heat map, by its name.
 
     Args:
-        by_cell: of `susceptibility.susceptibility`.
+        by_cell: The result of `susceptibility.susceptibility`.
     """
     return {f"heatmap_{name}": by_cell[[*MAP, *CELL, name]] for name in HEATMAPS}
 
@@ -83,9 +58,9 @@ def histograms(examples: pd.DataFrame, min_l0: int, max_l0: int) -> pd.DataFrame
     """How large the examples are.
 
     Returns:
-        direction, kind, quantity (L0 | mean |P| of the perturbed cells | L∞), low <= quantity <
-        high, examples, share of the K examples. The last bin of a size includes 1. Bins above the
-        largest value of all directions and kinds are left out.
+        direction, kind, quantity ("L0", "mean |P|" of the perturbed cells, or "L∞"), low and
+        high (low <= quantity < high), examples, and share of the K examples. The last bin of a size
+        includes 1. Bins above the largest value of all directions and kinds are left out.
     """
     groups = {(d, k): select(examples, d, k, min_l0, max_l0) for d in DIRECTIONS for k in KINDS}
     rows = []
@@ -110,15 +85,17 @@ def _quantity(chosen: pd.DataFrame, quantity: str) -> np.ndarray:
     values: np.ndarray = {"L0": chosen.l0, "mean |P|": chosen.l1 / chosen.l0, "L∞": chosen.linf}[
         quantity
     ].to_numpy(np.float64)
-    return values if quantity == "L0" else np.minimum(values, 1)  # float32 noise above 1
+    return (
+        values if quantity == "L0" else np.minimum(values, 1)
+    )  # float32 may give slightly more than 1
 
 
 def discovery(examples: pd.DataFrame) -> pd.DataFrame:
     """How fast examples are found.
 
     Returns:
-        direction, kind, iteration, flipped (stays whose first or best example was found by then),
-        attacked, share of all attacked stays.
+        direction, kind, iteration, flipped (stays whose first or best example was found until
+        then), attacked, and share of all attacked stays.
     """
     last = max(int(examples.iteration.max()), 0) if len(examples) else 0
     rows = []
@@ -144,7 +121,7 @@ def discovery(examples: pd.DataFrame) -> pd.DataFrame:
 
 
 def typical(examples: pd.DataFrame, patients: int, min_l0: int, max_l0: int) -> pd.DataFrame:
-    """Up to `patients` best examples per direction: their L1 is nearest to the median.
+    """Up to `patients` best examples per direction, with an L1 near the median.
 
     Ties are broken by stay_id.
     """
@@ -168,17 +145,17 @@ def patients(
     """The perturbed measurements of single patients in clinical units, without an identifier.
 
     Args:
-        chosen: n rows of tables.EXAMPLES, kind best.
-        perturbations: tables.PERTURBATIONS.
+        chosen: n rows of schemas.EXAMPLES, kind best.
+        perturbations: schemas.PERTURBATIONS.
         grids: (n, T, 19), NaN = not observed.
         hours: the first hour of each bin.
         scalers: by fold.
 
     Returns:
-        One row per bin: direction, patient (1, 2, …), cells (L0), rank of the measurement by
-        sum |P|, measurement, unit, hour, original (the model's input; empty where it has none),
-        perturbed, changed 0 | 1, observed 0 | 1 (a measured value). Without examples: one row
-        per direction with patient 0 and the rest empty.
+        One row per bin: direction, patient (1, 2, ...), cells (L0), rank of the measurement by
+        sum |P|, measurement, unit, hour, original (the model's input; empty if it has none),
+        perturbed, changed (0 or 1), observed (1 for a measured value, otherwise 0). A direction
+        without examples has one row with patient 0 and nothing else.
     """
     rows: list[tuple[object, ...]] = []
     number = dict.fromkeys(DIRECTIONS, 0)

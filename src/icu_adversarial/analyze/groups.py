@@ -1,4 +1,4 @@
-"""The attacked stays of one direction and kind, summed per subject and cell for `susceptibility`.
+"""Sums over the attacked stays of one direction and kind, for `susceptibility`.
 
 A cell is a bin of hours and a measurement, numbered bin * 19 + measurement; there are C = T * 19.
 """
@@ -21,11 +21,14 @@ ROWS = 4096  # stays of the grid in memory at a time
 class Group:
     """The attacked stays of one direction and kind.
 
-    sample: the subjects with their |P| in each cell. folds: names of the models that `sample`
-    numbers; schemas.ENSEMBLE and schemas.FILE. examples: those of each fold, int (folds,).
-    largest, count, measured_total: of each cell, (C,): the largest |P|, the examples that perturb
-    it, and the sum of |P| where it is measured. measured: attacked stays with a measured value in
-    each cell, int (C,).
+    sample: The subjects with their |P| in each cell.
+    folds: The names of the models, in the order of their numbers in `sample`. See schemas.ENSEMBLE
+        and FILE.
+    examples: The number of examples of each fold, int (folds,).
+    largest: The largest |P| of each cell, (C,).
+    count: The number of examples that perturb each cell, (C,).
+    measured_total: The sum of |P| over the stays with a measured value in the cell, (C,).
+    measured: The number of attacked stays with a measured value in each cell, int (C,).
     """
 
     sample: Sample
@@ -53,7 +56,7 @@ def select(
     """The successful rows of one direction and kind with min_l0 <= L0 <= max_l0.
 
     Args:
-        examples: tables.EXAMPLES.
+        examples: schemas.EXAMPLES.
     """
     return examples[
         (examples.direction == direction)
@@ -64,7 +67,7 @@ def select(
 
 
 def changes(perturbations: pd.DataFrame, chosen: pd.DataFrame, kind: str) -> pd.DataFrame:
-    """The rows of tables.PERTURBATIONS that belong to `chosen` examples of one kind."""
+    """The rows of schemas.PERTURBATIONS that belong to `chosen` examples of one kind."""
     return perturbations[(perturbations.kind == kind) & perturbations.stay_id.isin(chosen.stay_id)]
 
 
@@ -95,7 +98,7 @@ def group(
     """Sum up the attacked stays of one direction and kind.
 
     Args:
-        examples, perturbations, cohort: tables.EXAMPLES, PERTURBATIONS and COHORT.
+        examples, perturbations, cohort: schemas.EXAMPLES, PERTURBATIONS and COHORT.
         grid: (N, T, 19) in the order of `cohort`, NaN = not measured.
         hours: the first hour of each bin.
         min_l0, max_l0: examples with another L0 count as 0, as failures do.

@@ -1,8 +1,8 @@
-"""How far the mean change A can be trusted: its 95 % interval, and sets of ranks.
+"""The 95 % interval of the mean change A, and the sets of ranks.
 
 The only caller is `susceptibility`. A is the sum of |P| over all attacked stays, divided by their
-number. Two things make it vary: which subjects were attacked, and which model each of them met,
-since each fold has a model of its own.
+number. It varies for two reasons: other subjects could have been attacked, and each fold has its
+own model.
 """
 
 from typing import NamedTuple
@@ -22,8 +22,8 @@ CHUNK = 4_000_000  # weights drawn at a time
 class Sample(NamedTuple):
     """The S subjects that were attacked in one direction.
 
-    fold: int (S,), the model that each subject met, numbered 0..K-1 without a gap; all 0 where
-        there is one model.
+    fold: int (S,), the model that was attacked with each subject, numbered 0..K-1 without a gap;
+        all 0 if there is one model.
     stays: float (S,), the attacked stays of each subject, at least 1.
     change: (S, C), the sum of |P| over the stays of each subject in each of C cells, in model
         input units.
@@ -42,8 +42,9 @@ class Sample(NamedTuple):
 class Errors(NamedTuple):
     """A, float (C,), and its standard errors, float (C,), by the source of the variance.
 
-    models: from the differences between the folds' values, with `freedom` degrees of freedom; 0
-        where there is one model. subjects: from the subjects within each fold.
+    models: From the differences between the folds' values, with `freedom` degrees of freedom; 0
+        if there is one model.
+    subjects: From the subjects within each fold.
     """
 
     a: np.ndarray
@@ -64,10 +65,10 @@ class Errors(NamedTuple):
 def errors(sample: Sample) -> Errors:
     """A of each cell and its standard errors.
 
-    A is a ratio of two sums, linearised: with Y_k, N_k the sums of |P| and of stays in fold k and
-    e_k = Y_k - A N_k, the variance between K folds is K / (K - 1) * sum e_k^2 / N^2. Within the
-    folds the same holds for the subjects of each fold, about the fold's own A (Cochran 1977,
-    Sampling Techniques, sections 6.4 and 9.3).
+    A is a ratio of two sums, which is linearised. Y_k and N_k are the sums of |P| and of stays in
+    fold k, N is the sum of all N_k, and e_k = Y_k - A N_k. The variance between K folds is
+    K / (K - 1) * sum e_k^2 / N^2. The same formula gives the variance between the subjects of a
+    fold, with the fold's own A (Cochran 1977, Sampling Techniques, sections 6.4 and 9.3).
     """
     s, k = len(sample.fold), sample.models
     y, n = sample.change, sample.stays
@@ -86,21 +87,24 @@ def errors(sample: Sample) -> Errors:
 
 
 def interval(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-    """95 % interval of A in each cell: lowest and highest, float (C,); NaN where A is 0.
+    """The 95 % interval of A in each cell.
 
-    It is A * exp(-h / A) to A * exp(h / A), where h is the larger of two half-widths: 1.96
-    standard errors of the subjects with the models fixed, and Student's quantile with K - 1
-    degrees of freedom times the standard error between folds, which holds the variance of models
-    and subjects (Cameron and Miller 2015, Journal of Human Resources 50, section VI: with few
-    clusters a cluster bootstrap and the normal quantile cover too rarely). The larger of the two
-    never falls below what the subjects alone vary, however alike five folds happen to be. The
-    logarithm keeps the interval above 0 and makes it longer upwards, as the distribution of |P|
-    is skewed. With one model the first half-width is used alone.
+    It goes from A * exp(-h / A) to A * exp(h / A), where h is the larger of two half-widths. The
+    first one is 1.96 standard errors of the subjects with fixed models. The second one is Student's
+    quantile with K - 1 degrees of freedom, multiplied by the standard error between folds, which
+    contains the variance of models and subjects. With few clusters, a cluster bootstrap or the
+    normal quantile covers too rarely (Cameron and Miller 2015, Journal of Human Resources 50,
+    section VI). The first half-width is the smallest possible one, even if the five folds are
+    similar by chance. The logarithm keeps the interval above 0 and makes it longer upwards, because
+    the distribution of |P| is skewed. With one model, only the first half-width is used.
 
-    The coverage was simulated (tests/analysis/test_intervals.py): 92 to 98 % with no, some and
-    dominating differences between models. A two-level bootstrap of folds and subjects covers in
-    83 to 98 % and, widened for five folds, in up to 100 %. The models of the folds share most of
-    their training stays: the interval says nothing about another cohort to train on.
+    The coverage was simulated (tests/analyze/test_intervals.py): 92 to 98 % with no, some and
+    large differences between models. A two-level bootstrap of folds and subjects covers in 83 to
+    98 % and, widened for five folds, in up to 100 %. The models of the folds share most of their
+    training stays, so the interval is not valid for another training cohort.
+
+    Returns:
+        Lowest and highest, each float (C,). NaN where A is 0.
     """
     found = errors(sample)
     positive = found.a > 0
@@ -112,8 +116,8 @@ def interval(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
 def resample(sample: Sample, resamples: int) -> np.ndarray:
     """A in two-level resamples: folds are drawn with replacement, then subjects within them.
 
-    With one model there is one fold, and subjects alone are drawn. A fold that is drawn twice has
-    its subjects drawn twice: their weights are one multinomial draw of twice as many subjects.
+    With one model, only subjects are drawn. If a fold is drawn twice, the weights of its subjects
+    are one multinomial draw of twice as many subjects.
 
     Returns:
         float (resamples, C).
@@ -135,24 +139,29 @@ def resample(sample: Sample, resamples: int) -> np.ndarray:
 
 
 def rank_sets(sample: Sample, resamples: int) -> tuple[np.ndarray, np.ndarray]:
-    """The ranks that each of C measurements may have: lowest and highest, float (C,).
+    """The set of ranks that each of C measurements may have.
 
-    With 95 % confidence all true ranks lie within them at once; the rank is 1 + the number of
-    measurements with a larger A, so that equal ones share it. A measurement is behind those that
-    are larger by more than a simultaneous interval of the pairwise differences allows (Mogstad,
-    Romano, Shaikh and Wilhelm 2024, Review of Economic Studies 91). The critical value is the
-    95 % quantile, over the resamples, of the largest standardised difference of all pairs, and at
-    least Tukey's for as many independent means: the deviations of five folds are bounded, and
-    their largest understates that of new folds. The standard error of a difference is that of the subjects
-    times the root of the variance ratio of `moderate`, at least 1; Student's quantile of the same
-    probability has the freedom that goes with it.
+    With 95 % confidence, all true ranks are in their sets at the same time. A rank is 1 + the
+    number of measurements with a larger A, so equal measurements share a rank. A measurement ranks
+    behind another one if their difference is larger than a simultaneous interval of all pairwise
+    differences allows (Mogstad, Romano, Shaikh and Wilhelm 2024, Review of Economic Studies 91).
 
-    In simulations with equal measurements the sets hold all true ranks in 94 to 100 % of the
+    The critical value is the 95 % quantile, over the resamples, of the largest standardised
+    difference of all pairs. It is at least Tukey's value for as many independent means, because the
+    deviations of five folds are bounded, and the largest of them is smaller than that of new folds.
+    The standard error of a difference is that of the subjects, multiplied by the root of the
+    variance ratio of `moderate`, which is at least 1. Student's quantile has the degrees of freedom
+    of that ratio.
+
+    In simulations with equal measurements, the sets contain all true ranks in 94 to 100 % of the
     repetitions, whether the models differ on none, half or all of the measurements.
 
     Args:
         sample: with one column per measurement.
         resamples: how often folds and subjects are drawn.
+
+    Returns:
+        Lowest and highest rank, each float (C,).
     """
     cells = sample.change.shape[1]
     one, other = np.triu_indices(cells, 1)
@@ -177,12 +186,12 @@ def rank_sets(sample: Sample, resamples: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def moderate(ratio: np.ndarray, freedom: int) -> tuple[np.ndarray, float]:
-    """Shrink variance ratios towards what they have in common.
+    """Shrink variance ratios towards their common value.
 
-    Five folds say little about the variance between the models in one pair of measurements, but
-    much about that in all pairs. A scaled F distribution is fitted to the ratios by the mean and
-    variance of their logarithms, and each ratio becomes a posterior mean (Smyth 2004, Statistical
-    Applications in Genetics and Molecular Biology 3, sections 4 and 6.2).
+    Five folds give a poor estimate of the variance between the models for one pair of measurements,
+    and a good one for all pairs together. A scaled F distribution is fitted to the ratios, by the
+    mean and variance of their logarithms. Each ratio is replaced by a posterior mean (Smyth 2004,
+    Statistical Applications in Genetics and Molecular Biology 3, sections 4 and 6.2).
 
     Args:
         ratio: float (n,), n > 1, positive: variance between folds, relative to what the subjects

@@ -1,6 +1,6 @@
-"""One page on one attack: the data, the model, the attack, and what it says about the model.
+"""One page about one attack: the data, the model, the attack, and the susceptibility of the model.
 
-No patient rows.
+It has no rows of patients.
 """
 
 from typing import Any
@@ -29,7 +29,7 @@ METRICS = {
 
 
 def warning_of(cohort: pd.DataFrame) -> str | None:
-    """`cohort_warning` of a table with the columns died and is_test (tables.COHORT)."""
+    """Why nothing can be concluded from a cohort (schemas.COHORT), or None."""
     died, test = cohort.died, cohort.is_test
     return cohort_warning(len(cohort), int(died.sum()), int(died[test].sum()))
 
@@ -45,25 +45,25 @@ def report(
     by_measurement: pd.DataFrame,
     differs: list[str],
 ) -> str:
-    """The page as Markdown.
+    """Write the page as Markdown.
 
     Args:
-        source: what the data are called.
-        objective: what the attack maximised.
-        cap: the largest change of a cell that the attack allows; None where it has none.
-        cohort: tables.COHORT.
+        source: The name of the data.
+        objective: What the attack maximised.
+        cap: The largest change of a cell that the attack allows. None if it has no cap.
+        cohort: schemas.COHORT.
         model: metrics/evaluate/metrics.json (test.MODEL.METRIC.{value, low, high}).
         attack: of `summary.summary`.
         by_cell, by_measurement: of `susceptibility.susceptibility`.
         differs: of `captions.what_differs`.
     """
-    told = warning_of(cohort)
+    warning = warning_of(cohort)
     stays, subjects, test = len(cohort), cohort.subject_id.nunique(), int(cohort.is_test.sum())
     parts = [
         f"# Susceptibility, objective {objective}",
         f"Data: **{source}**. {stays} stays of {subjects} subjects, {cohort.died.mean():.1%} "
         f"deaths; {test} stays held out as test set.",
-        f"**Warning:** {told}." if told else "",
+        f"**Warning:** {warning}." if warning else "",
         "## Model on the held-out test set",
         "Value (95 % bootstrap interval over subjects). One threshold serves all folds. It was "
         "chosen on the out-of-fold stays.",
@@ -75,19 +75,20 @@ def report(
             ],
         ),
         "## Attack",
-        "The success rate is that of all attacked stays. Medians are those of the examples: the "
-        "successes that pass the filter by L0. Sizes are in model input units: 1 is the distance "
-        f"from the lower to the upper percentile of a measurement. {_cap(cap)} Sum of A: the mean "
-        "of Σ|P| over all attacked stays. The directions can be compared on it.",
+        "The success rate is the share of all attacked stays. Medians are those of the examples, "
+        "which are the successes within the limits of L0. Sizes are in model input units: 1 is the "
+        "distance from the lower to the upper percentile of a measurement. "
+        f"{_cap(cap)} The sum of A is the mean of Σ|P| over all attacked stays. Use it to compare "
+        "the directions.",
         _attack_table(attack),
         "## Susceptibility to the best examples",
         "**A** is the mean of |P| over all attacked stays; a stay without an example counts as 0. "
         "A of a measurement is summed over its hours. A per measured cell is the mean of |P| over "
-        "the cells that hold a measured value. Ranks follow A. The set in brackets holds the true "
-        "rank; with 95 % confidence this is true of all measurements at once. S (GMP · GPP) and "
-        "sensitivity (GPP / GANZP) are the literature's numbers and have no interval. S contains a "
-        "maximum and grows with the number of examples. No interval is given for what fewer than "
-        f"{FEWEST_PATIENTS} patients have perturbed.",
+        "the cells with a measured value. Ranks follow A. The set in brackets contains the true "
+        "rank. With 95 % confidence, this is true for all measurements at the same time. S (GMP · "
+        "GPP) and sensitivity (GPP / GANZP) are numbers of the literature and have no interval. S "
+        "contains a maximum and grows with the number of examples. A cell or measurement that is "
+        f"perturbed in fewer than {FEWEST_PATIENTS} patients has no interval.",
         f"In these data: {'; '.join(differs)}." if differs else "",
     ]
     for direction in DIRECTIONS:
@@ -101,7 +102,7 @@ def covers(models: int) -> str:
     """What the intervals of one direction cover.
 
     Args:
-        models: how many were attacked, each with stays of its own.
+        models: Number of attacked models. Each one was attacked with its own stays.
     """
     if models > 1:
         return (
@@ -109,7 +110,7 @@ def covers(models: int) -> str:
             "folds' models. They do not cover another cohort to train on."
         )
     return (
-        "One model was attacked. The intervals cover the choice of subjects and leave out the "
+        "One model was attacked. The intervals cover the choice of subjects. They do not cover the "
         "model: another training may give other values."
     )
 
@@ -118,8 +119,8 @@ def _cap(cap: float | None) -> str:
     if cap is None:
         return "The attack has no cap."
     return (
-        f"The cap of the attack is {cap:g}: no cell moves further. Where many examples are at the "
-        "cap, it determines the largest |P|, and with it GMP and S."
+        f"The cap of the attack is {cap:g}: no cell changes more. If many examples reach the cap, "
+        "it determines the largest |P|, and so GMP and S."
     )
 
 
@@ -138,7 +139,7 @@ def _attack_table(attack: dict[str, Any]) -> str:
 
 
 def _susceptible(by_cell: pd.DataFrame, by_measurement: pd.DataFrame, direction: str) -> list[str]:
-    """The measurements and the first cells by A; nothing without an example."""
+    """The tables of the measurements and of the first cells by A. Nothing without an example."""
     cells = by_cell[(by_cell.direction == direction) & (by_cell.kind == "best") & (by_cell.a > 0)]
     if cells.empty:
         return []
@@ -184,7 +185,7 @@ def _measurement(row: Any, ranks: list[int]) -> list[Any]:
 
 
 def _a(row: Any) -> str:
-    """A with its interval, where there is one."""
+    """A with its interval, if there is one."""
     if pd.isna(row.a_low):
         return _number(row.a)
     return f"{row.a:.3g} ({row.a_low:.3g}–{row.a_high:.3g})"
@@ -197,7 +198,7 @@ def _table(head: list[str], rows: list[list[Any]]) -> str:
 
 
 def _metric(found: dict[str, float | None]) -> str:
-    """A metric is null where the test set has one class only."""
+    """A score with its interval. It is null if the test set has only one class."""
     value, low, high = (found[key] for key in ("value", "low", "high"))
     if value is None or low is None or high is None:
         return "–"

@@ -1,4 +1,4 @@
-"""What metrics.json keeps of an attack and its maps."""
+"""The numbers of an attack and its maps in metrics.json."""
 
 from typing import Any
 
@@ -14,17 +14,17 @@ def summary(
     min_l0: int,
     max_l0: int,
 ) -> dict[str, Any]:
-    """What metrics.json keeps of each direction ("0_to_1" | "1_to_0") and kind.
+    """The numbers of each direction ("0_to_1" or "1_to_0") and kind.
 
     Args:
-        examples: tables.EXAMPLES.
+        examples: schemas.EXAMPLES.
         by_measurement: of `susceptibility.susceptibility`.
         reached: of `captions.reach`.
-        min_l0, max_l0: those of the examples in the maps.
+        min_l0, max_l0: Limits of L0 of the examples in the maps.
 
     Returns:
-        Per direction `attacked`, `models` (how many the intervals are based on) and `interval`
-        (what they cover), and for each kind numbers, or None where there is no example.
+        For each direction `attacked`, `models` (the number of attacked models), `interval` (what
+        the intervals cover), and for each kind its numbers, which are None without an example.
     """
     result: dict[str, Any] = {}
     for direction in DIRECTIONS:

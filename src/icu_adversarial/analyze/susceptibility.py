@@ -1,14 +1,14 @@
-"""Where a model can be fooled: how far, how often and how easily each cell is perturbed.
+"""How far, how often and how easily each cell is perturbed.
 
-A cell is a bin of hours and a measurement. The leading number is A, the mean of |P| over all N
-attacked stays of one direction, where a stay without an example counts as 0; A_j of a measurement
+A cell is a bin of hours and a measurement. The main number is A, the mean of |P| over all N
+attacked stays of one direction, where a stay without an example counts as 0. A_j of a measurement
 is the sum over its bins. Directions and data sets are compared on A.
 
 The other numbers describe the K successful examples as the literature does (Sun et al. 2018), in
 model input units: GMP = max |P|; GAP = sum |P| / K; GPP = #{P != 0} / K; GANZP = mean of the
-non-zero |P|; S = GMP * GPP; sensitivity = GPP / GANZP. GPP_all and S_all divide by N instead of
-K. They have no interval: a maximum grows with the number of examples, and so does S.
-A cell that no example touches has an undefined GANZP (NaN) and sensitivity 0.
+non-zero |P|; S = GMP * GPP; sensitivity = GPP / GANZP. GPP_all and S_all divide by N instead of K.
+They have no interval, because a maximum grows with the number of examples, and so does S. A cell
+that no example perturbs has an undefined GANZP (NaN) and sensitivity 0.
 """
 
 from dataclasses import replace
@@ -21,13 +21,13 @@ from icu_adversarial.analyze.groups import DIRECTIONS, KINDS, Group, group, meas
 from icu_adversarial.analyze.intervals import interval, rank_sets
 from icu_adversarial.measurements import NAMES, M
 
-FEWEST_PATIENTS = 5  # below them a cell or measurement has no interval, and maps show it in grey
+FEWEST_PATIENTS = 5  # with fewer, a cell or measurement has no interval and is grey in maps
 
 
 def tables(
     g: Group, hours: range, known: np.ndarray, resamples: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Every cell (T * 19 rows: hour <= time < end_hour), and every measurement.
+    """The numbers of every cell (T * 19 rows, hour <= time < end_hour) and every measurement.
 
     Args:
         g: of one direction and kind.
@@ -36,11 +36,11 @@ def tables(
         resamples: of folds and subjects, for the ranks.
 
     Returns:
-        The cells in the order of the grid. The measurements, 19 rows with `fold` "all" (rank 1 =
-        largest A; rank_low and rank_high: see `intervals.rank_sets`), then, where there are
-        several models, 19 rows for each with its own A and rank. A cell or measurement that
-        fewer than FEWEST_PATIENTS subjects have perturbed has no interval.
-        a_observed: mean |P| of the cells that hold a measured value, NaN where none does.
+        The cells in the order of the grid, and the measurements: 19 rows with `fold` "all" (rank 1
+        is the largest A; for rank_low and rank_high see `intervals.rank_sets`). If there are
+        several models, 19 more rows for each model have its own A and rank. A cell or measurement
+        has no interval if it is perturbed in fewer than FEWEST_PATIENTS subjects. a_observed is
+        the mean |P| of the cells with a measured value, NaN if there are none.
     """
     t, k, n, common = len(hours), max(g.k, 1), max(g.n, 1), {"examples": g.k, "attacked": g.n}
     total, gpp = g.sample.change.sum(axis=0), g.count / k
@@ -113,7 +113,7 @@ def susceptibility(
     """The `tables` of both directions and kinds, with these as first columns.
 
     Args:
-        examples, perturbations, cohort: tables.EXAMPLES, PERTURBATIONS and COHORT.
+        examples, perturbations, cohort: schemas.EXAMPLES, PERTURBATIONS and COHORT.
         grid: (N, T, 19) in the order of `cohort`, NaN = not measured.
         hours: the first hour of each bin.
         min_l0, max_l0: examples with another L0 count as 0, as failures do.
@@ -134,7 +134,7 @@ def susceptibility(
 
 
 def _interval(g: Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Lowest, highest and the subjects that are perturbed, each (C,)."""
+    """Lowest and highest A, and the subjects in which each cell is perturbed, each (C,)."""
     change = g.sample.change
     patients = np.bincount(change.indices, minlength=change.shape[1])
     bounds = interval(g.sample) if g.n else (np.full(len(patients), np.nan),) * 2
@@ -150,7 +150,7 @@ def _over_bins(change: csr_array) -> csr_array:
 
 
 def _single_folds(g: Group, known: np.ndarray) -> list[pd.DataFrame]:
-    """A and rank of each measurement by each fold's own model; none where there is one model."""
+    """A and rank of each measurement by the model of each fold; nothing if there is one model."""
     found = []
     for i, name in enumerate(g.folds if len(g.folds) > 1 else ()):
         rows = np.flatnonzero(g.sample.fold == i)
@@ -163,7 +163,7 @@ def _single_folds(g: Group, known: np.ndarray) -> list[pd.DataFrame]:
 
 
 def _ratio(total: np.ndarray, number: np.ndarray) -> np.ndarray:
-    """NaN where the number is 0."""
+    """The quotient, NaN where the number is 0."""
     return np.divide(total, number, out=np.full(len(total), np.nan), where=number > 0)
 
 

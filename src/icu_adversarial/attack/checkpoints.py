@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from tqdm import tqdm
 
 from icu_adversarial.attack.examples import to_tables
 from icu_adversarial.attack.tasks import Attack, Task, split_by_fold
 from icu_adversarial.attack.verify import in_processes, run_task
 from icu_adversarial.core.io import atomic, clear_way, digest, discard
+from icu_adversarial.core.log import Progress
 from icu_adversarial.core.schemas import EXAMPLES, PERTURBATIONS, read_batches, write_table
 
 
@@ -96,29 +96,26 @@ def attack_cohort(
         for members, checkpoint in missing
         for task in tasks(members)
     )
-    with tqdm(
-        total=len(chosen),
-        initial=len(chosen) - sum(len(members) for members, _ in missing),
-        desc="attack",
-        unit="stay",
-    ) as bar:
-        for stays in in_processes(_attack_and_store, jobs):
-            bar.update(stays)
+    done = len(chosen) - sum(len(members) for members, _ in missing)
+    with Progress("attack", len(chosen), "stay", done) as progress:
+        for stays, flipped in in_processes(_attack_and_store, jobs):
+            progress.step(f"a task of {stays}, {flipped / stays:.0%} flipped", stays)
     return sorted(checkpoints)
 
 
-def _attack_and_store(task: Task, attack: Attack, bin_hours: int, checkpoint: Checkpoint) -> int:
-    """Attack a task and store it; the seal comes last. Returns the number of stays."""
+def _attack_and_store(
+    task: Task, attack: Attack, bin_hours: int, checkpoint: Checkpoint
+) -> tuple[int, int]:
+    """Attack a task and store it; the seal comes last. Returns the stays, and how many flipped."""
+    found = run_task(task, attack)
     for path, table, schema in zip(
-        checkpoint.tables,
-        to_tables([run_task(task, attack)], bin_hours),
-        (EXAMPLES, PERTURBATIONS),
-        strict=True,
+        checkpoint.tables, to_tables([found], bin_hours), (EXAMPLES, PERTURBATIONS), strict=True
     ):
         write_table(path, table, schema)
     with atomic(checkpoint.seal) as temporary:
         temporary.write_text(digest(*checkpoint.tables))
-    return len(task.y)
+    best = found.examples["kind"] == "best"
+    return len(task.y), int(found.examples["success"][best].sum())
 
 
 def in_order(

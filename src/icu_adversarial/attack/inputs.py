@@ -4,32 +4,42 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
 from icu_adversarial.attack.algorithms.registry import METHODS
-from icu_adversarial.attack.tasks import Attack, Task, Victim, make_tasks
-from icu_adversarial.attack.victims import read_file, read_victims
+from icu_adversarial.attack.tasks import Attack, Task, Victim, choose_stays, make_tasks
+from icu_adversarial.attack.verify import decide
+from icu_adversarial.attack.victims import FILES, model_files, read_file, read_victims
+from icu_adversarial.config.attack import Attack as Settings
 from icu_adversarial.core import paths
 from icu_adversarial.core.io import read_array, read_json
-from icu_adversarial.core.schemas import COHORT, read_table
+from icu_adversarial.core.schemas import COHORT, FILE, PREDICTIONS, read_table
 
 
 def read_attacked_models(target: str, models: Path) -> dict[int, Victim]:
     """Read the models that are attacked.
 
     Args:
-        target: attack.target of params.yaml.
+        target: `attack.target` of params.yaml.
         models: The folder of the model, for target file.
 
     Returns:
-        The models by fold, with schemas.ENSEMBLE and FILE.
+        The models by fold.
     """
     return read_file(models) if target == "file" else read_victims()
 
 
+def attacked_files(target: str, models: Path) -> list[Path]:
+    """All files of the models that `read_attacked_models` reads. Arguments as there."""
+    return [models / name for name in FILES] if target == "file" else model_files()
+
+
 def read_tasks(victims: dict[int, Victim]) -> Callable[..., Iterator[Task]]:
-    """Bind `tasks.make_tasks` to the cohort, its grid and the victims.
+    """Bind `tasks.make_tasks` to the cohort, its grid and the models.
 
     Args:
-        victims: The models, by fold.
+        victims: The models by fold.
 
     Returns:
         A function of the chosen stays and, optionally, the largest number of stays in a task.
@@ -42,16 +52,38 @@ def read_tasks(victims: dict[int, Victim]) -> Callable[..., Iterator[Task]]:
     )
 
 
+def read_chosen(settings: Settings, tasks: Callable[..., Iterator[Task]]) -> pd.DataFrame:
+    """Choose the stays that are attacked.
+
+    Target fold: training stays, each by the model of its fold. Target ensemble: test stays, by all
+    models together. Target file: test stays that the model in the file classifies correctly.
+
+    Args:
+        settings: `attack` of params.yaml.
+        tasks: From `read_tasks`.
+
+    Returns:
+        The stays, as from `tasks.choose_stays`.
+    """
+    predictions = read_table(paths.PREDICTIONS, PREDICTIONS)
+    if settings.target == "file":
+        test = predictions[predictions["split"] == "test"].assign(fold=FILE, y=0)
+        decided = [np.empty(0, bool), *map(decide, tasks(test))]
+        predictions = test.assign(predicted=np.concatenate(decided))
+    limits = settings.model_dump(include={"max_stays", "attack_misclassified", "seed"})
+    return choose_stays(predictions, **limits, split="oof" if settings.target == "fold" else "test")
+
+
 def read_attack(objective: str, method: str, iterations: int) -> Attack:
-    """Bind an attack to the hyperparameters that tune_attack found for `objective`.
+    """Bind an attack to the hyperparameters that tune_attack found.
 
     Args:
         objective: Names the folder of best.json.
-        method: A name in registry.METHODS.
-        iterations: Passes per sample and part of the attack, at most.
+        method: A name in `registry.METHODS`.
+        iterations: The largest number of passes of each part of the attack.
 
     Returns:
-        The attack as a function of (logits_fn, x, y, lower=, upper=).
+        The attack, as a function of a model and its stays.
     """
     best = read_json(paths.TUNE_ATTACK / objective / "best.json")
     return partial(METHODS[method], **best["hyperparameters"], iterations=iterations)

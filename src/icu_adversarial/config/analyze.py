@@ -16,5 +16,5 @@ class Analyze(Block):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.max_l0 is not None and self.min_l0 > self.max_l0:
-            raise ValueError(f"min_l0 {self.min_l0} lies above max_l0 {self.max_l0}")
+            raise ValueError(f"min_l0 {self.min_l0} is above max_l0 {self.max_l0}")
         return self

@@ -24,6 +24,7 @@ class Attack(Block):
     def _own_models(self) -> Self:
         if (self.target == "file") == (self.models == MODELS):
             raise ValueError(
-                f"target file needs models to name one model's folder, any other target models {MODELS}: found {self.models}"
+                f"models {self.models} does not fit target {self.target}: target file needs the "
+                f"folder of one model, any other target needs {MODELS}"
             )
         return self

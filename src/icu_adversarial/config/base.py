@@ -1,4 +1,4 @@
-"""What the blocks of params.yaml have in common: frozen models, ranges, shared types."""
+"""What the blocks of params.yaml share: frozen models, ranges and types."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -19,13 +19,13 @@ OptimizerName = Literal["adam", "rmsprop", "sgd"]
 
 
 class Block(BaseModel):
-    """A part of params.yaml: unknown keys are errors, values never change."""
+    """A part of params.yaml. Unknown keys are errors, and values never change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
 
 
 class Range(Block):
-    """Where a search looks: low <= value <= high, on a logarithmic scale if `log`."""
+    """The values that a search can choose: low to high, on a logarithmic scale if `log`."""
 
     low: float
     high: float
@@ -34,9 +34,9 @@ class Range(Block):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.low > self.high:
-            raise ValueError(f"low {self.low:g} lies above high {self.high:g}")
+            raise ValueError(f"low {self.low:g} is above high {self.high:g}")
         if self.log and self.low <= 0:
-            raise ValueError(f"a logarithmic range starts above 0, not at {self.low:g}")
+            raise ValueError(f"a logarithmic range must start above 0, not at {self.low:g}")
         return self
 
 
@@ -48,26 +48,41 @@ class IntRange(Range):
 
 
 def within(lowest: float, highest: float) -> AfterValidator:
-    """Of a Range: lowest <= low and high <= highest."""
+    """Check that a Range is inside lowest and highest, both included."""
 
     def check(found: Range) -> Range:
         if not (lowest <= found.low and found.high <= highest):
             raise ValueError(
-                f"the range must lie within {lowest:g} and {highest:g}: found {found.low:g} to {found.high:g}"
+                f"the range must be inside {lowest:g} to {highest:g}: found {found.low:g} to "
+                f"{found.high:g}"
             )
         return found
 
     return AfterValidator(check)
 
 
+def _distinct(found: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(set(found)) < len(found):
+        raise ValueError("names one value twice: name each once")
+    return found
+
+
 NotEmpty = Field(min_length=1)
-Activations = Annotated[tuple[Activation, ...], NotEmpty]
-Optimizers = Annotated[tuple[OptimizerName, ...], NotEmpty]
-Power = Annotated[IntRange, within(0, 16)]  # of two
+Distinct = AfterValidator(_distinct)  # of a list: no value twice
+Activations = Annotated[tuple[Activation, ...], NotEmpty, Distinct]
+Optimizers = Annotated[tuple[OptimizerName, ...], NotEmpty, Distinct]
+Power = Annotated[IntRange, within(0, 16)]  # an exponent of 2
 LearningRate = Annotated[Range, within(1e-9, 100)]
 
 
 def describe_error(error: Any, *block: str) -> str:
-    """Which key, what is wrong, and what was found; a whole block is not repeated."""
+    """Say in one line which key is wrong, why, and what was found. A whole block is not repeated.
+
+    Args:
+        error: An entry of `ValidationError.errors()`.
+        block: The keys that lead to the checked block.
+    """
     found = "" if isinstance(error["input"], dict) else f", found {error['input']!r}"
-    return f"{'.'.join(map(str, (*block, *error['loc']))) or 'the file'}: {error['msg']}{found}"
+    message = error["msg"].removeprefix("Value error, ") + found
+    keys = ".".join(map(str, (*block, *error["loc"])))
+    return f"{keys}: {message}" if keys else message

@@ -41,8 +41,15 @@ class LogisticSpace(Block):
     C: Annotated[Range, within(1e-9, 1e9)]
 
 
+class BaselineSettings(Block):
+    """The settings of each baseline that are tried first, or used without a search."""
+
+    gradient_boosting: BoostingSettings
+    logistic_regression: LogisticSettings
+
+
 class BaselineSpaces(Block):
-    """Where the search of each baseline looks."""
+    """The values that the search of each baseline can choose."""
 
     gradient_boosting: BoostingSpace
     logistic_regression: LogisticSpace
@@ -52,10 +59,10 @@ class Baselines(Block):
     """The models that the network is compared with, and the search of their settings."""
 
     trials: Annotated[int, Field(ge=0)] | None
-    gradient_boosting: BoostingSettings
-    logistic_regression: LogisticSettings
+    first: BaselineSettings
     space: BaselineSpaces
 
     def found(self, settings: dict[str, dict[str, Any]]) -> Self:
         """The same with the settings that a search found, by baseline, and no further search."""
-        return self.model_validate(self.model_dump() | settings | {"trials": 0})
+        first = self.first.model_dump() | settings
+        return self.model_validate(self.model_dump() | {"first": first, "trials": 0})

@@ -9,7 +9,7 @@ from icu_adversarial.config.base import Block
 from icu_adversarial.core.labels import LABELS
 from icu_adversarial.core.paths import SYNTHETIC
 
-CODE_MAP = Path("code_maps/mimiciv_meds.csv")  # of extract.code_map, where nothing reads it
+CODE_MAP = Path("code_maps/mimiciv_meds.csv")  # of extract.code_map, if nothing reads it
 
 
 class Extract(Block):
@@ -22,12 +22,13 @@ class Extract(Block):
     def _labelled(self) -> Self:
         if (self.source == "synthetic") != (self.raw == SYNTHETIC):
             raise ValueError(
-                f"source synthetic and raw {SYNTHETIC} go together: set both extract.source and extract.raw"
+                f"source {self.source} does not fit raw {self.raw}: source synthetic and raw "
+                f"{SYNTHETIC} go together: set both extract.source and extract.raw"
             )
         if self.source != "meds" and self.code_map != CODE_MAP:
             raise ValueError(
                 f"code_map {self.code_map} has no effect with source {self.source}: only meds reads"
-                f" it: leave it at {CODE_MAP}"
+                f" it: set it to {CODE_MAP}"
             )
         return self
 

@@ -17,7 +17,17 @@ class Features(Block):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.interpolation == "none" and self.winsorise == "after_gaps":
-            raise ValueError("winsorise after_gaps has no effect without interpolation")
+            raise ValueError(
+                "winsorise after_gaps has no effect with interpolation none: set it to before_gaps"
+            )
+        if self.interpolation == "none" and self.limit_direction != "both":
+            raise ValueError(
+                f"limit_direction {self.limit_direction} has no effect with interpolation none: set"
+                " it to both"
+            )
         if self.lower_percentile >= self.upper_percentile:
-            raise ValueError("lower_percentile must lie below upper_percentile")
+            raise ValueError(
+                f"lower_percentile {self.lower_percentile:g} must be below upper_percentile "
+                f"{self.upper_percentile:g}"
+            )
         return self

@@ -1,19 +1,24 @@
 """`literature` of params.yaml."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import ValidationError, model_validator
 
-from icu_adversarial.config.base import Block, describe_error
+from icu_adversarial.config.base import Block, NotEmpty, describe_error
 from icu_adversarial.config.features import Features
 from icu_adversarial.config.model import Model
-from icu_adversarial.config.train import Train
+from icu_adversarial.config.train import NO_PATIENCE, Train
 
-MeanSd = tuple[float, float]
+
+class MeanSd(NamedTuple):
+    """Mean and standard deviation of a score."""
+
+    mean: float
+    sd: float
 
 
 class Published(Block):
-    """Mean and standard deviation of the scores as their authors report them, on `data`."""
+    """The scores that the authors report, on `data`."""
 
     data: str
     auroc: MeanSd | None = None
@@ -23,13 +28,13 @@ class Published(Block):
 
 
 class Row(Block):
-    """One network of the comparison. model: what it has otherwise than `literature.model`. differs: what is done otherwise than its authors did."""
+    """One network of the comparison."""
 
     label: str
     model: dict[str, Any]
     scored_on: Literal["held_out", "balanced_training"]
     published: Published
-    differs: str
+    differs: Annotated[tuple[str, ...], NotEmpty]
 
 
 class Literature(Block):
@@ -39,7 +44,7 @@ class Literature(Block):
     rows: dict[str, Row]
 
     def model_of(self, row: str) -> Model:
-        """`model` with what the row changes."""
+        """`literature.model` with the settings of a row."""
         return self.model.changed(self.rows[row].model)
 
     @model_validator(mode="after")
@@ -54,4 +59,25 @@ class Literature(Block):
                         for e in error.errors(include_url=False)
                     )
                 ) from None
+        return self
+
+    @model_validator(mode="after")
+    def _every_setting_has_an_effect(self) -> Self:
+        models = {row: self.model_of(row) for row in self.rows}
+        unused = {row: model.unused() for row, model in models.items()}
+        found = [
+            f"rows.{row}.model: {reason}"
+            for row, reasons in unused.items()
+            for name, reason in reasons.items()
+            if name in self.rows[row].model
+        ]
+        found += [
+            f"model: {reason}, as in every row"
+            for name, reason in self.model.unused().items()
+            if all(name in reasons for reasons in unused.values())
+        ]
+        if self.train.patience is not None and all(m.keep == "last" for m in models.values()):
+            found.append(f"train: {NO_PATIENCE.format(self.train.patience)} in every row")
+        if found:
+            raise ValueError("; ".join(found))
         return self

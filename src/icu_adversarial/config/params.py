@@ -1,5 +1,6 @@
 """The whole of params.yaml, and the only function that reads the file."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -9,7 +10,14 @@ from ruamel.yaml.error import YAMLError
 
 from icu_adversarial.config.analyze import Analyze
 from icu_adversarial.config.attack import Attack
-from icu_adversarial.config.base import Block, Objective, Positive, describe_error
+from icu_adversarial.config.base import (
+    Block,
+    Distinct,
+    NotEmpty,
+    Objective,
+    Positive,
+    describe_error,
+)
 from icu_adversarial.config.baselines import Baselines
 from icu_adversarial.config.evaluate import Evaluate
 from icu_adversarial.config.extract import Extract
@@ -20,9 +28,10 @@ from icu_adversarial.config.model import Model
 from icu_adversarial.config.preprocess import Preprocess
 from icu_adversarial.config.split import Split
 from icu_adversarial.config.synthesize import Synthesize
-from icu_adversarial.config.train import Train
-from icu_adversarial.config.tune_attack import TuneAttack
+from icu_adversarial.config.train import NO_PATIENCE, Train
+from icu_adversarial.config.tune_attack import MAX_PERTS, TuneAttack
 from icu_adversarial.config.tune_model import TuneModel
+from icu_adversarial.config.tuned import fill, outside
 from icu_adversarial.core.errors import InputError
 
 PARAMS_FILE = Path("params.yaml")
@@ -33,7 +42,7 @@ class Params(Block):
 
     window_hours: Annotated[int, Field(ge=2, le=127)]
     bin_hours: Positive
-    objectives: Annotated[tuple[Objective, ...], Field(min_length=1)]
+    objectives: Annotated[tuple[Objective, ...], NotEmpty, Distinct]
     split: Split
     synthesize: Synthesize
     extract: Extract
@@ -54,7 +63,8 @@ class Params(Block):
     def _whole_bins(self) -> Self:
         if self.window_hours % self.bin_hours:
             raise ValueError(
-                f"bin_hours {self.bin_hours} does not divide window_hours {self.window_hours}: choose one that does"
+                f"bin_hours {self.bin_hours} does not divide window_hours {self.window_hours}: "
+                "choose one that does"
             )
         return self
 
@@ -62,9 +72,36 @@ class Params(Block):
     def _unobserved_values_are_marked(self) -> Self:
         if self.features.interpolation == "none" and "observed" not in self.model.extra_channels:
             raise ValueError(
-                "features.interpolation none needs observed among model.extra_channels: a network reads an unobserved value as 0"
+                "features.interpolation none needs observed among model.extra_channels, because a "
+                "network reads an unobserved value as 0"
             )
         return self
+
+    @model_validator(mode="after")
+    def _every_setting_has_an_effect(self) -> Self:
+        found = [f"model.{reason}" for reason in self._unused_of_the_network()]
+        if self.train.patience is not None and self.model.keep == "last":
+            found.append(f"train.{NO_PATIENCE.format(self.train.patience)}")
+        perts = self.tune_attack.max_perts
+        if "max_num_nonzero_perts" not in self.objectives and perts != MAX_PERTS:
+            found.append(
+                f"tune_attack.max_perts {perts} has no effect without max_num_nonzero_perts among "
+                f"objectives: set it to {MAX_PERTS}"
+            )
+        if found:
+            raise ValueError("; ".join(found))
+        return self
+
+    def _unused_of_the_network(self) -> list[str]:
+        """Settings of `model` that have no effect on any network that is trained."""
+        if self.tune_model.trials == 0:
+            return list(self.model.unused().values())
+        if self.model.weight_decay and "adam" not in self.tune_model.space.optimizer:
+            return [
+                f"weight_decay {self.model.weight_decay:g} has no effect without adam in "
+                "tune_model.space.optimizer: set it to 0"
+            ]
+        return []
 
     @property
     def hours(self) -> range:
@@ -73,20 +110,51 @@ class Params(Block):
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:
-    """Read and check `path`.
+    """Read and check the settings.
 
-    ruamel reads YAML 1.2, where 1e-06 (as DVC writes it) is a number; PyYAML makes it a string.
-    Raises InputError with one line per wrong key.
+    ruamel reads YAML 1.2, in which 1e-06 (as DVC writes it) is a number. PyYAML makes it a string.
+
+    Args:
+        path: params.yaml.
+
+    Returns:
+        The settings. Each `tuned` of the block `model` is replaced by the value in
+        `tune_model.first`.
+
+    Raises:
+        InputError: The file cannot be used. One line says why and how to take changes back.
     """
     try:
-        return Params.model_validate(YAML(typ="safe").load(path))
+        params = Params.model_validate(fill(YAML(typ="safe").load(path)))
     except FileNotFoundError:
         raise InputError(
             f"{path} is missing in {Path.cwd()}: run from the root of the repository"
         ) from None
     except YAMLError as error:
-        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+        raise _refused(path, [f"it is not YAML: {' '.join(str(error).split())}"]) from None
     except ValidationError as error:
-        raise InputError(
-            "; ".join(f"{path}: {describe_error(e)}" for e in error.errors(include_url=False))
-        ) from None
+        found = [describe_error(e) for e in error.errors(include_url=False)]
+        raise _refused(path, found) from None
+    except ValueError as error:
+        raise _refused(path, [str(error)]) from None
+    if found := list(_first_trials_outside(params)):
+        raise _refused(path, found)
+    return params
+
+
+def _refused(path: Path, reasons: list[str]) -> InputError:
+    """The error for settings that cannot be used. DVC leaves the values of -S in the file."""
+    return InputError(
+        f"{path}: {'; '.join(reasons)} (to take all changes of the file back: git checkout {path})"
+    )
+
+
+def _first_trials_outside(params: Params) -> Iterator[str]:
+    """Name each setting of a first trial that a search could not try."""
+    tune, baselines = params.tune_model, params.baselines
+    if tune.trials:
+        yield from outside("tune_model.{}", tune.first, tune.space)
+    if tune.trials if baselines.trials is None else baselines.trials:
+        for name in type(baselines.first).model_fields:
+            first, space = getattr(baselines.first, name), getattr(baselines.space, name)
+            yield from outside(f"baselines.{{}}.{name}", first, space)

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from icu_adversarial.config.base import (
     Block,
+    Distinct,
     IntRange,
     LearningRate,
     NotEmpty,
@@ -16,7 +17,8 @@ from icu_adversarial.config.base import (
     within,
 )
 
-Caps = Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], NotEmpty]
+Caps = Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], NotEmpty, Distinct]
+MAX_PERTS = 10  # of tune_attack.max_perts, if no objective reads it
 Count = Annotated[IntRange, within(1, 10**6)]
 
 
@@ -24,12 +26,9 @@ class L1Space(Block):
     cap: Caps
     radius: Annotated[Range, within(1e-4, 1)]
     patience: Count
-    restarts: Annotated[
-        tuple[Annotated[int, Field(ge=0, le=7)], ...], NotEmpty
-    ]  # at most the number of l1.STARTS
-    supports: Annotated[
-        tuple[Annotated[int, Field(ge=0, le=4)], ...], NotEmpty
-    ]  # and of l1.SUPPORTS
+    # At most the number of starts that algorithms/l1.py lists in STARTS and SUPPORTS.
+    restarts: Annotated[tuple[Annotated[int, Field(ge=0, le=7)], ...], NotEmpty, Distinct]
+    supports: Annotated[tuple[Annotated[int, Field(ge=0, le=4)], ...], NotEmpty, Distinct]
 
 
 class L0Space(Block):
@@ -37,7 +36,7 @@ class L0Space(Block):
     share: Annotated[Range, within(0.01, 1)]
     candidates: Count
     patience: Count
-    starts: Annotated[tuple[Positive, ...], NotEmpty]
+    starts: Annotated[tuple[Positive, ...], NotEmpty, Distinct]
 
 
 class PriorSpace(Block):
@@ -48,11 +47,11 @@ class PriorSpace(Block):
 
 
 class SunSpace(Block):
-    """Nothing to search: its penalties are part of it."""
+    """Nothing to search: the penalties of this attack are fixed."""
 
 
 class AttackSpaces(Block):
-    """One for each method."""
+    """The values that the search can choose, for each method."""
 
     l1: L1Space
     l0: L0Space

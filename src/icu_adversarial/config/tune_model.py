@@ -5,10 +5,13 @@ from typing import Annotated
 from pydantic import Field
 
 from icu_adversarial.config.base import (
+    Activation,
     Activations,
     Block,
+    Distinct,
     LearningRate,
     NotEmpty,
+    OptimizerName,
     Optimizers,
     Positive,
     Power,
@@ -19,14 +22,29 @@ from icu_adversarial.config.base import (
 
 
 class ModelSpace(Block):
+    """The values that the search can choose."""
+
     log2_n_lstm: Power
     lstm_activation: Activations
     dropout: Annotated[Range, within(0, 0.99)]
-    n_fc: Annotated[tuple[Annotated[int, Field(ge=0)], ...], NotEmpty]
+    n_fc: Annotated[tuple[Annotated[int, Field(ge=0)], ...], NotEmpty, Distinct]
     fc_activation: Activations
     optimizer: Optimizers
     learning_rate: LearningRate
     log2_batch_size: Power
+
+
+class FirstTrial(Block):
+    """The settings of the first trial, or of the network if there is no search."""
+
+    n_lstm: Positive
+    lstm_activation: Activation
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    n_fc: Annotated[int, Field(ge=0)]
+    fc_activation: Activation
+    optimizer: OptimizerName
+    learning_rate: Annotated[float, Field(gt=0)]
+    batch_size: Positive
 
 
 class TuneModel(Block):
@@ -39,4 +57,5 @@ class TuneModel(Block):
     pruner_startup_trials: Annotated[int, Field(ge=0)]
     pruner_warmup_rounds: Annotated[int, Field(ge=0)]
     pruner_percentile: Annotated[float, Field(ge=0, le=100)]
+    first: FirstTrial
     space: ModelSpace

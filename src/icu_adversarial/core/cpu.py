@@ -1,8 +1,8 @@
-"""Which instructions the numerical libraries may use. Call this before any of them is imported.
+"""Choose the instructions of the numerical libraries, before any of them is imported.
 
-Each library picks the fastest code for the processor that it finds, and the last digits of a
-result depend on that choice. Every library is told to use AVX2, so that a newer processor takes
-the same path as an older one. Intel promises the same bits for its own processors alone.
+Each library picks the fastest code for the processor, and the last digits of a result depend on
+this choice. Here every library is set to AVX2, so that a newer processor runs the same code as an
+older one. Intel promises the same bits only for its own processors.
 """
 
 import os

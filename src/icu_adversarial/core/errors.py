@@ -1,5 +1,5 @@
-"""What a user can cause and can mend: told in one line, without a traceback."""
+"""The error for mistakes that a user can correct. It is printed without a traceback."""
 
 
 class InputError(Exception):
-    """One line that names the file or key, what was found, what was expected, and what to do."""
+    """A message of one line: the file or key, what was found, what was expected, what to do."""

@@ -1,11 +1,11 @@
-"""Files that are whole or not there; checkpoints, whose damage is noticed."""
+"""Write files completely or not at all, read them with clear errors, and check checkpoints."""
 
 import hashlib
 import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,7 +20,15 @@ SEAL = hashlib.sha256().digest_size  # bytes at the end of a checkpoint
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the folder of `path` (made if missing); rename it to `path` on success, delete it otherwise."""
+    """Write a file completely or not at all.
+
+    Args:
+        path: The file. Its folder is made if it is missing.
+
+    Yields:
+        A temporary path in the same folder. It is renamed to `path` on success and deleted
+        otherwise.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -30,17 +38,41 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write `content` as indented JSON; NaN and infinities are not JSON and raise ValueError."""
+def write_json(path: Path, content: Any, *, exact: bool = False) -> None:
+    """Write indented JSON.
+
+    Args:
+        path: The file.
+        content: What `json` can write.
+        exact: Whether numbers keep all digits. Otherwise they are rounded to six significant
+            digits: the last digits of a result depend on the processor.
+
+    Raises:
+        ValueError: A number is NaN or infinite.
+    """
+    rounded = content if exact else six_digits(content)
+    text = json.dumps(rounded, indent=2, allow_nan=False, ensure_ascii=False)
     with atomic(path) as temporary:
-        temporary.write_text(
-            json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n",
-            encoding="utf-8",
-        )
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def six_digits(content: Any) -> Any:
+    """Round every float inside lists, tuples and dictionaries to six significant digits."""
+    if isinstance(content, float):
+        return float(f"{content:.6g}")
+    if isinstance(content, Mapping):
+        return {name: six_digits(value) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [six_digits(value) for value in content]
+    return content
 
 
 def read_json(path: Path) -> Any:
-    """Raises InputError if `path` is missing or not JSON."""
+    """Read a JSON file.
+
+    Raises:
+        InputError: The file is missing or is not JSON.
+    """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -50,13 +82,13 @@ def read_json(path: Path) -> Any:
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
-    """The data table of a figure: nine significant digits, empty where not available."""
+    """Write the table of a figure: six significant digits, empty where not available."""
     with atomic(path) as temporary:
-        frame.to_csv(temporary, index=False, float_format="%.9g", lineterminator="\n")
+        frame.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
 
 
 def discard(path: Path, found: str) -> None:
-    """Delete what an earlier run left and this one cannot use, and say so in one line on stderr.
+    """Delete a file or folder of an earlier run that cannot be used, and print a warning.
 
     Args:
         path: A file or a folder below `.state`.
@@ -73,10 +105,10 @@ def discard(path: Path, found: str) -> None:
 
 
 def clear_way(folder: Path) -> None:
-    """Delete every file that lies where `folder` or a folder above it should be."""
+    """Delete every file in the place of `folder` or of a folder above it."""
     for place in (*reversed(folder.parents), folder):
         if place.is_file():
-            discard(place, "is no folder")
+            discard(place, "is not a folder")
 
 
 def write_sealed(path: Path, content: bytes) -> None:
@@ -99,8 +131,8 @@ def read_sealed(path: Path) -> bytes | None:
         path: The checkpoint.
 
     Returns:
-        The content. None if nothing is there, or if what is there was not written by
-        `write_sealed` or has changed since: it is then discarded.
+        The content. None if there is no file, or if the file has changed since `write_sealed`
+        or was not written by it. Such a file is deleted.
     """
     clear_way(path.parent)
     if path.is_dir():
@@ -116,7 +148,16 @@ def read_sealed(path: Path) -> bytes | None:
 
 
 def write_parts(file: Path, parts: Iterable[np.ndarray], shape: tuple[int, ...]) -> int:
-    """Write float32 arrays (n, *shape), one after the other, as one array; returns its rows. The file is what np.save writes of the whole."""
+    """Write several float32 arrays as one array, which need not fit into memory.
+
+    Args:
+        file: The file. It has the same bytes as np.save writes for the whole array.
+        parts: The arrays, each (n, *shape).
+        shape: The shape of one row.
+
+    Returns:
+        The number of rows.
+    """
     rows = 0
     with file.open("wb") as stream:
         _write_header(stream, (0, *shape))
@@ -124,9 +165,8 @@ def write_parts(file: Path, parts: Iterable[np.ndarray], shape: tuple[int, ...])
             stream.write(np.ascontiguousarray(part, np.float32).data)
             rows += len(part)
         stream.seek(0)
-        _write_header(
-            stream, (rows, *shape)
-        )  # as long as before: NumPy leaves room for the number of rows
+        # NumPy leaves space for the number of rows, so the header has the same length as before.
+        _write_header(stream, (rows, *shape))
     return rows
 
 
@@ -137,7 +177,11 @@ def _write_header(stream: BinaryIO, shape: tuple[int, ...]) -> None:
 
 
 def read_array(path: Path) -> np.ndarray:
-    """Memory-mapped, read-only. Raises InputError if `path` is missing or not an array."""
+    """Map an array into memory, read-only.
+
+    Raises:
+        InputError: The file is missing or is not an array.
+    """
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
@@ -147,7 +191,7 @@ def read_array(path: Path) -> np.ndarray:
 
 
 def digest(*parts: bytes | str | Path) -> str:
-    """SHA-256 over byte strings, texts and the contents of files, in this order."""
+    """The SHA-256 of byte strings, texts and the contents of files, in the given order."""
     total = hashlib.sha256()
     for part in parts:
         if isinstance(part, Path):

@@ -1,4 +1,4 @@
-"""What every figure, table and report calls a source of records."""
+"""The name of each source of records in figures, tables and reports."""
 
 LABELS = {
     "synthetic": "synthetic hospital (not real patients)",

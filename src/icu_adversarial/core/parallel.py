@@ -1,4 +1,7 @@
-"""How a worker process is set up. Work runs in single-thread processes side by side (joblib), so results do not depend on their number."""
+"""Run work in several processes.
+
+Each process uses one thread, so results do not depend on the number of processes.
+"""
 
 import ctypes
 import sys
@@ -13,19 +16,26 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 @cache
 def prepare_worker() -> None:
-    """One torch thread; on Linux, freed memory stays with the process (an LSTM's buffers otherwise go back and forth: 1.4 x the time)."""
+    """Set torch to one thread, and let the process keep freed memory.
+
+    Without the latter, Linux takes the buffers of an LSTM back and gives them again, which makes
+    training 1.4 times as long.
+    """
     import torch
 
     torch.set_num_threads(1)
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
-        if hasattr(libc, "mallopt"):  # glibc; musl has none
+        if hasattr(libc, "mallopt"):  # glibc has it, musl does not
             libc.mallopt(M_MMAP_THRESHOLD, 1 << 30)
             libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def workers(**options: Any) -> joblib.Parallel:
-    """Processes on all cores (LOKY_MAX_CPU_COUNT limits them); large arrays are shared between them, copied only where written."""
-    # prepare_worker lets a process keep its memory; joblib takes that for a leak, replaces the process and warns
+    """A pool of processes on all cores. LOKY_MAX_CPU_COUNT limits their number.
+
+    Large arrays are shared between the processes. They are copied only where they are changed.
+    """
+    # joblib takes the memory that prepare_worker keeps for a leak, replaces the process and warns.
     warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor")
     return joblib.Parallel(n_jobs=-1, mmap_mode="c", **options)

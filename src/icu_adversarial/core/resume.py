@@ -1,4 +1,4 @@
-"""Work that survives a failed or killed run: where its checkpoints lie, and whose they are.
+"""The folders for checkpoints, which let a failed or stopped run continue.
 
 The stages that compute for a long time use `resumable`.
 """
@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def work_key(*parts: bytes | str | Path, rooms: tuple[str, ...] = ()) -> str:
-    """Name a piece of work after everything that its result depends on.
+    """A name for a piece of work, made from everything that its result depends on.
 
     Args:
         parts: Settings, and files whose content counts.
@@ -37,11 +37,11 @@ def work_key(*parts: bytes | str | Path, rooms: tuple[str, ...] = ()) -> str:
 def resumable(
     stage: str, *parts: bytes | str | Path, rooms: tuple[str, ...], keep: bool = False
 ) -> Iterator[Path]:
-    """Hold the folder for the checkpoints of one piece of work.
+    """Reserve the folder for the checkpoints of one piece of work.
 
     The folder is below DVC_ROOT, which DVC sets to the main repository even in a copy of the
-    checkout. One process holds it at a time. Another one that asks for it, as in
-    `dvc queue start --jobs 2`, waits, and then continues from what it finds.
+    checkout. Only one process uses it at a time. A second one, as in `dvc queue start --jobs 2`,
+    waits, and then continues from what it finds.
 
     Args:
         stage: The stage that does the work.
@@ -68,7 +68,7 @@ def resumable(
 
 @contextmanager
 def _held(lock_file: Path, stage: str) -> Iterator[None]:
-    """Hold a lock; say so in one line if another process has it."""
+    """Hold a lock. Print one line if another process has it."""
     lock = FileLock(lock_file)
     try:
         lock.acquire(timeout=0)

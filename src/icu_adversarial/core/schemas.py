@@ -1,4 +1,7 @@
-"""The tables that cross a stage boundary: their columns, types and units. Reading and writing check them."""
+"""The tables that one stage writes and another reads: columns, types and units.
+
+Reading and writing check them.
+"""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,9 +19,10 @@ from icu_adversarial.measurements import NAMES
 MEASUREMENT = pa.dictionary(pa.int8(), pa.string())
 FLAG, HOURS, TEXT = pa.bool_(), pa.float32(), pa.string()
 
-# One row per ICU stay, sorted by stay_id. Hours count from ICU admission; null where unknown. age in years, 90 stands for 90+.
-# subject_order: 1, 2, … by ICU admission among all ICU stays of the subject.
-# died: in the hospital; null where the source does not tell.
+# One row per ICU stay, sorted by stay_id. Hours are counted from the ICU admission and are null
+# where they are unknown. age: years, where 90 means 90 or more. subject_order: 1, 2, ... by ICU
+# admission, over all ICU stays of the subject. died: in the hospital, null where the source does
+# not say.
 STAYS = pa.schema(
     [
         pa.field("stay_id", pa.int64(), nullable=False),
@@ -36,7 +40,8 @@ STAYS = pa.schema(
         ("died", FLAG),
     ]
 )
-# One row per charted value in the window, in the unit of measurements.py; sorted by stay_id, hour, measurement (by name), value.
+# One row per charted value in the window, in the unit of the room measurements. Sorted by stay_id,
+# hour, measurement (by name) and value.
 EVENTS = pa.schema(
     [
         pa.field("stay_id", pa.int64(), nullable=False),
@@ -48,7 +53,7 @@ EVENTS = pa.schema(
 # The values of a column `fold` that name no fold: the models of all folds together, and a model from
 # a file.
 ENSEMBLE, FILE = -1, -2
-# One row per stay of the cohort, in the order of grid.npy. fold: -1 for test stays.
+# One row per stay of the cohort, in the order of grid.npy. fold is -1 for stays of the test set.
 COHORT = pa.schema(
     [
         pa.field("stay_id", pa.int64(), nullable=False),
@@ -62,8 +67,9 @@ COHORT = pa.schema(
         pa.field("fold", pa.int8(), nullable=False),
     ]
 )
-# One row per stay of the cohort. split oof: by the model of `fold`, which never saw the subject; test: by the ensemble, fold -1.
-# The threshold is folded into the logits: predicted = logit_1 > logit_0. probability is that of death at the cohort's prevalence.
+# One row per stay of the cohort. split "oof": out of fold, by the model of `fold`, which never saw
+# the subject. split "test": by the ensemble, with fold -1. The threshold is part of the logits:
+# predicted = logit_1 > logit_0. probability: of death, at the prevalence of the cohort.
 PREDICTIONS = pa.schema(
     [
         pa.field("stay_id", pa.int64(), nullable=False),
@@ -76,8 +82,10 @@ PREDICTIONS = pa.schema(
         pa.field("died", FLAG, nullable=False),
     ]
 )
-# One row per attacked stay and kind (first | best). direction 0→1 (survivor called a death) or 1→0. l1, linf and margin in model
-# input units; margin = logit of the class to leave - logit of the other, below 0 for a success. A failure has iteration -1 and null norms.
+# One row per attacked stay and kind, which is "first" or "best". direction: 0→1 (a survivor is
+# predicted to die) or 1→0. l1, linf: in model input units. margin: the logit of the class before
+# the attack minus the other logit, below 0 for a success. A failure has iteration -1 and null
+# norms.
 EXAMPLES = pa.schema(
     [
         pa.field("stay_id", pa.int64(), nullable=False),
@@ -92,8 +100,9 @@ EXAMPLES = pa.schema(
         ("margin", pa.float32()),
     ]
 )
-# The non-zero cells of the successful examples, sorted by stay_id, kind, hour, measurement (column order).
-# delta in model input units, delta_clinical in the unit of the measurement; observed: the cell held a measured value.
+# The perturbed cells of the successful examples, sorted by stay_id, kind, hour and measurement (in
+# the order of the columns). delta: in model input units. delta_clinical: in the unit of the
+# measurement. observed: whether the cell has a measured value.
 PERTURBATIONS = pa.schema(
     [
         pa.field("stay_id", pa.int64(), nullable=False),
@@ -113,11 +122,20 @@ def measurement_column(codes: np.ndarray | pa.Array) -> pa.DictionaryArray:
 
 
 def to_table(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
-    """`frame` as an Arrow table of exactly `schema`. Raises InputError for a missing column, a wrong type or a forbidden null."""
+    """Convert a frame to an Arrow table.
+
+    Args:
+        frame: Has at least the columns of `schema`.
+        schema: The columns and types of the result.
+
+    Raises:
+        InputError: A column is missing, has a wrong type, or has a null where none is allowed.
+    """
     missing = [name for name in schema.names if name not in frame]
     if missing:
         raise InputError(
-            f"a table lacks the columns {', '.join(missing)}: found {', '.join(map(str, frame.columns))}"
+            f"a table lacks the columns {', '.join(missing)}:"
+            f" found {', '.join(map(str, frame.columns))}"
         )
     try:
         table = pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False)
@@ -127,7 +145,11 @@ def to_table(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
 
 
 def write_table(path: Path, content: pd.DataFrame | pa.Table, schema: pa.Schema) -> None:
-    """Write Parquet with exactly `schema`, whole or not at all."""
+    """Write a Parquet file completely or not at all.
+
+    Raises:
+        InputError: The content does not have the columns of `schema`.
+    """
     table = content if isinstance(content, pa.Table) else to_table(content, schema)
     _check(table.schema, schema, path)
     with atomic(path) as temporary:
@@ -137,7 +159,17 @@ def write_table(path: Path, content: pd.DataFrame | pa.Table, schema: pa.Schema)
 def write_batches(
     path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema, rows: int = 1 << 20
 ) -> None:
-    """Stream `batches` into Parquet, whole or not at all, in row groups of `rows`: the bytes do not depend on how the rows arrive."""
+    """Write batches to a Parquet file, completely or not at all.
+
+    Args:
+        path: The file.
+        batches: The content, which need not fit into memory.
+        schema: The columns and types.
+        rows: Rows of a row group. The bytes do not depend on the sizes of the batches.
+
+    Raises:
+        InputError: A batch does not have the columns of `schema`.
+    """
     with (
         atomic(path) as temporary,
         pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
@@ -155,13 +187,21 @@ def write_batches(
 
 
 def read_table(path: Path, schema: pa.Schema) -> pd.DataFrame:
-    """Read Parquet that must have `schema`. Raises InputError if it is missing, unreadable or has other columns or types."""
+    """Read a Parquet file.
+
+    Raises:
+        InputError: The file is missing, is unreadable, or does not have the columns of `schema`.
+    """
     with _reading(path, schema) as file:
         return file.read().to_pandas()
 
 
 def read_batches(path: Path, schema: pa.Schema, rows: int = 1 << 16) -> Iterator[pa.RecordBatch]:
-    """The same in batches of at most `rows`, for a table that need not fit into memory."""
+    """Read a Parquet file in batches of at most `rows`. It need not fit into memory.
+
+    Raises:
+        InputError: The file is missing, is unreadable, or does not have the columns of `schema`.
+    """
     with _reading(path, schema) as file:
         yield from file.iter_batches(rows)
 
@@ -186,5 +226,6 @@ def _check(found: pa.Schema, expected: pa.Schema, path: Path) -> None:
             if f.name not in found.names or found.field(f.name).type != f.type
         ]
         raise InputError(
-            f"{path}: expected the columns {', '.join(wrong) or expected.names}, found {', '.join(f'{f.name} {f.type}' for f in found)}"
+            f"{path}: expected the columns {', '.join(wrong) or expected.names},"
+            f" found {', '.join(f'{f.name} {f.type}' for f in found)}"
         )

@@ -4,26 +4,27 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool, Float, Float32
 
 from icu_adversarial.features.statics import fit_statics
 
 SUMMARIES = (
     "mean", "deviation", "trend", "recent", "last", "minimum", "maximum", "count",
 )  # fmt: skip
-CHUNK = 512  # stays that are summarised at a time, which bounds the memory
+CHUNK = 512  # stays that are summarised at a time, which limits the memory
 
 
-def summaries(grid: np.ndarray) -> np.ndarray:
+def summaries(grid: Float[np.ndarray, "N T M"]) -> Float32[np.ndarray, "N D"]:
     """Summarise the observed values of each measurement over the window.
 
-    The first five and the count are those of the network (model/summary.py), here of the values
-    in clinical units.
+    The first five and the count are those of model/networks/summary.py, here of the values in
+    clinical units.
 
     Args:
-        grid: Values in clinical units, (N, T, 19); NaN = not observed.
+        grid: Values in clinical units; NaN = not observed.
 
     Returns:
-        float32 (N, 8 x 19), in the order of SUMMARIES: the mean; the standard deviation
+        D = 8 M columns, in the order of SUMMARIES: the mean; the standard deviation
         (population); the covariance with the hour, the hour as a share of the window; the mean
         over the last quarter of the window, or the last value if that quarter has none; the last
         value; the minimum; the maximum; the number of observed hours. NaN for all but the number
@@ -34,6 +35,7 @@ def summaries(grid: np.ndarray) -> np.ndarray:
 
 
 def _summaries(grid: np.ndarray) -> np.ndarray:
+    """As `summaries`, of all stays at once."""
     grid = np.asarray(grid, np.float64)
     hours = grid.shape[1]
     hour = np.arange(hours)[:, None]
@@ -44,7 +46,7 @@ def _summaries(grid: np.ndarray) -> np.ndarray:
     # Above the minimum, so that equal values have a deviation and a trend of exactly 0.
     above = np.where(seen, grid - minimum[:, None], 0)
     late = seen & (hour >= hours - hours // 4)
-    with np.errstate(invalid="ignore"):  # 0 / 0: NaN is what is meant
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN, as it should be
         share = seen / count[:, None]
         recent = minimum + (late * above).sum(axis=1) / late.sum(axis=1)
     mean = (share * above).sum(axis=1)
@@ -67,17 +69,20 @@ def _summaries(grid: np.ndarray) -> np.ndarray:
 
 
 def with_statics(
-    x: np.ndarray, stays: pd.DataFrame, learn: np.ndarray, static_inputs: Sequence[str]
-) -> np.ndarray:
+    x: Float32[np.ndarray, "N D"],
+    stays: pd.DataFrame,
+    learn: Bool[np.ndarray, " N"],
+    static_inputs: Sequence[str],
+) -> Float32[np.ndarray, "N columns"]:
     """Join the summaries and the static inputs.
 
     Args:
-        x: Summaries, (N, D).
-        stays: Rows of tables.COHORT.
-        learn: The training stays, bool (N,); the static inputs are fitted on them alone.
+        x: Summaries.
+        stays: Rows of schemas.COHORT.
+        learn: The training stays. The static inputs are fitted on them alone.
         static_inputs: `model.static_inputs` of params.yaml.
 
     Returns:
-        float32 (N, D + S).
+        D summaries, followed by S static inputs.
     """
     return np.concatenate([x, fit_statics(stays[learn], static_inputs).apply(stays)], axis=1)

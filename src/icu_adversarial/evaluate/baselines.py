@@ -1,12 +1,17 @@
-"""Logistic regression and gradient boosting on summaries of each measurement: what a network has
-to beat. The stages that score the network call `search` and `predict`."""
+"""Logistic regression and gradient boosting on summaries of each measurement.
 
+They are what the network is compared with. The stage evaluate and the study learning_curve call
+them.
+"""
+
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import optuna
 import pandas as pd
+from jaxtyping import Bool, Float, Float32, Shaped
 from joblib import delayed
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -19,21 +24,23 @@ from icu_adversarial.config.baselines import Baselines
 from icu_adversarial.config.tune_model import TuneModel
 from icu_adversarial.core.parallel import workers
 from icu_adversarial.evaluate.baseline_inputs import summaries, with_statics
-from icu_adversarial.evaluate.results import Prediction
+from icu_adversarial.evaluate.predictions import Prediction
 from icu_adversarial.features.splits import assign_folds
 from icu_adversarial.model.calibration import cross_fitted
 from icu_adversarial.model.scores import best_threshold, log_loss, sigmoid
 from icu_adversarial.search.space import encode, suggest
 
+LOGGER = logging.getLogger(__name__)
 BASELINES = ("logistic_regression", "gradient_boosting")
 # Logistic regression reads each summary clipped to these percentiles of the training stays.
 WINSORISED = (1, 99)
 
 
 def _make(name: str, settings: dict[str, Any], seed: int) -> BaseEstimator:
+    """The scikit-learn model. Arguments as for `fitted`."""
     if name == "gradient_boosting":
         return HistGradientBoostingClassifier(early_stopping=False, random_state=seed, **settings)
-    # Newton's method with the full Hessian converges to the last digits in a few steps.
+    # Newton's method with the full Hessian converges to machine precision in a few steps.
     model = LogisticRegression(solver="newton-cholesky", tol=1e-8, **settings)
     return make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), model)
 
@@ -41,25 +48,25 @@ def _make(name: str, settings: dict[str, Any], seed: int) -> BaseEstimator:
 def fitted(
     name: str,
     settings: dict[str, Any],
-    x: np.ndarray,
-    died: np.ndarray,
-    learn: np.ndarray,
+    x: Float32[np.ndarray, "N D"],
+    died: Shaped[np.ndarray, " N"],
+    learn: Bool[np.ndarray, " N"],
     seed: int,
-) -> np.ndarray:
+) -> Float[np.ndarray, " N"]:
     """Train one model and apply it to every stay.
 
     Args:
         name: One of BASELINES.
         settings: Its settings, as in `baselines` of params.yaml.
-        x: Summaries and static inputs, (N, D); NaN = missing.
-        died: The outcome, (N,), 0 or 1.
-        learn: The training stays, bool (N,).
+        x: Summaries and static inputs; NaN = missing.
+        died: The outcome, 0 or 1.
+        learn: The training stays.
         seed: Seed of the summaries that each split of gradient boosting chooses from.
 
     Returns:
-        Log odds of death of all stays, (N,).
+        Log odds of death of all stays.
     """
-    # Gradient boosting refuses a summary that no training stay has.
+    # Gradient boosting raises an error for a summary that no training stay has.
     x = x[:, np.isfinite(x[learn]).any(axis=0)]
     if name == "logistic_regression":
         x = np.clip(x, *np.nanpercentile(x[learn], WINSORISED, axis=0))
@@ -70,26 +77,26 @@ def fitted(
 
 def search(
     name: str,
-    grid: np.ndarray,
+    grid: Float[np.ndarray, "N T M"],
     stays: pd.DataFrame,
     static_inputs: Sequence[str],
     options: Baselines,
     folds: TuneModel,
     seed: int,
 ) -> dict[str, Any]:
-    """Choose the settings of a baseline by cross-validation within the stays that it is given.
+    """Choose the settings of a baseline by cross-validation within some training stays.
 
-    The settings of params.yaml are tried first, if the ranges contain them, then settings drawn
-    at random from the ranges. The lowest mean of the folds' held-out log loss wins, as in the
-    search for the network.
+    The settings `first` are tried first, if the ranges contain them, then settings drawn at
+    random from the ranges. The settings with the lowest mean of the folds' held-out log loss are
+    chosen, as in the search for the network.
 
     Args:
         name: One of BASELINES.
-        grid: Values of these stays in clinical units, (N, T, 19); NaN = not observed.
-        stays: Their rows of tables.COHORT: training stays and no others.
+        grid: Values of training stays in clinical units; NaN = not observed.
+        stays: Their rows of schemas.COHORT.
         static_inputs: `model.static_inputs` of params.yaml.
         options: `baselines` of params.yaml.
-        folds: `tune_model` of params.yaml, for its folds and seeds and its number of trials.
+        folds: `tune_model` of params.yaml: its folds, its seeds and its number of trials.
         seed: Seed of the models.
 
     Returns:
@@ -98,7 +105,7 @@ def search(
     Raises:
         InputError: An outcome has fewer subjects than there are folds.
     """
-    given, space = getattr(options, name).model_dump(), getattr(options.space, name)
+    given, space = getattr(options.first, name).model_dump(), getattr(options.space, name)
     trials = folds.trials if options.trials is None else options.trials
     if trials == 0:
         return given
@@ -122,36 +129,38 @@ def search(
         log_loss(died[part], sigmoid(z[part]))
         for z, part in zip(log_odds, parts * trials, strict=True)
     ]
-    return tried[int(np.reshape(losses, (trials, -1)).mean(axis=1).argmin())]
+    means = np.reshape(losses, (trials, -1)).mean(axis=1)
+    for number, mean in enumerate(means, 1):
+        LOGGER.info("%s: trial %d/%d, held-out loss %.4f", name, number, trials, mean)
+    return tried[int(means.argmin())]
 
 
 def predict(
     name: str,
-    grid: np.ndarray,
+    grid: Float[np.ndarray, "N T M"],
     cohort: pd.DataFrame,
     static_inputs: Sequence[str],
     options: Baselines,
     folds: TuneModel,
     seed: int,
-    learn: np.ndarray | None = None,
+    learn: Bool[np.ndarray, " N"] | None = None,
 ) -> Prediction:
     """Search the settings of a baseline, train it on each fold of the network, and predict.
 
-    As with the network, a training stay has the prediction of the model that its fold had no part
-    in, a test stay (fold -1) the mean of all folds' models in log odds. One threshold, that of the
+    As with the network, a training stay is predicted by the model that was trained without its
+    fold. A test stay (fold -1) has the mean of all models' log odds. One threshold, which has the
     best F1 over all training stays out of fold, decides. The probability is calibrated out of
     fold.
 
     Args:
         name: One of BASELINES.
-        grid: Values in clinical units, (N, T, 19); NaN = not observed.
-        cohort: tables.COHORT.
+        grid: Values in clinical units; NaN = not observed.
+        cohort: schemas.COHORT.
         static_inputs: `model.static_inputs` of params.yaml.
         options: `baselines` of params.yaml.
         folds: `tune_model` of params.yaml.
         seed: Seed of the models.
-        learn: The stays that may be trained on and searched with, bool (N,); by default all
-            training stays.
+        learn: The stays that may be used for training and search; by default all training stays.
 
     Returns:
         The prediction for every stay.
@@ -179,7 +188,7 @@ def predict(
 
 
 def compared(
-    grid: np.ndarray,
+    grid: Float[np.ndarray, "N T M"],
     cohort: pd.DataFrame,
     static_inputs: Sequence[str],
     options: Baselines,

@@ -1,28 +1,31 @@
-"""The curves behind the scores: tables for the figures of one model on one split.
+"""The curves behind the scores of one model on one split, as tables for the figures.
 
 `results` calls it.
 """
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float, Shaped
 from scipy.stats import binomtest
 
 from icu_adversarial.evaluate.measures import bin_of
 
-CURVE_POINTS = 400
+CURVE_POINTS = 400  # thresholds of a curve; a figure shows no more
 
 
-def rank_curves(died: np.ndarray, log_odds: np.ndarray) -> dict[str, pd.DataFrame]:
-    """The curves over all thresholds of what ranks the stays.
+def rank_curves(
+    died: Shaped[np.ndarray, " N"], log_odds: Float[np.ndarray, " N"]
+) -> dict[str, pd.DataFrame]:
+    """Compute the curves over the thresholds of the log odds.
 
     Args:
-        died: The outcome, (N,), 0 or 1.
-        log_odds: Log odds of death, (N,).
+        died: The outcome, 0 or 1.
+        log_odds: Log odds of death.
 
     Returns:
         `roc` (fpr, tpr) and `precision_recall` (recall, precision, prevalence: the share of
-        deaths, which is the precision of chance). Of more than CURVE_POINTS thresholds, that many
-        evenly spaced ones: a figure shows no more.
+        deaths, which is the precision of a random order). If there are more than CURVE_POINTS
+        thresholds, as many evenly spaced ones are kept.
     """
     died = died.astype(int)
     order = np.argsort(-log_odds, kind="stable")
@@ -39,16 +42,18 @@ def rank_curves(died: np.ndarray, log_odds: np.ndarray) -> dict[str, pd.DataFram
     return {"roc": _thin(roc), "precision_recall": _thin(precision_recall)}
 
 
-def reliability(died: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
-    """Observed against predicted, in BINS bins of equal width.
+def reliability(
+    died: Shaped[np.ndarray, " N"], probability: Float[np.ndarray, " N"]
+) -> pd.DataFrame:
+    """Compare the observed and the predicted share of deaths in bins of the probability.
 
     Args:
-        died: The outcome, (N,), 0 or 1.
-        probability: Probability of death, (N,).
+        died: The outcome, 0 or 1.
+        probability: Probability of death.
 
     Returns:
-        One row for each bin that has stays: predicted (mean probability), observed (share of
-        deaths), low and high (Wilson's 95 % interval of observed), stays.
+        One row for each of BINS bins that has stays: predicted (mean probability), observed (share
+        of deaths), low and high (Wilson's 95 % interval of observed), stays.
     """
     grouped = pd.DataFrame({"predicted": probability, "died": died.astype(int)}).groupby(
         bin_of(probability)
@@ -67,13 +72,17 @@ def reliability(died: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
     )[["predicted", "observed", "low", "high", "stays"]]
 
 
-def decision_curve(died: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
-    """Net benefit of acting on a predicted probability of at least `threshold`, per stay (Vickers
-    and Elkin 2006).
+def decision_curve(
+    died: Shaped[np.ndarray, " N"], probability: Float[np.ndarray, " N"]
+) -> pd.DataFrame:
+    """Compute the net benefit per stay of acting on a probability of at least a threshold.
+
+    Net benefit = true positives / N - odds of the threshold * false positives / N (Vickers and
+    Elkin 2006, Medical Decision Making 26:565-574).
 
     Args:
-        died: The outcome, (N,), 0 or 1.
-        probability: Probability of death, (N,).
+        died: The outcome, 0 or 1.
+        probability: Probability of death.
 
     Returns:
         threshold (0.01 to 0.6), net_benefit, and treat_all, the benefit of acting on every stay.
@@ -95,4 +104,5 @@ def decision_curve(died: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
 
 
 def _thin(curve: pd.DataFrame) -> pd.DataFrame:
+    """At most CURVE_POINTS evenly spaced rows."""
     return curve.iloc[np.unique(np.linspace(0, len(curve) - 1, CURVE_POINTS).round().astype(int))]

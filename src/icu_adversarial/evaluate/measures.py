@@ -1,6 +1,10 @@
-"""All scores of one model: with intervals over subjects, and over the folds. `results` calls it."""
+"""All scores of one model: with intervals over subjects, and over the folds.
+
+`results` calls it. The shapes use N for stays and R for resamples.
+"""
 
 import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
 
 from icu_adversarial.evaluate.statistics import (
     DRAWN,
@@ -25,29 +29,30 @@ METRICS = (
 )
 
 
-def bin_of(probability: np.ndarray) -> np.ndarray:
+def bin_of(probability: Float[np.ndarray, " N"]) -> Int[np.ndarray, " N"]:
+    """Which of BINS bins of equal width holds each probability."""
     return np.minimum((probability * BINS).astype(int), BINS - 1)
 
 
 def scores(
-    died: np.ndarray,
-    log_odds: np.ndarray,
-    probability: np.ndarray,
-    predicted: np.ndarray,
-    weight: np.ndarray | None = None,
-) -> dict[str, np.ndarray]:
-    """All scores of METRICS.
+    died: Shaped[np.ndarray, " N"],
+    log_odds: Float[np.ndarray, " N"],
+    probability: Float[np.ndarray, " N"],
+    predicted: Shaped[np.ndarray, " N"],
+    weight: Float[np.ndarray, "R N"] | None = None,
+) -> dict[str, Float[np.ndarray, " R"]]:
+    """Compute all scores of METRICS.
 
     Args:
-        died: The outcome, (N,), 0 or 1.
-        log_odds: What ranks the stays, (N,): auroc and auprc use nothing else.
-        probability: Calibrated probability of death, (N,): for loss, brier, calibration_error.
-        predicted: The decision, (N,), 0 or 1: for f1, precision, recall and accuracy.
-        weight: Weights of the stays, (R, N); by default one row of ones.
+        died: The outcome, 0 or 1.
+        log_odds: What ranks the stays, for auroc and auprc.
+        probability: Calibrated probability of death, for loss, brier and calibration_error.
+        predicted: The decision, 0 or 1, for f1, precision, recall and accuracy.
+        weight: How often each stay counts; by default one row of ones.
 
     Returns:
-        By name, one value for every row of weight, (R,). NaN where a score is undefined, for
-        example where no death was drawn.
+        One value for every row of weight, by the name of the score. NaN where a score is
+        undefined, for example where no death was drawn.
     """
     died, predicted = died.astype(np.float64), predicted.astype(np.float64)
     weight = np.ones((1, len(died))) if weight is None else weight
@@ -56,6 +61,7 @@ def scores(
     hits, calls, deaths = weight @ (died * predicted), weight @ predicted, weight @ died
     p = np.clip(probability, EPSILON, 1 - EPSILON)
     in_bin = np.eye(BINS)[bin_of(probability)]
+    excess = weight @ (in_bin * (probability - died)[:, None])
     with np.errstate(invalid="ignore", divide="ignore"):
         return {
             "auroc": auroc,
@@ -66,28 +72,25 @@ def scores(
             "accuracy": weight @ (died == predicted) / total,
             "loss": weight @ -np.where(died == 1, np.log(p), np.log(1 - p)) / total,
             "brier": weight @ (probability - died) ** 2 / total,
-            "calibration_error": np.abs(weight @ (in_bin * (probability - died)[:, None])).sum(
-                axis=1
-            )
-            / total,
+            "calibration_error": np.abs(excess).sum(axis=1) / total,
         }
 
 
 def with_intervals(
-    died: np.ndarray,
-    log_odds: np.ndarray,
-    probability: np.ndarray,
-    predicted: np.ndarray,
-    subject: np.ndarray,
+    died: Shaped[np.ndarray, " N"],
+    log_odds: Float[np.ndarray, " N"],
+    probability: Float[np.ndarray, " N"],
+    predicted: Shaped[np.ndarray, " N"],
+    subject: Int[np.ndarray, " N"],
     *,
     resamples: int,
     seed: int,
 ) -> dict[str, dict[str, float | None]]:
-    """Every score with its 95 % percentile interval over draws of the subjects with replacement.
+    """Compute every score with its 95 % percentile interval over resampled subjects.
 
     Args:
-        died, log_odds, probability, predicted: As for `scores`, (N,).
-        subject: The subject of each stay, (N,).
+        died, log_odds, probability, predicted: As for `scores`.
+        subject: The subject of each stay.
         resamples: Number of resamples.
         seed: Seed of the resamples.
 
@@ -103,19 +106,21 @@ def with_intervals(
     }
 
 
-def error_if_perfect(probability: np.ndarray, *, draws: int = 1000, seed: int = 0) -> np.ndarray:
-    """The calibration error that a perfectly calibrated model of this size shows by chance.
+def error_if_perfect(
+    probability: Float[np.ndarray, " N"], *, draws: int = 1000, seed: int = 0
+) -> Float[np.ndarray, " draws"]:
+    """Simulate the calibration error of a perfectly calibrated model on as many stays.
 
     A finite number of stays has a calibration error above 0 even if every probability is right.
     The outcomes are drawn from the probabilities themselves.
 
     Args:
-        probability: Probabilities of death, (N,).
+        probability: Probabilities of death.
         draws: Number of simulated cohorts.
         seed: Seed of the simulation.
 
     Returns:
-        The calibration error of each simulated cohort, (draws,).
+        The calibration error of each simulated cohort.
     """
     rng, at_once = np.random.default_rng(seed), max(1, DRAWN // len(probability))
     in_bin = np.eye(BINS)[bin_of(probability)]
@@ -128,19 +133,19 @@ def error_if_perfect(probability: np.ndarray, *, draws: int = 1000, seed: int = 
 
 
 def over_folds(
-    died: np.ndarray,
-    log_odds: np.ndarray,
-    probability: np.ndarray,
-    predicted: np.ndarray,
-    fold: np.ndarray,
-    learn: np.ndarray | None = None,
+    died: Shaped[np.ndarray, " N"],
+    log_odds: Float[np.ndarray, " N"],
+    probability: Float[np.ndarray, " N"],
+    predicted: Shaped[np.ndarray, " N"],
+    fold: Int[np.ndarray, " N"],
+    learn: Bool[np.ndarray, " N"] | None = None,
 ) -> dict[str, dict[str, float | None]]:
-    """Every score over the folds 0, 1, …; fold -1 is left out.
+    """Compute every score on each fold, and its mean over the folds. Fold -1 is left out.
 
     Args:
-        died, log_odds, probability, predicted: As for `scores`, (N,).
-        fold: The fold that holds each stay out, (N,).
-        learn: The stays that the models may learn from, (N,) bool; by default all.
+        died, log_odds, probability, predicted: As for `scores`.
+        fold: The fold that holds each stay out.
+        learn: The stays that the models were trained on; by default all.
 
     Returns:
         {score: {mean, sd, standard_error}}: the mean and standard deviation over the folds, and
@@ -159,16 +164,27 @@ def over_folds(
     return result | {"calibration_error_if_perfect": {"mean": finite(perfect)}}
 
 
-def held_out_ratio(fold: np.ndarray, learn: np.ndarray | None = None) -> float:
-    """Held-out stays divided by training stays, as the mean over the folds 0, 1, …; arguments as
-    for `over_folds`."""
+def held_out_ratio(
+    fold: Int[np.ndarray, " N"], learn: Bool[np.ndarray, " N"] | None = None
+) -> float:
+    """The mean over the folds of held-out stays divided by training stays.
+
+    Args:
+        fold, learn: As for `over_folds`.
+    """
     allowed = fold >= 0 if learn is None else (fold >= 0) & learn
     folds = sorted(set(fold) - {-1})
     return float(np.mean([(fold == k).sum() / (allowed & (fold != k)).sum() for k in folds]))
 
 
-def mean_and_error(values: np.ndarray, test_over_train: float) -> dict[str, float | None]:
-    """{mean, sd, standard_error} of one value for each fold, as in `over_folds`. values: (k,)."""
+def mean_and_error(
+    values: Float[np.ndarray, " K"], test_over_train: float
+) -> dict[str, float | None]:
+    """{mean, sd, standard_error} of one value for each of K folds, as in `over_folds`.
+
+    Args:
+        values, test_over_train: As for `corrected_standard_error`.
+    """
     error = corrected_standard_error(values, test_over_train)
     summary = {"mean": values.mean(), "sd": values.std(ddof=1), "standard_error": error}
     return {name: finite(value) for name, value in summary.items()}

@@ -1,69 +1,69 @@
 """Several models' predictions for one cohort → their scores, and the tables of their figures.
 
-The stage `evaluate` and the study `literature` call it.
+The stage evaluate and the study literature call it.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
+from icu_adversarial.evaluate.calibration import bound_warning, calibration_scores
 from icu_adversarial.evaluate.curves import decision_curve, rank_curves, reliability
 from icu_adversarial.evaluate.measures import (
     error_if_perfect,
     held_out_ratio,
     mean_and_error,
     over_folds,
-    scores,
     with_intervals,
 )
+from icu_adversarial.evaluate.predictions import Prediction, part, splits
 from icu_adversarial.evaluate.statistics import finite, paired_difference
 from icu_adversarial.evaluate.subgroups import subgroup_scores
 from icu_adversarial.features.cohort import cohort_warning
-from icu_adversarial.model.calibration import SMALLEST_SLOPE, fit_by_fold
-from icu_adversarial.model.scores import rank_scores, sigmoid
-
-CALIBRATION = ("calibration_error", "brier", "loss")
+from icu_adversarial.model.scores import rank_scores
 
 
-class Prediction(NamedTuple):
-    """One model's prediction for every stay of a cohort, each (N,).
+def evaluation(
+    models: Mapping[str, Prediction], cohort: pd.DataFrame, *, resamples: int, seed: int
+) -> tuple[dict[str, Any], dict[str, pd.DataFrame], list[str]]:
+    """Score several models and compare the first one with the others.
 
-    log_odds: of death at the cohort's prevalence, not calibrated; they rank the stays.
-    probability: of death, calibrated out of fold. predicted: the decision by one threshold.
+    Args:
+        models: The predictions by name, in the order of the cohort.
+        cohort: schemas.COHORT.
+        resamples: Number of resamples of the subjects.
+        seed: Seed of the resamples.
+
+    Returns:
+        The scores, as in `about_cohort` and `model_scores`, with `difference` and `calibration`;
+        the tables of the figures by name; warnings.
     """
-
-    log_odds: np.ndarray
-    probability: np.ndarray
-    predicted: np.ndarray
-
-
-def from_table(predictions: pd.DataFrame, threshold: float) -> Prediction:
-    """The prediction of fold models. predictions: tables.PREDICTIONS; threshold: that of
-    model.json, which their logits have folded in."""
-    logit_0, logit_1, probability = (
-        predictions[name].to_numpy(np.float64) for name in ("logit_0", "logit_1", "probability")
-    )
-    return Prediction(
-        logit_1 - logit_0 + threshold, probability, predictions["predicted"].to_numpy()
-    )
-
-
-def splits(cohort: pd.DataFrame) -> dict[str, np.ndarray]:
-    """The stays, bool (N,), that count for each split. cohort: tables.COHORT."""
-    test = (cohort["fold"] == -1).to_numpy()
-    return {"out of fold": ~test, "test": test}
-
-
-def part(model: Prediction, chosen: np.ndarray) -> Prediction:
-    """The prediction for some of the stays. chosen: bool (N,)."""
-    return Prediction(*(column[chosen] for column in model))
+    about = about_cohort(cohort)
+    calibration = {name: calibration_scores(model, cohort) for name, model in models.items()}
+    content = {
+        **about,
+        **model_scores(models, cohort, resamples=resamples, seed=seed),
+        "difference": differences(models, cohort, resamples=resamples, seed=seed),
+        "calibration": calibration,
+    }
+    tables, first = curve_tables(models, cohort), next(iter(models.values()))
+    tables["subgroups"] = subgroup_table(first, cohort, resamples=resamples, seed=seed)
+    bounded = [bound_warning(name, found) for name, found in calibration.items()]
+    return content, tables, [warning for warning in (about["warning"], *bounded) if warning]
 
 
 def about_cohort(cohort: pd.DataFrame) -> dict[str, Any]:
-    """What every table of scores says of the cohort (tables.COHORT): warning (one sentence or
-    None); stays, deaths and prevalence of the training stays and of the test set."""
+    """Count the stays and the deaths of the training stays and of the test set.
+
+    Args:
+        cohort: schemas.COHORT.
+
+    Returns:
+        warning: what `cohort_warning` says; stays, deaths and prevalence: {training, test}.
+    """
     died, test = cohort["died"].to_numpy(), splits(cohort)["test"]
     sides = {"training": died[~test], "test": died[test]}
     return {
@@ -80,10 +80,7 @@ def model_scores(
     """All scores of several models.
 
     Args:
-        models: By name, in the order of the cohort.
-        cohort: tables.COHORT.
-        resamples: Number of resamples of the subjects.
-        seed: Seed of the resamples.
+        models, cohort, resamples, seed: As for `evaluation`.
 
     Returns:
         test: {model: {score: {value, low, high}}}, as in `with_intervals`; folds: {model: {score:
@@ -111,7 +108,7 @@ def differences(
     """How much higher the first model scores than each other, on the same stays.
 
     Args:
-        models, cohort, resamples, seed: As for `model_scores`.
+        models, cohort, resamples, seed: As for `evaluation`.
 
     Returns:
         {model: {test: {score: {value, low, high, standard_error}}, folds: {score: {mean, sd,
@@ -121,7 +118,7 @@ def differences(
     test, (first, *others) = splits(cohort)["test"], models
     held_out = [fold == k for k in sorted(set(fold) - {-1})]
 
-    def each_fold(name: str) -> np.ndarray:
+    def each_fold(name: str) -> Float[np.ndarray, "K 2"]:
         z = models[name].log_odds
         return np.array([rank_scores(died[rows], z[rows]) for rows in held_out])
 
@@ -145,50 +142,15 @@ def differences(
     return result
 
 
-def calibration_scores(model: Prediction, cohort: pd.DataFrame) -> dict[str, Any]:
-    """The slope of each fold's calibration, and scores before and after it. cohort: tables.COHORT.
+def curve_tables(models: Mapping[str, Prediction], cohort: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Make the tables of the curves.
+
+    Args:
+        models, cohort: As for `evaluation`.
 
     Returns:
-        slope: {fold_K | test: slope}; bounded: which of these are SMALLEST_SLOPE because the best
-        one is smaller; out_of_fold and test: {before | after: {score of CALIBRATION,
-        calibration_error_if_perfect}}.
-    """
-    died, fold = cohort["died"].to_numpy(), cohort["fold"].to_numpy()
-    fitted = {
-        "test" if k < 0 else f"fold_{k}": found
-        for k, found in fit_by_fold(model.log_odds, died, fold).items()
-    }
-    result: dict[str, Any] = {
-        "slope": {name: found.slope for name, found in fitted.items()},
-        "bounded": [name for name, found in fitted.items() if found.bounded],
-    }
-    for split, chosen in splits(cohort).items():
-        block = result.setdefault(split.replace(" ", "_"), {})
-        for when, p in (("before", sigmoid(model.log_odds)), ("after", model.probability)):
-            on_split = part(model._replace(probability=p), chosen)
-            scored = scores(died[chosen], *on_split)
-            block[when] = {name: float(scored[name][0]) for name in CALIBRATION}
-            perfect = error_if_perfect(on_split.probability).mean()
-            block[when]["calibration_error_if_perfect"] = float(perfect)
-    return result
-
-
-def bound_warning(name: str, calibration: dict[str, Any]) -> str | None:
-    """One sentence if the slope of a calibration is bounded. calibration: `calibration_scores`."""
-    if not calibration["bounded"]:
-        return None
-    return (
-        f"{name}: the log odds do not rank the stays that fit the calibration of "
-        f"{', '.join(calibration['bounded'])}: its slope is bounded at {SMALLEST_SLOPE:g}, and the "
-        "calibrated probabilities are close to the share of deaths"
-    )
-
-
-def curve_tables(models: Mapping[str, Prediction], cohort: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The tables `roc`, `precision_recall`, `reliability` and `decision` of all models.
-
-    ROC and precision-recall curves are of the log odds, the others of calibrated probabilities.
-    Further columns: split and curve (the model).
+        `roc` and `precision_recall` of the log odds, `reliability` and `decision` of the calibrated
+        probabilities, with the columns of module `curves`, split and curve (the model).
     """
     died = cohort["died"].to_numpy()
     tables: dict[str, list[pd.DataFrame]] = {}
@@ -208,7 +170,15 @@ def curve_tables(models: Mapping[str, Prediction], cohort: pd.DataFrame) -> dict
 def subgroup_table(
     model: Prediction, cohort: pd.DataFrame, *, resamples: int, seed: int
 ) -> pd.DataFrame:
-    """`subgroup_scores` of one model, with the column split."""
+    """Make the table of `subgroup_scores` of one model on both splits.
+
+    Args:
+        model: The prediction, in the order of the cohort.
+        cohort, resamples, seed: As for `evaluation`.
+
+    Returns:
+        The table, with the column split.
+    """
     return pd.concat(
         subgroup_scores(
             cohort[chosen], *part(model, chosen), resamples=resamples, seed=seed

@@ -1,25 +1,34 @@
-"""Does a model serve every group of patients? The scores of each, with intervals over subjects."""
+"""The scores of a model in each group of patients, with intervals over subjects."""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float, Shaped
 
 from icu_adversarial.evaluate.measures import with_intervals
 from icu_adversarial.features.cohort import FEWEST_DEATHS
 
-AGE_BANDS = {
+AGE_BANDS = {  # years, low <= age < high
     "under 45": (0, 45),
     "45 to 64": (45, 65),
     "65 to 79": (65, 80),
     "80 and over": (80, np.inf),
-}  # years: low <= age < high
+}
 ORDER = {name: place for place, name in enumerate(AGE_BANDS)}
 SHOWN = ("auroc", "auprc", "recall", "precision", "calibration_error")
 
 
 def groups(cohort: pd.DataFrame) -> dict[str, pd.Series]:
-    """Which group each stay belongs to, by `age`, `sex`, `icu_type` and `source_group`; "unknown" where the record does not say."""
+    """Find the groups of each stay.
+
+    Args:
+        cohort: Rows of schemas.COHORT.
+
+    Returns:
+        The group of each stay by division: age, sex, icu_type and source_group; "unknown" if the
+        record does not have it.
+    """
     age = pd.Series("unknown", cohort.index)
     for name, (low, high) in AGE_BANDS.items():
         age[(cohort["age"] >= low) & (cohort["age"] < high)] = name
@@ -31,21 +40,21 @@ def groups(cohort: pd.DataFrame) -> dict[str, pd.Series]:
 
 def subgroup_scores(
     cohort: pd.DataFrame,
-    log_odds: np.ndarray,
-    probability: np.ndarray,
-    predicted: np.ndarray,
+    log_odds: Float[np.ndarray, " N"],
+    probability: Float[np.ndarray, " N"],
+    predicted: Shaped[np.ndarray, " N"],
     *,
     resamples: int,
     seed: int,
 ) -> pd.DataFrame:
-    """The scores of each group.
+    """Compute the scores of each group.
 
-    A score that needs both outcomes has no value in a group with one, and its interval is that of
-    the draws that have both.
+    A score that needs both outcomes has no value in a group with one outcome. Its interval is
+    that of the resamples with both outcomes.
 
     Args:
-        cohort: Rows of tables.COHORT, for example the test set's.
-        log_odds, probability, predicted: As for `measures.scores`, (N,).
+        cohort: Rows of schemas.COHORT, for example those of the test set.
+        log_odds, probability, predicted: As for `measures.scores`.
         resamples: Number of resamples of the subjects.
         seed: Seed of the resamples.
 
@@ -57,10 +66,7 @@ def subgroup_scores(
     for division, member in groups(cohort).items():
         for group in sorted(set(member), key=lambda name: (ORDER.get(name, len(ORDER)), name)):
             inside = (member == group).to_numpy()
-            died, subject = (
-                cohort["died"].to_numpy()[inside],
-                cohort["subject_id"].to_numpy()[inside],
-            )
+            died, subject = (cohort[name].to_numpy()[inside] for name in ("died", "subject_id"))
             scored = with_intervals(
                 died,
                 log_odds[inside],

@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow as pa
 
 from icu_adversarial.core.errors import InputError
+from icu_adversarial.extract.account import Account
 from icu_adversarial.measurements import POTASSIUM_CHEMISTRY, Measurement
 
 
@@ -15,15 +16,14 @@ class Records(NamedTuple):
 
     stays: the columns of tables.STAYS, sorted by stay_id.
     events: batches of tables.EVENTS in its total order; read once.
+    account: what became of every row; it is complete when the events are read.
     excluded: stays that the source leaves out, by reason.
-    left_out: laboratory values in a unit that cannot be converted, by test and unit. It is complete
-        when the events are read.
     """
 
     stays: pd.DataFrame
     events: Iterator[pa.RecordBatch]
+    account: Account
     excluded: dict[str, int] = {}  # noqa: RUF012 (a tuple's default, which nothing changes)
-    left_out: dict[str, int] = {}  # noqa: RUF012
 
 
 def refuse_blood_gas(measurements: tuple[Measurement, ...], reason: str) -> None:

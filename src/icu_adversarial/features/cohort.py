@@ -1,7 +1,8 @@
-"""Which stays are predicted, and how many each rule leaves out."""
+"""Which stays are predicted, and how many stays each rule excludes, for the stage preprocess."""
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool
 
 from icu_adversarial.config.preprocess import Preprocess
 from icu_adversarial.core.errors import InputError
@@ -10,7 +11,7 @@ FEWEST_STAYS, LARGEST_PREVALENCE, FEWEST_DEATHS = 500, 0.3, 20
 
 
 def cohort_warning(stays: int, deaths: int, test_deaths: int | None = None) -> str | None:
-    """Why nothing can be concluded from a cohort; every table with its numbers shows it.
+    """Say why nothing can be concluded from a cohort. Every table with its numbers shows it.
 
     Args:
         stays: Number of stays.
@@ -36,25 +37,25 @@ def cohort_warning(stays: int, deaths: int, test_deaths: int | None = None) -> s
 
 def cohort_rules(
     stays: pd.DataFrame, window_hours: int, options: Preprocess
-) -> dict[str, np.ndarray]:
-    """The stays that each rule keeps. Unknown times and ages exclude no stay; where no stay has
-    such a value, the name of the rule says "not recorded".
+) -> dict[str, Bool[np.ndarray, " N"]]:
+    """Find the stays that each rule keeps.
 
-    The first ICU stay of a subject or an admission is the first that there is, not the first that
-    the other rules keep: no later stay takes its place. A stay whose admission is unknown is the
-    first of its own. A stay that begins after the recorded death of its subject is a rule of its
-    own, the first one: such a record contradicts itself.
+    An unknown time or age excludes no stay. If no stay has such a value, the name of the rule says
+    "not recorded". The first ICU stay of a subject or an admission is the first in the records; if
+    another rule excludes it, no later stay replaces it. A stay whose admission is unknown counts
+    as the first one. The first rule excludes a stay that begins after the recorded death of its
+    subject, because such a record contradicts itself.
 
     Args:
-        stays: tables.STAYS, (N,).
+        stays: schemas.STAYS.
         window_hours: Length of the observation window.
         options: The block `preprocess` of params.yaml.
 
     Returns:
-        bool (N,) by the name of the rule in the cohort flow, in its order.
+        The stays that a rule keeps, by its name, in the order of the cohort flow.
 
     Raises:
-        InputError: `first_of_admission` is asked for where no stay has an admission.
+        InputError: The option is `first_of_admission`, but no stay has an admission.
     """
     if options.stays == "first_of_admission" and stays["hadm_id"].isna().all():
         raise InputError(
@@ -62,10 +63,8 @@ def cohort_rules(
             " use all or first_of_subject"
         )
     end = window_hours + options.gap_hours
-    order, in_hospital = (
-        stays["subject_order"],
-        stays["discharge_hour"] - stays["admit_hour"].fillna(0),
-    )
+    order = stays["subject_order"]
+    in_hospital = stays["discharge_hour"] - stays["admit_hour"].fillna(0)
     first_of_admission = order.groupby(stays["hadm_id"]).transform("min")
     chosen = {
         "all": {},
@@ -74,7 +73,7 @@ def cohort_rules(
     }
 
     def at_least(rule: str, values: pd.Series, least: float) -> dict[str, pd.Series]:
-        """The rule, which says so where no stay has the value and so none is left out."""
+        """The rule by its name, which says whether any stay has the value."""
         return {f"{rule} (not recorded)" if values.isna().all() else rule: ~(values < least)}
 
     hospital, icu = options.min_hospital_hours, options.min_icu_hours
@@ -93,23 +92,24 @@ def cohort_rules(
 
 
 def cohort_flow(
-    stays: pd.DataFrame, rules: dict[str, np.ndarray], left_out: dict[str, int]
+    stays: pd.DataFrame, rules: dict[str, Bool[np.ndarray, " N"]], left_out: dict[str, int]
 ) -> pd.DataFrame:
-    """How many stays each step leaves out.
+    """Count the stays that each step excludes.
 
     Args:
-        stays: tables.STAYS, (N,).
-        rules: bool (N,), the stays that each rule keeps, by its name.
-        left_out: Stays that extract left out before, by reason. They count in the first row.
+        stays: schemas.STAYS.
+        rules: The stays that each rule keeps, as from `cohort_rules`.
+        left_out: Number of stays that the stage extract has excluded, by reason. The first row
+            includes them.
 
     Returns:
-        One row per step, the first for all ICU stays, then the reasons of `left_out`, then the
-        rules: order, step, stays, subjects, deaths (what is left after it) and excluded (what it
-        took). Subjects and deaths of the first rows are of the stays that extract gives, because
-        those that it leaves out have no patient or outcome that could be counted.
+        One row for each step: all ICU stays, the reasons of `left_out`, the rules. The columns are
+        order, step, stays, subjects and deaths (what remains after the step) and excluded. The
+        subjects and deaths of the first rows are those of `stays`, because the stays that extract
+        excludes have no patient or outcome that could be counted.
     """
     kept = np.ones(len(stays), bool)
-    waiting = sum(left_out.values())  # for their row
+    waiting = sum(left_out.values())  # stays whose row is still to come
     steps = {"all ICU stays": (0, kept)}
     steps |= {reason: (count, kept) for reason, count in left_out.items()}
     steps |= {step: (0, keep) for step, keep in rules.items()}

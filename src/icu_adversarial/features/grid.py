@@ -1,10 +1,15 @@
-"""Events → grid of the mean value per bin, and its gaps filled along time. Vectorised over stays; values in clinical units."""
+"""Events → a grid of the mean value in each bin of time, and its gaps filled along time.
+
+All values are in clinical units. The shapes use N for stays, T for bins, M for measurements and E
+for events.
+"""
 
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from jaxtyping import Bool, Float, Float32, Int, Real
 
 from icu_adversarial.core import paths
 from icu_adversarial.core.errors import InputError
@@ -13,13 +18,23 @@ from icu_adversarial.measurements import NAMES, M
 
 
 def grids(
-    events: Iterable[pa.RecordBatch], stay_id: np.ndarray, hours: range
-) -> Iterator[tuple[slice, np.ndarray]]:
-    """The grid of all stays, some stays at a time, so that the memory needed does not grow with their number.
+    events: Iterable[pa.RecordBatch], stay_id: Int[np.ndarray, " N"], hours: range
+) -> Iterator[tuple[slice, Float32[np.ndarray, "n T M"]]]:
+    """Make the grid of all stays, some stays at a time.
 
-    events: tables.EVENTS, sorted by stay_id, in batches of any size; stay_id: (N,) sorted; hours: the first hour of each bin.
-    Yields (rows, grid): consecutive slices of 0..N and what `grid_from_events` says of these stays; all NaN for a stay without events.
-    Raises InputError for an event of none of the stays or outside the window.
+    The memory needed does not grow with the number of stays.
+
+    Args:
+        events: schemas.EVENTS, sorted by stay_id, in batches of any size.
+        stay_id: The stays, sorted.
+        hours: The first hour of each bin.
+
+    Yields:
+        Consecutive slices of the stays and their grid, as from `grid_from_events`. A stay without
+        events has NaN alone.
+
+    Raises:
+        InputError: An event belongs to no stay or lies outside the window.
     """
     done = 0
     for part in _whole_stays(events):
@@ -30,38 +45,26 @@ def grids(
                 f"{paths.EVENTS}: an event belongs to none of the ICU stays: run `dvc repro`"
             )
         measurement = part["measurement"].unify_dictionaries().combine_chunks()
-        column = pd.Index(NAMES).get_indexer(measurement.dictionary.to_pylist())[
-            measurement.indices
-        ]  # the file may number the names otherwise
+        names = pd.Index(NAMES)  # the dictionary of the file may have another order
+        column = names.get_indexer(measurement.dictionary.to_pylist())[measurement.indices]
+        hour, value = part["hour"].to_numpy(), part["value"].to_numpy()
         rows = slice(done, int(row[-1]) + 1)
-        yield (
-            rows,
-            grid_from_events(
-                row - done,
-                part["hour"].to_numpy(),
-                column,
-                part["value"].to_numpy(),
-                rows.stop - done,
-                hours,
-            ),
-        )
+        stays = rows.stop - done
+        yield rows, grid_from_events(row - done, hour, column, value, stays, hours)
         done = rows.stop
     if done < len(stay_id):
-        yield (
-            slice(done, len(stay_id)),
-            np.full((len(stay_id) - done, len(hours), M), np.nan, np.float32),
-        )
+        empty = np.full((len(stay_id) - done, len(hours), M), np.nan, np.float32)
+        yield slice(done, len(stay_id)), empty
 
 
 def _whole_stays(events: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """The same rows, cut where a stay ends."""
+    """The same rows in tables that end where a stay ends."""
     rest = EVENTS.empty_table()
     for batch in filter(len, events):
         table = pa.concat_tables([rest, pa.Table.from_batches([batch])])
         ids = table["stay_id"].to_numpy()
-        last = int(
-            np.searchsorted(ids, ids[-1])
-        )  # from here on: the last stay, which may go on in the next batch
+        # The last stay starts here. It may continue in the next batch.
+        last = int(np.searchsorted(ids, ids[-1]))
         if last:
             yield table[:last]
         rest = table[last:]
@@ -70,17 +73,28 @@ def _whole_stays(events: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
 
 
 def grid_from_events(
-    stay: np.ndarray,
-    hour: np.ndarray,
-    measurement: np.ndarray,
-    value: np.ndarray,
+    stay: Int[np.ndarray, " E"],
+    hour: Real[np.ndarray, " E"],
+    measurement: Int[np.ndarray, " E"],
+    value: Real[np.ndarray, " E"],
     stays: int,
     hours: range,
-) -> np.ndarray:
-    """Mean of the values of each (stay, bin, measurement) cell; the bin of first hour h covers [h, h + hours.step).
+) -> Float32[np.ndarray, "N T M"]:
+    """Average the values of each stay, bin and measurement.
 
-    stay: (E,) row 0..stays-1; hour: (E,) in the window; measurement: (E,) column 0..18; value: (E,) clinical units.
-    Returns float32 (stays, T, 19), NaN where a cell has no event. Raises InputError for an event outside the window.
+    Args:
+        stay: The row of the stay of each event, in [0, stays).
+        hour: Hours since ICU admission, in the window.
+        measurement: The column of the measurement, in [0, M).
+        value: The value in clinical units.
+        stays: Number of stays, N.
+        hours: The first hour of each bin. The bin of hour h covers [h, h + hours.step).
+
+    Returns:
+        The grid. NaN where a cell has no event.
+
+    Raises:
+        InputError: An event lies outside the window.
     """
     if len(hour) and not (hour.min() >= 0 and hour.max() < hours.stop):
         raise InputError(
@@ -90,21 +104,30 @@ def grid_from_events(
     cells = stays * t * M
     cell = (stay.astype(np.int64) * t + hour.astype(np.int64) // hours.step) * M + measurement
     count = np.bincount(cell, minlength=cells)
-    total = np.bincount(cell, weights=value, minlength=cells)  # float64, in the events' order
+    total = np.bincount(cell, weights=value, minlength=cells)  # float64, in the order of the events
     with np.errstate(invalid="ignore"):
         mean = total / count
     return mean.astype(np.float32).reshape(stays, t, M)
 
 
-def fill_gaps(grid: np.ndarray, interpolation: str, limit_direction: str) -> np.ndarray:
-    """Fill each stay's unobserved bins from its own observed ones.
+def fill_gaps(
+    grid: Float[np.ndarray, "N T M"], interpolation: str, limit_direction: str
+) -> Float[np.ndarray, "N T M"]:
+    """Fill the unobserved bins of each stay from its own observed bins.
 
-    grid: float32 (N, T, 19), NaN = not observed. Between two observed bins: `linear`, or `previous` (the earlier one's value). Before the first
-    (limit_direction both | backward) and after the last (both | forward): the nearest observed value. The rest stays NaN. `none` fills nothing.
+    Args:
+        grid: Values; NaN = not observed.
+        interpolation: What a bin between two observed ones takes. `linear`: the value on the line
+            between them. `previous`: the earlier value. `none`: no bin is filled.
+        limit_direction: Which ends take the nearest observed value: `forward` (after the last
+            observed bin), `backward` (before the first one) or `both`.
+
+    Returns:
+        The filled grid. Bins that are not filled are NaN.
     """
     if interpolation == "none":
         return grid.copy()
-    left = grid.swapaxes(0, 1).copy()  # (T, N, 19): the same bin of all stays lies together
+    left = grid.swapaxes(0, 1).copy()  # (T, N, M): the same bin of all stays is contiguous
     right, missing = left.copy(), np.isnan(left)
     for i in range(1, len(left)):
         np.copyto(left[i], left[i - 1], where=missing[i])
@@ -121,18 +144,21 @@ def fill_gaps(grid: np.ndarray, interpolation: str, limit_direction: str) -> np.
     return (left + (right - left) * weight).swapaxes(0, 1)
 
 
-def since_observed(observed: np.ndarray) -> np.ndarray:
-    """Time since the last observed bin as a share of the window: 0 where observed, 1 where none came before.
+def since_observed(observed: Bool[np.ndarray, "N T M"]) -> Float32[np.ndarray, "N T M"]:
+    """The time since the last observed bin, as a share of the window.
 
-    observed: bool (N, T, 19). Returns float32 of that shape.
+    Args:
+        observed: Which cells are observed.
+
+    Returns:
+        0 for an observed bin; 1 for a bin before the first observed one.
     """
-    return (_since_observed(~observed.swapaxes(0, 1)) / np.float32(observed.shape[1])).swapaxes(
-        0, 1
-    )
+    since = _since_observed(~observed.swapaxes(0, 1)) / np.float32(observed.shape[1])
+    return since.swapaxes(0, 1)
 
 
 def _since_observed(missing: np.ndarray) -> np.ndarray:
-    """Bins since the last one that is not missing, T where none came before. missing: bool (T, N, 19)."""
+    """Bins since the last one that is not missing; T before the first one. missing: (T, N, M)."""
     since = missing * np.float32(len(missing))
     for i in range(1, len(missing)):
         np.minimum(since[i], since[i - 1] + 1, out=since[i])

@@ -1,36 +1,45 @@
-"""From the grid to what a model sees: fitted on training subjects alone, stored with the model, applied anywhere."""
+"""From the grid to the model input: fitted on training stays alone, stored with the model.
+
+Everything that reads a model also reads its scaler: training, prediction, attacks and maps.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool, Float, Float32
 
 from icu_adversarial.core.io import read_json, write_json
 from icu_adversarial.features.grid import fill_gaps, since_observed
 from icu_adversarial.features.statics import NO_STATICS, Statics, fit_statics
 from icu_adversarial.measurements import NAMES, M
 
-CHUNK = 128  # stays at a time: what is computed in between stays in the cache
+CHUNK = 128  # stays that are scaled at a time: their intermediate arrays stay in the cache
 
 
 @dataclass(frozen=True)
 class Scaler:
-    """Winsorising, gap filling, median imputation and scaling to [0, 1], as fitted by `fit_scaler`.
+    """Winsorising, filling of gaps, imputation of medians and scaling to [0, 1].
 
-    lower, upper, median: float32 (19,) in clinical units. A measurement without a spread in the
-    training stays (lower = upper, or never observed) becomes the constant 0 and is not
-    `perturbable`: no model can have learned from it.
-    winsorise: `before_gaps` limits the observed cells first, so that an impossible value counts
-    as the limit when the hours around it are filled. `after_gaps` fills the gaps first, as
-    lstm_adversarial_attack does.
+    A measurement without a spread in the training stays (lower = upper, or never observed) becomes
+    the constant 0 and is not `perturbable`: no model can have learned from it.
+
+    lower, upper: The limits of each measurement, in clinical units. They become 0 and 1.
+    median: The median of each measurement, in clinical units.
+    interpolation, limit_direction: As for `grid.fill_gaps`.
+    extra_channels: Which of `observed` and `hours_since_observed` follow the values.
+    statics: The static inputs.
+    winsorise: `before_gaps` limits the observed cells first. An impossible value then counts as
+        the limit when the hours around it are filled. `after_gaps` fills the gaps first, as
+        lstm_adversarial_attack does.
     """
 
-    lower: np.ndarray
-    upper: np.ndarray
-    median: np.ndarray
+    lower: Float32[np.ndarray, " M"]
+    upper: Float32[np.ndarray, " M"]
+    median: Float32[np.ndarray, " M"]
     interpolation: str
     limit_direction: str
     extra_channels: tuple[str, ...]
@@ -38,25 +47,36 @@ class Scaler:
     winsorise: str = "before_gaps"
 
     @property
-    def clinical_span(self) -> np.ndarray:
-        """float32 (19,): what 1 in model input units is in clinical units."""
+    def clinical_span(self) -> Float32[np.ndarray, " M"]:
+        """How many clinical units correspond to 1 in model input units."""
         return self.upper - self.lower
 
     @property
-    def perturbable(self) -> np.ndarray:
-        """bool (19,)."""
+    def perturbable(self) -> Bool[np.ndarray, " M"]:
+        """Which measurements vary in the training stays."""
         return self.clinical_span > 0
 
     @property
     def channels(self) -> int:
-        """C: 19 values, 19 for each extra channel, and the static inputs."""
+        """Number of channels, C: M values, M for each extra channel, and the static inputs."""
         return M * (1 + len(self.extra_channels)) + self.statics.size
 
-    def apply(self, grid: np.ndarray, stays: pd.DataFrame | None = None) -> np.ndarray:
-        """grid: (N, T, 19) clinical units, NaN = not observed. stays: the same stays' rows of tables.COHORT, needed for static inputs alone.
+    def apply(
+        self, grid: Float[np.ndarray, "N T M"], stays: pd.DataFrame | None = None
+    ) -> Float32[np.ndarray, "N T C"]:
+        """Turn a grid into model input.
 
-        Returns float32 (N, T, C): 19 values in [0, 1], then each extra channel's 19 (`observed` 0 | 1, `hours_since_observed` as a share of the
-        window), then the static inputs, the same at every hour. With interpolation `none`, unobserved values are NaN.
+        Args:
+            grid: Values in clinical units; NaN = not observed.
+            stays: The rows of schemas.COHORT of the same stays, needed for static inputs alone.
+
+        Returns:
+            M values in [0, 1]; M channels for each extra channel: `observed` is 0 or 1,
+            `hours_since_observed` a share of the window; the static inputs, the same at every
+            hour. With interpolation `none`, unobserved values are NaN.
+
+        Raises:
+            ValueError: There are static inputs, but no stays.
         """
         x = np.empty((*grid.shape[:2], self.channels), np.float32)
         if self.statics.inputs:
@@ -70,11 +90,12 @@ class Scaler:
             self._write(grid[part], x[part])
         return x
 
-    def values(self, grid: np.ndarray) -> np.ndarray:
-        """The first 19 channels of `apply` alone, float32 (N, T, 19)."""
+    def values(self, grid: Float[np.ndarray, "N T M"]) -> Float32[np.ndarray, "N T M"]:
+        """The first M channels of `apply`."""
         return replace(self, extra_channels=(), statics=NO_STATICS).apply(grid)
 
     def _write(self, grid: np.ndarray, x: np.ndarray) -> None:
+        """Fill all channels of x, (n, T, C), but the static inputs. grid: (n, T, M)."""
         observed, values = np.isfinite(grid), x[..., :M]
         if self.winsorise == "before_gaps":
             grid = np.clip(grid, self.lower, self.upper)
@@ -89,32 +110,37 @@ class Scaler:
                 observed if name == "observed" else since_observed(observed)
             )
 
-    def to_clinical(self, values: np.ndarray) -> np.ndarray:
-        """Model input units (..., 19) back to clinical units; winsorised values stay at their limit."""
+    def to_clinical(self, values: Float[np.ndarray, "*cells M"]) -> Float32[np.ndarray, "*cells M"]:
+        """Turn model input units into clinical units. A winsorised value becomes its limit."""
         return (values * self.clinical_span + self.lower).astype(np.float32)
 
     def save(self, path: Path) -> None:
+        """Write this scaler as JSON."""
         content: dict[str, Any] = asdict(self)
         for name in ("lower", "upper", "median"):
             content[name] = dict(zip(NAMES, map(float, content[name]), strict=True))
-        write_json(path, content)
+        write_json(path, content, exact=True)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Path) -> "Scaler":
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: The file is missing or not JSON.
+        """
         content = read_json(path)
         for name in ("lower", "upper", "median"):
             content[name] = np.array([content[name][m] for m in NAMES], np.float32)
-        return cls(
-            **content
-            | {
-                "extra_channels": tuple(content["extra_channels"]),
-                "statics": Statics.of(content["statics"]),
-            }
-        )
+        content["extra_channels"] = tuple(content["extra_channels"])
+        content["statics"] = Statics.of(content["statics"])
+        return cls(**content)
 
 
 def widest(scalers: Sequence[Scaler]) -> Scaler:
-    """The first of some scalers with the lowest lower and the highest upper limits of all; of a measurement that some know, among those that do."""
+    """A copy of `scalers[0]` whose limits enclose those of all scalers.
+
+    Only scalers count for which the measurement is perturbable.
+    """
     known = np.stack([scaler.perturbable for scaler in scalers])
     lower = np.where(known, [scaler.lower for scaler in scalers], np.inf).min(0)
     upper = np.where(known, [scaler.upper for scaler in scalers], -np.inf).max(0)
@@ -123,7 +149,7 @@ def widest(scalers: Sequence[Scaler]) -> Scaler:
 
 
 def fit_scaler(
-    grid: np.ndarray,
+    grid: Float[np.ndarray, "N T M"],
     stays: pd.DataFrame | None = None,
     *,
     interpolation: str,
@@ -134,10 +160,20 @@ def fit_scaler(
     static_inputs: Sequence[str] = (),
     winsorise: str = "before_gaps",
 ) -> Scaler:
-    """Percentiles and medians of the observed cells (means per bin, clinical units) of the training stays.
+    """Fit a scaler: percentiles and medians of the observed cells of the training stays.
 
-    grid: (N, T, 19), NaN = not observed; stays: their rows of tables.COHORT, needed for static inputs alone; training stays and no others.
-    The other arguments are those of `features` and `model` in params.yaml.
+    Args:
+        grid: Values of the training stays in clinical units; NaN = not observed.
+        stays: Their rows of schemas.COHORT, needed for static inputs alone.
+        interpolation, limit_direction, extra_channels, winsorise: As for `Scaler`.
+        lower_percentile, upper_percentile: Which percentiles become 0 and 1, in [0, 100].
+        static_inputs: As for `statics.fit_statics`.
+
+    Returns:
+        The scaler.
+
+    Raises:
+        ValueError: There are static inputs, but no stays.
     """
     if static_inputs and stays is None:
         raise ValueError("static inputs are fitted on the stays: fit_scaler(grid, stays, …)")
@@ -146,10 +182,10 @@ def fit_scaler(
         seen = grid[..., j][np.isfinite(grid[..., j])]
         if len(seen):
             numbers[:, j] = np.percentile(seen, [lower_percentile, upper_percentile, 50])
+    statics = NO_STATICS
+    if static_inputs and stays is not None:
+        statics = fit_statics(stays, static_inputs)
     lower, upper, median = numbers
-    statics = (
-        fit_statics(stays, static_inputs) if static_inputs and stays is not None else NO_STATICS
-    )
     return Scaler(
         lower,
         upper,

@@ -1,8 +1,8 @@
-"""The 19 measurements: column order, unit, where each source keeps them and which values count.
+"""The 19 measurements: order of the columns, unit, place in each source, and valid values.
 
-The only such table of the project. Item ids and limits: MIMIC-III v1.4, after the MIT-LCP
-mimic-code concepts. MIMIC-IV keeps the ids of its laboratory and of MetaVision, and the units too.
-Names in eICU: v2.0, after the MIT-LCP eicu-code concepts. MEDS has codes of its own: code_maps/.
+No other module has such a table. Item ids and limits are those of MIMIC-III v1.4, from the concepts
+of MIT-LCP mimic-code. MIMIC-IV has the same laboratory and MetaVision ids and the same units. Names
+in eICU v2.0 are from the concepts of MIT-LCP eicu-code. The codes of MEDS are in code_maps/.
 """
 
 from dataclasses import dataclass, replace
@@ -12,11 +12,16 @@ LARGEST_FLOAT32 = 3.4e38
 
 @dataclass(frozen=True)
 class Items:
-    """Rows of one raw table that carry a measurement: by their item ids in MIMIC-III and -IV; by their names in eICU, those of labs, of columns of
-    vital signs, or of what nurses chart.
+    """The rows of one raw table that have a measurement, and which of their values are valid.
 
-    A value v counts when `above < v < below`, or `above < v <= below` where `below_counts`. The limits apply to the value as charted;
-    it is stored as (v - 32) / 1.8 where `fahrenheit`, else as v * factor.
+    A value v is valid if above < v < below. If `below_counts`, v = below is valid too. The limits
+    apply to the charted value.
+
+    table: The raw table, in lower case.
+    itemids: The item ids in MIMIC-III and MIMIC-IV.
+    fahrenheit: The value is stored as (v - 32) / 1.8.
+    names: The names in eICU: of a laboratory test, a column of vital signs, or a nurse's entry.
+    factor: Otherwise, the value is stored as v * factor.
     """
 
     table: str
@@ -35,8 +40,13 @@ class Items:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One column of the grid. `items`: in MIMIC-III and -IV; `eicu`: in eICU. `challenge` holds its parameter names in the PhysioNet
-    Challenge 2012 records; their values, and those of MEDS after conversion, obey the limits of the last entry of `items`."""
+    """One column of the grid.
+
+    items: Where MIMIC-III and MIMIC-IV store it. The limits of the last entry also apply to the
+        values of Challenge 2012, and to those of MEDS after the conversion of units.
+    challenge: Its parameter names in the records of PhysioNet Challenge 2012.
+    eicu: Where eICU stores it.
+    """
 
     name: str
     unit: str
@@ -70,12 +80,13 @@ def _vital(
     )
 
 
-# The literature gives the following five no upper limit, but records hold values that no patient
-# can have: a pH of 735, a magnesium of 21 mg/dL. Such a value is left out, so that it cannot move
-# its hour's mean.
-POTASSIUM_BLOOD_GAS = Items("labevents", (50822,), below=30)  # as the literature's for chemistry
+# The literature has no upper limit for the following five. Records contain values that no patient
+# can have, such as a pH of 735 or a magnesium of 21 mg/dL. Such a value is left out, so that it
+# does not change the mean of its hour.
+POTASSIUM_BLOOD_GAS = Items("labevents", (50822,), below=30)  # the literature's limit of chemistry
 POTASSIUM_CHEMISTRY = Items("labevents", (50971,), below=30)
-# The highest ionised calcium of patients is about 2.5 mmol/L. More is in mg/dL, where 4.6 is normal.
+# The highest ionised calcium of patients is about 2.5 mmol/L. A larger value is in mg/dL, where 4.6
+# is normal.
 FREE_CALCIUM = Items("labevents", (50808,), below=2.5)
 # A patient survived 16.6 mg/dL with asystole: Internal Medicine 44:448-452, 2005.
 MAGNESIUM = Items("labevents", (50960,), below=20)
@@ -95,17 +106,17 @@ DIASBP = Items(
 RESPRATE = Items("chartevents", (615, 618, 220210, 224690), below=70, below_counts=False)
 SPO2 = Items("chartevents", (646, 220277), below=100)
 
-# eICU files every ionized calcium under mg/dL, though many laboratories send mmol/L. Patients have
-# 0.6 to 2.5 mmol/L, so a larger value is in mg/dL. 1 mmol is 40.08 mg. records/eicu_units.py holds
-# the units that the size of a value does not tell apart.
+# eICU stores every ionised calcium as mg/dL, although many laboratories report mmol/L. Patients
+# have 0.6 to 2.5 mmol/L, so a larger value is in mg/dL. 1 mmol is 40.08 mg.
+# extract/sources/eicu_units.py has the units that the size of a value does not show.
 EICU_CALCIUM = (
     FREE_CALCIUM.at("lab", "ionized calcium"),
     replace(
         FREE_CALCIUM.at("lab", "ionized calcium"), above=2.5, below=2.5 * 4.008, factor=1 / 4.008
     ),
 )
-# The size of a temperature tells its unit: monitors send both, and nurses chart either of them
-# under either name.
+# The size of a temperature shows its unit. Monitors report both units, and nurses chart both units
+# under both names.
 EICU_TEMPERATURE = (
     CELSIUS.at("vitalperiodic", "temperature"),
     FAHRENHEIT.at("vitalperiodic", "temperature"),
@@ -114,7 +125,9 @@ EICU_TEMPERATURE = (
 )
 
 MEASUREMENTS = (
-    Measurement("potassium", "mEq/L", (POTASSIUM_BLOOD_GAS, POTASSIUM_CHEMISTRY), ("K",), (POTASSIUM_CHEMISTRY.at("lab", "potassium"),)),
+    Measurement("potassium", "mEq/L", (POTASSIUM_BLOOD_GAS, POTASSIUM_CHEMISTRY), ("K",), (
+        POTASSIUM_CHEMISTRY.at("lab", "potassium"),
+    )),
     Measurement("calcium", "mmol/L", (FREE_CALCIUM,), (), EICU_CALCIUM),
     _lab("ph", "", 50820, "pH", "pH", PH_AT_MOST, PH_ABOVE),
     _lab("pco2", "mmHg", 50818, "PaCO2", "paCO2", PCO2_AT_MOST, PCO2_ABOVE),
@@ -127,7 +140,9 @@ MEASUREMENTS = (
     _lab("platelet", "K/uL", 51265, "Platelets", "platelets x 1000", at_most=10000),
     _lab("glucose", "mg/dL", 50931, "Glucose", "glucose", at_most=10000),
     Measurement("magnesium", "mg/dL", (MAGNESIUM,), ("Mg",), (MAGNESIUM.at("lab", "magnesium"),)),
-    _vital("heartrate", "/min", HEARTRATE, ("HR",), {"vitalperiodic": ("heartrate",), "nursecharting": ("Heart Rate",)}),
+    _vital("heartrate", "/min", HEARTRATE, ("HR",), {
+        "vitalperiodic": ("heartrate",), "nursecharting": ("Heart Rate",),
+    }),
     _vital("sysbp", "mmHg", SYSBP, ("SysABP", "NISysABP"), {
         "vitalperiodic": ("systemicsystolic",), "vitalaperiodic": ("noninvasivesystolic",),
         "nursecharting": ("Invasive BP Systolic", "Non-Invasive BP Systolic"),
@@ -137,15 +152,19 @@ MEASUREMENTS = (
         "nursecharting": ("Invasive BP Diastolic", "Non-Invasive BP Diastolic"),
     }),
     Measurement("tempc", "°C", (FAHRENHEIT, CELSIUS), ("Temp",), EICU_TEMPERATURE),
-    _vital("resprate", "/min", RESPRATE, ("RespRate",), {"vitalperiodic": ("respiration",), "nursecharting": ("Respiratory Rate",)}),
-    _vital("spo2", "%", SPO2, ("SaO2",), {"vitalperiodic": ("sao2",), "nursecharting": ("O2 Saturation",)}),
+    _vital("resprate", "/min", RESPRATE, ("RespRate",), {
+        "vitalperiodic": ("respiration",), "nursecharting": ("Respiratory Rate",),
+    }),
+    _vital("spo2", "%", SPO2, ("SaO2",), {
+        "vitalperiodic": ("sao2",), "nursecharting": ("O2 Saturation",),
+    }),
 )  # fmt: skip
 NAMES = tuple(m.name for m in MEASUREMENTS)
 UNITS = {m.name: m.unit for m in MEASUREMENTS}
 M = len(MEASUREMENTS)
 
 ABSENT = "not in these data"
-# What a reader of a map must know about a measurement of one source: (extract.source, name).
+# What readers of a map must know about a measurement of one source, by (extract.source, name).
 NOTES = {
     ("challenge2012", "spo2"): "arterial SaO2 of blood gases, not pulse oximetry",
     ("challenge2012", "calcium"): ABSENT,
@@ -153,21 +172,27 @@ NOTES = {
 
 
 def note(source: str, measurement: str) -> str:
-    """What differs about a measurement in one source.
+    """How a measurement differs in one source.
 
     Args:
         source: As extract.source.
         measurement: One of NAMES.
 
     Returns:
-        A short phrase without a full stop, ABSENT for a measurement that the source never has,
-        or "" where there is nothing to say.
+        A short phrase without a full stop, ABSENT for a measurement that the source does not
+        have, or "" if nothing differs.
     """
     return NOTES.get((source, measurement), "")
 
 
 def choose(potassium: str) -> tuple[Measurement, ...]:
-    """The measurements with potassium from `both` of its items or from the `blood_gas` item alone (PRIOR's choice)."""
+    """The measurements with potassium from `both` of its items, or only from the `blood_gas` item.
+
+    The method `prior` uses only the blood gas item.
+
+    Args:
+        potassium: The value of extract.potassium.
+    """
     if potassium == "both":
         return MEASUREMENTS
     return (replace(MEASUREMENTS[0], items=(POTASSIUM_BLOOD_GAS,)), *MEASUREMENTS[1:])

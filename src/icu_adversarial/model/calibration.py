@@ -1,4 +1,4 @@
-"""Platt scaling: log odds that mean what they say, fitted on stays that the model did not see.
+"""Platt scaling: probabilities that agree with the outcomes, fitted on stays not trained on.
 
 `folds.predict` and `baselines` call it. Scores of ranking never use its probabilities.
 """
@@ -6,6 +6,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Int, Shaped
 from scipy.optimize import brentq
 from sklearn.linear_model import LogisticRegression
 
@@ -20,25 +21,28 @@ SMALLEST_SLOPE = 0.01
 class Calibration(NamedTuple):
     """Calibrated log odds = slope * log odds + shift (Platt 1999).
 
-    1 / slope is the temperature of Guo et al. (2017). bounded: whether the slope is
-    SMALLEST_SLOPE because the best one is smaller.
+    slope: 1 / slope is the temperature of Guo et al. (2017).
+    shift: What is added, in log odds.
+    bounded: Whether the slope is SMALLEST_SLOPE because the best one is smaller.
     """
 
     slope: float
     shift: float
     bounded: bool = False
 
-    def probability(self, log_odds: np.ndarray) -> np.ndarray:
-        """Probability of death, float64 in the shape of log_odds."""
+    def probability(self, log_odds: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+        """The probability of death, in float64."""
         return sigmoid(np.asarray(log_odds, np.float64) * self.slope + self.shift)
 
 
-def fit_calibration(log_odds: np.ndarray, died: np.ndarray) -> Calibration:
-    """The slope, at least SMALLEST_SLOPE, and the shift of the lowest log loss.
+def fit_calibration(
+    log_odds: Float[np.ndarray, " N"], died: Shaped[np.ndarray, " N"]
+) -> Calibration:
+    """Find the slope, at least SMALLEST_SLOPE, and the shift with the lowest log loss.
 
     Args:
-        log_odds: Out-of-fold log odds of death, (N,).
-        died: The outcome, (N,) bool; both outcomes occur.
+        log_odds: Out-of-fold log odds of death.
+        died: The outcome, 0 or 1. Both outcomes must occur.
 
     Returns:
         The calibration. Its mean probability is the share of deaths.
@@ -58,17 +62,31 @@ def fit_calibration(log_odds: np.ndarray, died: np.ndarray) -> Calibration:
     return Calibration(SMALLEST_SLOPE, float(brentq(excess, low, high)), bounded=True)
 
 
-def fit_by_fold(log_odds: np.ndarray, died: np.ndarray, fold: np.ndarray) -> dict[int, Calibration]:
-    """The calibration of each fold's stays, fitted on the other folds; of fold -1 (test), on all.
+def fit_by_fold(
+    log_odds: Float[np.ndarray, " N"],
+    died: Shaped[np.ndarray, " N"],
+    fold: Int[np.ndarray, " N"],
+) -> dict[int, Calibration]:
+    """Fit a calibration for the stays of each fold.
 
-    log_odds, died, fold: (N,).
+    Args:
+        log_odds: Log odds of death by models that did not see the stay.
+        died: The outcome, 0 or 1.
+        fold: The fold of each stay; -1 for the test set.
+
+    Returns:
+        The calibration by fold. That of a fold is fitted on the other folds, that of -1 on all.
     """
     chosen = {k: (fold >= 0) & (fold != k) for k in sorted({int(k) for k in fold})}
     return {k: fit_calibration(log_odds[rows], died[rows]) for k, rows in chosen.items()}
 
 
-def cross_fitted(log_odds: np.ndarray, died: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    """Calibrated probability of every stay, (N,), by `fit_by_fold`."""
+def cross_fitted(
+    log_odds: Float[np.ndarray, " N"],
+    died: Shaped[np.ndarray, " N"],
+    fold: Int[np.ndarray, " N"],
+) -> Float[np.ndarray, " N"]:
+    """The calibrated probability of every stay. Arguments as for `fit_by_fold`."""
     probability = np.empty(len(log_odds))
     for k, calibration in fit_by_fold(log_odds, died, fold).items():
         probability[fold == k] = calibration.probability(log_odds[fold == k])

@@ -1,124 +1,82 @@
-"""All folds together: trained side by side with checkpoints, saved with one threshold, and read
-back to predict."""
+"""All folds together: train them in parallel, save them with one threshold, and predict.
+
+The stage train and the studies call it.
+"""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 from joblib import delayed
-from tqdm import tqdm
 
-from icu_adversarial.config.features import Features
 from icu_adversarial.config.model import Model
 from icu_adversarial.config.train import Train
 from icu_adversarial.core.errors import InputError
+from icu_adversarial.core.log import Progress
 from icu_adversarial.core.parallel import workers
 from icu_adversarial.features.scaling import Scaler
-from icu_adversarial.features.splits import assign_folds
 from icu_adversarial.model.calibration import cross_fitted
-from icu_adversarial.model.networks.architectures import Network, build
+from icu_adversarial.model.fold_data import Fold
+from icu_adversarial.model.networks.base import Network
+from icu_adversarial.model.networks.registry import build
 from icu_adversarial.model.networks.storage import load_model, save_model
-from icu_adversarial.model.scores import best_threshold
-from icu_adversarial.model.training import (
-    Fold,
-    State,
-    advance,
-    log_odds,
-    logits,
-    make_fold,
-    seed_of,
-    start,
-)
-
-VALIDATION_PARTS = 5  # parts of the training subjects, of which one chooses the epoch
-
-
-def make_folds(
-    grid: np.ndarray,
-    cohort: pd.DataFrame,
-    features: Features,
-    model: Model,
-    learn: np.ndarray | None = None,
-) -> tuple[list[Fold], list[Scaler]]:
-    """Every fold of the training stays, and its scaler.
-
-    A model that keeps its best weights chooses the epoch on stays that neither train nor score
-    it: one of VALIDATION_PARTS parts of the fold's training subjects, stratified by outcome.
-
-    Args:
-        grid: (N, T, 19).
-        cohort: tables.COHORT, in the order of grid.
-        features: How the scalers are fitted.
-        model: The network that the folds are for.
-        learn: The stays that may be trained on, (N,) bool; by default all.
-
-    Returns:
-        The folds and the scalers, in the order of the folds.
-
-    Raises:
-        InputError: An outcome has fewer training subjects than VALIDATION_PARTS.
-    """
-    fold = cohort["fold"].to_numpy()
-    allowed = fold >= 0 if learn is None else (fold >= 0) & learn
-    pairs = []
-    for k in sorted(set(fold) - {-1}):
-        chosen, validation = allowed & (fold != k), None
-        if model.keep == "best":
-            validation = _validation(cohort, chosen, int(k))
-            chosen = chosen & ~validation
-        pairs.append(make_fold(grid, cohort, fold == k, features, model, chosen, validation))
-    return [data for data, _ in pairs], [scaler for _, scaler in pairs]
-
-
-def _validation(cohort: pd.DataFrame, chosen: np.ndarray, seed: int) -> np.ndarray:
-    """The validation stays among the `chosen`, both bool (N,)."""
-    subject, died = (cohort[name].to_numpy()[chosen] for name in ("subject_id", "died"))
-    try:
-        part = assign_folds(subject, died, folds=VALIDATION_PARTS, seed=seed)
-    except InputError as error:
-        raise InputError(
-            f"model keep best: one of {VALIDATION_PARTS} parts of a fold's training subjects chooses "
-            f"the epoch, and {error}: choose keep last or more data"
-        ) from None
-    validation = np.zeros(len(cohort), bool)
-    validation[chosen] = part == 0
-    return validation
+from icu_adversarial.model.scores import best_threshold, means_in_words
+from icu_adversarial.model.state import TrainingState
+from icu_adversarial.model.training import advance, log_odds, logits, seed_of, start
 
 
 def train_folds(
-    folds: Sequence[Fold], model: Model, options: Train, checkpoints: Path
-) -> list[State]:
-    """Train the folds in parallel processes, `evaluate_every` epochs at a time, until `epochs` or, where the model keeps its best
-    weights, until a fold has not improved for `patience`.
+    folds: Sequence[Fold],
+    model: Model,
+    options: Train,
+    checkpoints: Path,
+    watch: Callable[[list[TrainingState]], None] = lambda states: None,
+) -> list[TrainingState]:
+    """Train the folds in parallel processes, `evaluate_every` epochs at a time.
 
-    model: its settings. Each state goes to `checkpoints` after every evaluation; a run
-    that finds them there goes on from them, to the same bytes. A damaged one is discarded, and its
-    fold is trained from the start.
-    Raises InputError when a fold's held-out loss was never a number; its checkpoints are removed.
+    A fold stops after `epochs`. If the model keeps its best weights, it also stops after
+    `patience` evaluations without a lower loss. The state of a fold is stored after each
+    evaluation. A run that finds stored states continues from them and gives the same bytes. A
+    damaged state is discarded, and its fold is trained from the start.
+
+    Args:
+        folds: The data of each fold.
+        model: The settings of the network.
+        options: `train` of params.yaml.
+        checkpoints: The folder of the states.
+        watch: Gets the states of all folds, first as this run finds them and again after every
+            round.
+
+    Returns:
+        The last state of each fold.
+
+    Raises:
+        InputError: The held-out loss of a fold was never a number. The states are then removed.
     """
     files = [checkpoints / f"fold_{k}.safetensors" for k in range(len(folds))]
     seeds = [seed_of(options.seed, k) for k in range(len(folds))]
-    patience = (
-        options.patience if model.keep == "best" else None
-    )  # the last weights are those of the last epoch
+    # The last weights are those of the last epoch.
+    patience = options.patience if model.keep == "best" else None
     states = [
-        State.load(file) or start(fold, model, seed)
+        TrainingState.load(file) or start(fold, model, seed)
         for file, fold, seed in zip(files, folds, seeds, strict=True)
     ]
-    with workers() as parallel:
-        for epoch in tqdm(
-            range(0, options.epochs, options.evaluate_every),
-            desc="train",
-            unit=f" x {options.evaluate_every} epochs",
-        ):
+    watch(states)
+    waiting = [state.epoch for state in states if not _stalled(state, patience)]
+    done = min(waiting, default=options.epochs)
+    with workers() as parallel, Progress("train", options.epochs, "epoch", done) as progress:
+        for epoch in range(done, options.epochs, options.evaluate_every):
             epochs = min(options.evaluate_every, options.epochs - epoch)
             now = [
                 k
                 for k, state in enumerate(states)
                 if state.epoch == epoch and not _stalled(state, patience)
             ]
+            if not now:  # an earlier run has trained the others to a later round
+                continue
             new = parallel(
                 delayed(advance)(
                     states[k], folds[k], model, epochs=epochs, of=options.epochs, seed=seeds[k]
@@ -128,49 +86,62 @@ def train_folds(
             for k, state in zip(now, new, strict=True):
                 states[k] = state
                 state.save(files[k])
-    diverged = [k for k, state in enumerate(states) if kept_evaluation(state, model) == -1]
-    if diverged:
+            watch(states)
+            progress.step(means_in_words([state.history[-1] for state in new]), epochs)
+    if (diverged := _diverged(states, model)) is not None:
         shutil.rmtree(checkpoints)
         raise InputError(
-            f"the held-out loss of fold {diverged[0]} was never a number: lower the learning rate "
+            f"the held-out loss of fold {diverged} was never a number: lower the learning rate "
             "of this network in params.yaml (model, tune_model.space or literature)"
         )
     return states
 
 
-def _stalled(state: State, patience: int | None) -> bool:
+def _diverged(states: Sequence[TrainingState], model: Model) -> int | None:
+    """The first fold whose held-out loss was never a number, or None."""
+    numbers = (k for k, state in enumerate(states) if kept_evaluation(state, model) == -1)
+    return next(numbers, None)
+
+
+def _stalled(state: TrainingState, patience: int | None) -> bool:
+    """Whether the last `patience` evaluations brought no lower loss."""
     return patience is not None and len(state.history) - 1 - state.best_evaluation >= patience
 
 
-def kept_evaluation(state: State, model: Model) -> int:
-    """Which entry of the history the weights are kept of, as `keep` of the model says; -1 when no evaluation gave a finite loss."""
-    last_is_a_number = np.isfinite(state.history[-1]["held_out_loss"])
-    return (
-        len(state.history) - 1
-        if model.keep == "last" and last_is_a_number
-        else state.best_evaluation
-    )
+def kept_evaluation(state: TrainingState, model: Model) -> int:
+    """Find the evaluation whose weights are kept, as `keep` of the model says.
+
+    Args:
+        state: A trained fold.
+        model: The settings of the network.
+
+    Returns:
+        Its index in the history; -1 if no evaluation gave a finite loss.
+    """
+    if model.keep == "last" and np.isfinite(state.history[-1]["held_out_loss"]):
+        return len(state.history) - 1
+    return state.best_evaluation
 
 
 def save_folds(
     folders: Sequence[Path],
-    states: Sequence[State],
+    states: Sequence[TrainingState],
     folds: Sequence[Fold],
     scalers: Sequence[Scaler],
     model: Model,
 ) -> None:
-    """Write each fold's weights to keep and its scaler; one threshold is folded into all logits.
+    """Write the kept weights and the scaler of each fold, with one threshold for all folds.
 
-    The threshold is that of the best F1 on the held-out stays of all folds together, in log odds
-    at the cohort's prevalence. logit_1 - logit_0 of every saved network is these log odds minus
-    the threshold, so that the numbers of all folds mean the same.
+    The threshold has the best F1 on the held-out stays of all folds together. It is in log odds at
+    the cohort's prevalence. It is subtracted from the logits of every saved network: logit_1 -
+    logit_0 is then these log odds minus the threshold, and is comparable between the folds.
 
     Args:
         folders: Where each fold goes.
         states: The trained folds.
-        folds: What they were trained on.
+        folds: The data they were trained on.
         scalers: The scaler of each fold.
-        model: its settings.
+        model: The settings of the network.
 
     Raises:
         InputError: No evaluation of a fold gave a finite loss.
@@ -194,7 +165,9 @@ def save_folds(
         scaler.save(folder / "scaler.json")
 
 
-def _kept_network(name: str, state: State, data: Fold, model: Model) -> tuple[Network, float]:
+def _kept_network(
+    name: str, state: TrainingState, data: Fold, model: Model
+) -> tuple[Network, float]:
     """The network with the weights to keep, and their epoch."""
     kept = kept_evaluation(state, model)
     if kept == -1:
@@ -207,19 +180,19 @@ def _kept_network(name: str, state: State, data: Fold, model: Model) -> tuple[Ne
     return network, state.history[kept]["epoch"]
 
 
-def predict(models: Path, cohort: pd.DataFrame, grid: np.ndarray) -> pd.DataFrame:
-    """The PREDICTIONS table, from the files in `models` alone.
+def predict(models: Path, cohort: pd.DataFrame, grid: Float[np.ndarray, "N T M"]) -> pd.DataFrame:
+    """Predict every stay with the saved models.
 
-    Each fold's network predicts its own held-out stays; the test stays have the mean of all
-    networks' logits. probability is calibrated out of fold (calibration.cross_fitted).
+    The network of a fold predicts the held-out stays of that fold. A test stay has the mean of all
+    networks' logits. The probability is calibrated out of fold, as in `calibration.cross_fitted`.
 
     Args:
         models: The folder of the folds' folders.
-        cohort: The COHORT table.
-        grid: (N, T, 19) in its order.
+        cohort: schemas.COHORT.
+        grid: Values in clinical units, in the order of the cohort; NaN = not observed.
 
     Returns:
-        tables.PREDICTIONS.
+        schemas.PREDICTIONS.
     """
     fold = cohort["fold"].to_numpy()
     test = fold == -1
@@ -230,9 +203,8 @@ def predict(models: Path, cohort: pd.DataFrame, grid: np.ndarray) -> pd.DataFram
         network, scaler = load_model(folder), Scaler.load(folder / "scaler.json")
         own = fold == k
         z[own] = logits(network, scaler.apply(grid[own], cohort[own]))
-        z[test] += logits(network, scaler.apply(grid[test], cohort[test])).astype(np.float64) / len(
-            folds
-        )
+        on_test = logits(network, scaler.apply(grid[test], cohort[test]))
+        z[test] += on_test.astype(np.float64) / len(folds)
     z = z.astype(np.float32)
     return cohort[["stay_id", "fold", "died"]].assign(
         split=np.where(test, "test", "oof"),

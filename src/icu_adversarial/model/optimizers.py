@@ -1,4 +1,4 @@
-"""The optimizers and the learning-rate schedule of `training`, and an optimizer's state."""
+"""The optimizers, the learning-rate schedule, and the state of an optimizer, for `training`."""
 
 import copy
 import math
@@ -8,21 +8,27 @@ from functools import partial
 import torch
 from torch import Tensor
 
-# fused: all weights in one kernel; of RMSprop there is none. AdamW without weight decay is Adam
+# fused: one kernel updates all weights. RMSprop has none. AdamW without weight decay is Adam.
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": partial(torch.optim.AdamW, fused=True),
     "rmsprop": torch.optim.RMSprop,
     "sgd": partial(torch.optim.SGD, fused=True),
 }
 RISING = 0.3  # share of a one-cycle schedule in which the learning rate rises
-FIRST, LAST = 1 / 25, 1e-4  # of the highest learning rate, where the schedule starts and ends
+FIRST = 1 / 25  # the first learning rate as a share of the highest one
+LAST = 1e-4  # the last learning rate as a share of the first one
 
 
 def one_cycle(progress: float) -> float:
-    """The learning rate as a share of its highest: FIRST rising to 1 along a cosine, then falling
-    to LAST x FIRST (Smith and Topin 2019, with the constants of torch's OneCycleLR).
+    """The one-cycle schedule (Smith and Topin 2019) with the constants of torch's OneCycleLR.
 
-    progress: 0 for the first step, 1 for the last.
+    The learning rate rises from FIRST to 1 along a cosine, then falls to FIRST * LAST.
+
+    Args:
+        progress: 0 for the first step, 1 for the last.
+
+    Returns:
+        The learning rate as a share of the highest one.
     """
     if progress < RISING:
         return FIRST + (1 - FIRST) * (1 - math.cos(math.pi * progress / RISING)) / 2
@@ -31,7 +37,7 @@ def one_cycle(progress: float) -> float:
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimizer's tensors by parameter number and name, on the CPU."""
+    """The tensors of an optimizer on the CPU, by "NUMBER OF THE PARAMETER/NAME"."""
     state = optimizer.state_dict()["state"]
     return {
         f"{i}/{name}": value.cpu()

@@ -1,4 +1,4 @@
-"""The best examples of an attack, from its stored tables. The stage `probe` uses them."""
+"""The best examples of an attack, read from the tables of the stage attack."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from jaxtyping import Float32
 
 from icu_adversarial.attack.api import DIRECTIONS
 from icu_adversarial.attack.tasks import Task
@@ -16,13 +17,13 @@ CELLS = ["stay_id", "hour", "measurement", "delta", "delta_clinical"]
 
 
 def attacked_stays(examples: pd.DataFrame) -> pd.DataFrame:
-    """The attacked stays, as `choose_stays` returns them.
+    """Find the stays that were attacked.
 
     Args:
         examples: schemas.EXAMPLES.
 
     Returns:
-        The columns stay_id, fold and y.
+        stay_id, fold and y, as `tasks.choose_stays` returned them.
     """
     best = examples[examples["kind"] == "best"].reset_index(drop=True)
     y = best["direction"].map({d: y for y, d in enumerate(DIRECTIONS)}).astype(np.int64)
@@ -30,7 +31,7 @@ def attacked_stays(examples: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_best_cells(file: Path) -> pd.DataFrame:
-    """Read the changed cells of the best examples.
+    """Read the perturbed cells of the best examples.
 
     Args:
         file: schemas.PERTURBATIONS.
@@ -46,17 +47,19 @@ def read_best_cells(file: Path) -> pd.DataFrame:
     return pa.Table.from_batches(batches, schema).to_pandas()
 
 
-def dense(task: Task, cells: pd.DataFrame, column: str, bin_hours: int) -> np.ndarray:
+def dense(
+    task: Task, cells: pd.DataFrame, column: str, bin_hours: int
+) -> Float32[np.ndarray, "n T M"]:
     """Spread the perturbations of a task's stays over its grid.
 
     Args:
-        task: Its stays are sorted by stay_id.
-        cells: From `read_best_cells`.
+        task: Some stays, sorted by stay_id.
+        cells: What `read_best_cells` read.
         column: delta (model input units) or delta_clinical.
         bin_hours: Hours of a row of the grid.
 
     Returns:
-        float32 (n, T, 19). All values of a stay that was not flipped are zero.
+        The perturbations, 0 in every cell of a stay that was not flipped.
     """
     values = np.zeros(task.grid.shape, np.float32)
     ends = np.searchsorted(cells["stay_id"], task.stay_id[[0, -1]] + [0, 1])

@@ -1,4 +1,4 @@
-"""Whether examples that were made for one model also flip another one."""
+"""Whether examples made for one model also flip another model. The stage probe calls it."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -22,12 +22,12 @@ def transfer(
 ) -> pd.DataFrame:
     """Score the best examples of each attacked model on every model of `victims`.
 
-    The same amount in clinical units is added to the input of each model, within the limits of
-    its own scaler.
+    The perturbation is in clinical units. Each model applies it to the values that it reads, which
+    are within the limits of its own scaler.
 
     Args:
         examples: The table schemas.EXAMPLES.
-        cells: From `stored.read_best_cells`, of the same attack.
+        cells: What `stored.read_best_cells` reads of the same attack.
         tasks: Makes the tasks of some stays (stay_id, fold, y).
         victims: The models to score, by fold.
         bin_hours: Hours of a row of the grid.
@@ -35,8 +35,8 @@ def transfer(
     Returns:
         One row per direction, `attacked` and `scored` model ("fold 0", ..., "ensemble", "file").
         `examples`: the number of stays that both models classify alike before the perturbation.
-        `flipped`: the share of them that the scored model classifies otherwise after it; NaN
-        without examples. A fold's stays were in the training data of the other folds' models.
+        `flipped`: the share of them whose class the perturbation changes for the scored model; NaN
+        without examples. The stays of a fold are training data of the other folds' models.
     """
     flipped = examples.loc[(examples["kind"] == "best") & examples["success"], "stay_id"]
     chosen = attacked_stays(examples)
@@ -59,25 +59,19 @@ def transfer(
 
 
 def _name(fold: int) -> str:
-    """How a model is called in the table."""
     return {ENSEMBLE: "ensemble", FILE: "file"}.get(fold, f"fold {fold}")
 
 
 def _before_and_after(task: Task, clinical: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The margins of the task's victim for the unchanged and for the changed stays, (n,) each.
+    """The margins Z_y - Z_t of a task's model before and after a perturbation, each (n,).
 
-    Args:
-        task: The stays and the model.
-        clinical: What is added to each cell, (n, T, 19), in clinical units. The sum stays within
-            the limits of the scaler.
+    clinical: the perturbation in clinical units, (n, T, M). The changed values stay within the
+    limits of the scaler.
     """
     x, y, lower, upper = model_input(task)
-    span = np.where(
-        task.victim.scaler.perturbable, task.victim.scaler.clinical_span, np.inf
-    ).astype(np.float32)
-    values = x[..., :M]
-    changed = (values + torch.from_numpy(clinical / span).to(device_of(task.victim.model))).clamp(
-        lower, upper
-    )
+    scaler, values = task.victim.scaler, x[..., :M]
+    span = np.where(scaler.perturbable, scaler.clinical_span, np.inf).astype(np.float32)
+    moved = torch.from_numpy(clinical / span).to(device_of(task.victim.model))
+    changed = (values + moved).clamp(lower, upper)
     before, after = (margins(task.victim.model, x, y, seen) for seen in (values, changed))
     return before.cpu().numpy(), after.cpu().numpy()

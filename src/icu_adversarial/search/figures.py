@@ -1,4 +1,4 @@
-"""A finished study as tables, for the tuning stages: its trials and the data of its figures."""
+"""A finished study as tables: its trials and the data of its figures. The tuning stages call it."""
 
 from typing import Any, Literal
 
@@ -11,10 +11,11 @@ from icu_adversarial.search.space import decode
 
 Direction = Literal["minimize", "maximize"]
 # fANOVA fits a random forest to the complete trials. In 40 simulated searches of six parameters,
-# one of which had twice the effect of the next, the largest importance was that one's in 25 % of
-# the searches with 6 trials, in 68 % with 11, 85 % with 20 and 90 % with 30. A test repeats some.
+# one parameter had twice the effect of the next. fANOVA gave it the largest importance in 25 % of
+# the searches with 6 trials, in 68 % with 11, in 85 % with 20 and in 90 % with 30. A test repeats
+# some of them.
 FEWEST_TRIALS = 20
-RESOLUTION = 1e-3  # values closer to each other than this share of the largest are called equal
+RESOLUTION = 1e-3  # values are called equal if they differ by less than this share of the largest
 NOTHING = "Nothing to show: "
 COLUMNS = {  # of the figures' tables
     "history": ["trial", "value", "state", "best", "success_rate", "quantity", "note"],
@@ -29,7 +30,7 @@ QUANTITIES = {  # user attributes that a figure can show instead of the value, w
 
 
 def trials_table(trials: list[FrozenTrial]) -> pd.DataFrame:
-    """The trials of a study, one row each.
+    """Make a table of the trials of a study, one row each.
 
     Args:
         trials: Ended trials (complete or pruned), in order.
@@ -55,9 +56,9 @@ def trials_table(trials: list[FrozenTrial]) -> pd.DataFrame:
 def figure_tables(
     trials: list[FrozenTrial], direction: Direction, attribute: str | None = None
 ) -> dict[str, pd.DataFrame]:
-    """The tables behind a study's figures.
+    """Make the tables of a study's figures.
 
-    A table with nothing to show has one row: `note` says why, all other columns are empty.
+    A table with nothing to show has one row: `note` says why, and all other columns are empty.
 
     Args:
         trials: Ended trials, in order.
@@ -69,16 +70,13 @@ def figure_tables(
         By name, with the columns of COLUMNS. `history`: every trial; `best` is the shown quantity
         of the best trial so far. `importance`: the share of the variance of the shown quantity
         that each searched parameter explains (fANOVA, Hutter et al. 2014), over the complete
-        trials. `slice`, `slice_choice`: the shown quantity against each setting that is a number
-        (log2 or log10 where its range is logarithmic) or a choice; a parameter with a single
+        trials. `slice` and `slice_choice`: the shown quantity against each setting that is a
+        number (log2 or log10 if its range is logarithmic) or a choice. A parameter with a single
         setting is left out.
     """
-    shown = trials_table(trials).reindex(columns=["trial", "value", "state", "success_rate"])
-    shown["best"] = _best_so_far(shown, direction, attribute, trials)
-    shown["value"] = _shown(trials, attribute)
-    shown["quantity"] = QUANTITIES[attribute] if attribute else None
+    shown = _history(trials, direction, attribute)
     slices = {"slice": _slices(shown, trials, False), "slice_choice": _slices(shown, trials, True)}
-    tables = {"history": shown, "importance": _importance(trials, direction, attribute), **slices}
+    tables = {"importance": _importance(trials, direction, attribute), **slices}
     missing = {
         "importance": "no parameter was searched",
         "slice": "no searched parameter is a number",
@@ -90,13 +88,38 @@ def figure_tables(
         missing["importance"] = f"{complete} complete trials; importances need {FEWEST_TRIALS}"
     for name, table in tables.items():
         reason = why or (missing.get(name) if table.empty else None)
-        rows = pd.DataFrame([{"note": NOTHING + reason}]) if reason else table
-        tables[name] = rows.reindex(columns=COLUMNS[name])
-    return tables
+        tables[name] = _with_note(name, table, reason)
+    return {"history": history_table(trials, direction, attribute), **tables}
+
+
+def history_table(
+    trials: list[FrozenTrial], direction: Direction, attribute: str | None = None
+) -> pd.DataFrame:
+    """Make the table `history` alone. Arguments as for `figure_tables`."""
+    table = _history(trials, direction, attribute)
+    why = _why_nothing(table["value"].dropna().to_numpy(np.float64), len(trials))
+    return _with_note("history", table, why)
+
+
+def _with_note(name: str, table: pd.DataFrame, reason: str | None) -> pd.DataFrame:
+    """The table `name`, or one row that says why there is nothing to show."""
+    rows = pd.DataFrame([{"note": NOTHING + reason}]) if reason else table
+    return rows.reindex(columns=COLUMNS[name])
+
+
+def _history(
+    trials: list[FrozenTrial], direction: Direction, attribute: str | None
+) -> pd.DataFrame:
+    """The shown quantity of every trial and of the best trial so far."""
+    shown = trials_table(trials).reindex(columns=["trial", "value", "state", "success_rate"])
+    shown["best"] = _best_so_far(shown, direction, attribute, trials)
+    shown["value"] = _shown(trials, attribute)
+    shown["quantity"] = QUANTITIES[attribute] if attribute else None
+    return shown
 
 
 def _shown(trials: list[FrozenTrial], attribute: str | None) -> np.ndarray:
-    """What the figures show of each trial, (trials,); NaN for a pruned one or without flips."""
+    """The shown quantity of each trial, (trials,); NaN if it was pruned or has none."""
     return np.array(
         [
             (t.user_attrs.get(attribute) if attribute else t.value)
@@ -122,7 +145,7 @@ def _best_so_far(
 
 
 def _why_nothing(values: np.ndarray, trials: int) -> str | None:
-    """Why a search with these values of complete trials shows nothing, or None."""
+    """Why a search shows nothing, or None. values: those of its complete trials."""
     if not trials:
         return "no search was run"
     if len(values) < 2:
@@ -150,6 +173,7 @@ def _slices(shown: pd.DataFrame, trials: list[FrozenTrial], choices: bool) -> pd
 def _importance(
     trials: list[FrozenTrial], direction: Direction, attribute: str | None
 ) -> pd.DataFrame:
+    """The rows of `importance`; none if there are too few complete trials."""
     shown = _shown(trials, attribute)
     study = optuna.create_study(direction=direction)
     study.add_trials([t for t, value in zip(trials, shown, strict=True) if np.isfinite(value)])

@@ -6,9 +6,20 @@ from optuna import Trial
 
 from icu_adversarial.config.base import Block, IntRange, Range
 
+# The last of 16 digits that the sampler draws depends on where its arrays lie in memory.
+DIGITS = 12
+
 
 def suggest(trial: Trial, space: Block) -> dict[str, Any]:
-    """Draw every entry of `space` (IntRange, Range, or a tuple of choices) and decode it."""
+    """Draw every hyperparameter of a search space.
+
+    Args:
+        trial: The trial that draws.
+        space: Its entries are an IntRange, a Range or a tuple of choices.
+
+    Returns:
+        The hyperparameters, as from `decode`.
+    """
     drawn: dict[str, Any] = {}
     for name in type(space).model_fields:
         entry = getattr(space, name)
@@ -22,15 +33,27 @@ def suggest(trial: Trial, space: Block) -> dict[str, Any]:
 
 
 def decode(drawn: dict[str, Any]) -> dict[str, Any]:
-    """`log2_n_lstm: 7` becomes `n_lstm: 128`; the rest stays as it is."""
+    """Turn `log2_n_lstm: 7` into `n_lstm: 128`, and round numbers to DIGITS."""
     return {
-        name.removeprefix("log2_"): 2**value if name.startswith("log2_") else value
+        name.removeprefix("log2_"): 2**value if name.startswith("log2_") else _rounded(value)
         for name, value in drawn.items()
     }
 
 
+def _rounded(value: Any) -> Any:
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+
+
 def encode(values: dict[str, Any], space: Block) -> dict[str, Any] | None:
-    """What `suggest` would have to draw to return these values; None if the space does not hold them."""
+    """The reverse of `decode`: what a trial must draw to get these values.
+
+    Args:
+        values: The hyperparameters; others may be among them.
+        space: The search space.
+
+    Returns:
+        The parameters of the trial. None if the space does not contain the values.
+    """
     drawn: dict[str, Any] = {}
     for name in type(space).model_fields:
         entry, value = getattr(space, name), values[name.removeprefix("log2_")]

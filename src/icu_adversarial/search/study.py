@@ -1,4 +1,7 @@
-"""A search that can be stopped, killed and resumed, and still finds what an undisturbed one finds."""
+"""A search that can be stopped, killed and resumed, with the result of an undisturbed search.
+
+The tuning stages and the study nested call it.
+"""
 
 import hashlib
 import json
@@ -15,25 +18,25 @@ import pyarrow.parquet as pq
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
-from tqdm import tqdm
 
 from icu_adversarial.config.base import Block
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.io import atomic, clear_way, discard, write_json
+from icu_adversarial.core.log import Progress
 from icu_adversarial.search.figures import Direction, trials_table
 from icu_adversarial.search.space import decode, encode, suggest
 
-# A lock this old was left by a process that was killed: a line is written in milliseconds.
+# A lock of this age was left by a process that was killed: a line is written in milliseconds.
 LOCK_SECONDS = 3
 SEALED = re.compile(rb'(\{.*),"seal":"([0-9a-f]{64})"\}\n')  # a line of a journal
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 class Journal(JournalFileBackend):
-    """The log of a study: every line ends with a SHA-256 over itself and the line before it.
+    """The log of a study. Every line ends with a SHA-256 over itself and the previous seal.
 
-    So the lines before the first damaged one are what the file held at an earlier moment, and the
-    study can go on from there. The damaged line and those after it are cut off.
+    The lines before the first damaged one are therefore what the file contained at an earlier
+    moment, and the study continues from there. The damaged line and those after it are removed.
     """
 
     def __init__(self, file: Path) -> None:
@@ -79,26 +82,53 @@ def run_study(
     pruner: optuna.pruners.BasePruner,
     state: Path,
     first: dict[str, Any] | None = None,
+    watch: Callable[[list[FrozenTrial]], None] = lambda trials: None,
 ) -> list[FrozenTrial]:
-    """Run until `trials` trials have ended, complete or pruned; those in the journal count.
+    """Run until `trials` trials have ended, complete or pruned. Those in the journal count.
 
-    The sampler is seeded by (seed, number of ended trials) before each trial. So a study that goes
-    on after a kill, or after damage to its journal, draws what an undisturbed one draws.
+    The sampler is seeded with the seed plus the number of ended trials before each trial. A study
+    that continues after a kill or a damage to its journal therefore draws what an undisturbed
+    study draws.
 
     Args:
-        evaluate: Takes the trial and its hyperparameters; returns the value, may report values on
-            the way and may raise TrialPruned.
+        evaluate: Takes the trial and its hyperparameters and returns the value. It may report
+            intermediate values and may raise TrialPruned.
         space: The ranges of the hyperparameters.
         trials: How many trials must have ended.
-        seed: Of the sampler.
-        direction: Whether small or large values are good.
+        seed: Seed of the sampler.
+        direction: Whether a smaller or a larger value is better.
         pruner: Decides which trials end early.
         state: The folder of the journal.
-        first: Hyperparameters to try before any other, where the space holds them.
+        first: Hyperparameters of the first trial, if the space contains them.
+        watch: Gets the ended trials, first as this run finds them and again after every trial.
 
     Returns:
         The first `trials` ended trials, in order.
     """
+    study = _open(state, direction, pruner)
+    ended = len(study.get_trials(deepcopy=False, states=ENDED))
+    done = min(ended, trials)
+
+    def objective(trial: optuna.Trial) -> float:
+        return evaluate(trial, suggest(trial, space))
+
+    known = encode(first, space) if first and ended == 0 else None
+    if known and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        study.enqueue_trial(known)
+    watch(study.get_trials(deepcopy=False, states=ENDED)[:trials])
+    with Progress("search", trials, "trial", done) as progress:
+        while ended < trials:
+            study.sampler = optuna.samplers.TPESampler(seed=(seed + ended) % 2**32)
+            study.optimize(objective, n_trials=1)
+            ended += 1
+            found = study.get_trials(deepcopy=False, states=ENDED)
+            watch(found)
+            progress.step(_in_words(found, direction))
+    return study.get_trials(deepcopy=False, states=ENDED)[:trials]
+
+
+def _open(state: Path, direction: Direction, pruner: optuna.pruners.BasePruner) -> optuna.Study:
+    """Open or create the study in the folder `state`; say so if its journal is damaged."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     clear_way(state)
     state.mkdir(parents=True, exist_ok=True)
@@ -112,35 +142,43 @@ def run_study(
     )
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)  # it was running when the process ended
-    ended = len(study.get_trials(deepcopy=False, states=ENDED))
     if journal.damaged_line:
+        ended = len(study.get_trials(deepcopy=False, states=ENDED))
         print(
             f"warning: {journal.file} is damaged in line {journal.damaged_line}: "
-            f"the search goes on from the {ended} trials before it",
+            f"the search continues from the {ended} trials before it",
             file=sys.stderr,
         )
+    return study
 
-    def objective(trial: optuna.Trial) -> float:
-        return evaluate(trial, suggest(trial, space))
 
-    known = encode(first, space) if first and ended == 0 else None
-    if known and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-        study.enqueue_trial(known)
-    with tqdm(total=trials, initial=min(ended, trials), desc="trials", unit="trial") as bar:
-        while ended < trials:
-            study.sampler = optuna.samplers.TPESampler(seed=(seed + ended) % 2**32)
-            study.optimize(objective, n_trials=1)
-            ended += 1
-            bar.update()
-    return study.get_trials(deepcopy=False, states=ENDED)[:trials]
+def _in_words(trials: list[FrozenTrial], direction: Direction) -> str:
+    """Describe the last of these trials in a line: its values, and the best value so far."""
+    last, best = trials[-1], min if direction == "minimize" else max
+    complete = [t.value for t in trials if t.state == TrialState.COMPLETE and t.value is not None]
+    numbers = {"value": last.value, "best": best(complete, default=None), **last.user_attrs}
+    shown = [f"{name.replace('_', ' ')} {n:.4g}" for name, n in numbers.items() if n is not None]
+    return ", ".join([last.state.name.lower(), *shown])
 
 
 def best_trial(trials: list[FrozenTrial], direction: Direction) -> FrozenTrial:
-    """The best complete trial, the earliest of equals. Raises InputError when none is complete."""
+    """Find the best complete trial; of equal ones, the earliest.
+
+    Args:
+        trials: Ended trials.
+        direction: Whether a smaller or a larger value is better.
+
+    Returns:
+        The trial.
+
+    Raises:
+        InputError: No trial is complete.
+    """
     complete = [t for t in trials if t.state == TrialState.COMPLETE and t.value is not None]
     if not complete:
         raise InputError(
-            f"none of the {len(trials)} trials reached its end with a finite value: narrow the search space in params.yaml"
+            f"none of the {len(trials)} trials reached its end with a finite value: narrow the "
+            "search space in params.yaml"
         )
     sign = 1 if direction == "minimize" else -1
     return min(complete, key=lambda t: (sign * float(t.value), t.number))  # type: ignore[arg-type]
@@ -152,9 +190,17 @@ def write_study(
     direction: Direction,
     fixed: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Write best.json (trial, value, hyperparameters) and trials.parquet (one row per trial) into `folder`. Trials are renumbered in their order.
+    """Write best.json (trial, value, hyperparameters) and trials.parquet (one row per trial).
 
-    fixed: hyperparameters that the best trial's are added to; all that there is without a trial.
+    Args:
+        folder: Where the files go.
+        trials: Ended trials, in order. They are renumbered in this order.
+        direction: Whether a smaller or a larger value is better.
+        fixed: Further hyperparameters, which a trial overrides. Without a trial, they are the best
+            ones.
+
+    Returns:
+        The content of best.json.
     """
     content: dict[str, Any] = {"trial": None, "value": None, "hyperparameters": fixed or {}}
     if trials:
@@ -164,12 +210,8 @@ def write_study(
             "value": best.value,
             "hyperparameters": content["hyperparameters"] | decode(best.params),
         }
-    write_json(folder / "best.json", content)
+    write_json(folder / "best.json", content, exact=True)
     with atomic(folder / "trials.parquet") as temporary:
-        pq.write_table(
-            pa.Table.from_pandas(
-                trials_table(trials), preserve_index=False
-            ).replace_schema_metadata(None),
-            temporary,
-        )
+        table = pa.Table.from_pandas(trials_table(trials), preserve_index=False)
+        pq.write_table(table.replace_schema_metadata(None), temporary)
     return content

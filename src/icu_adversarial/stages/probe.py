@@ -26,9 +26,7 @@ def run(params: Params, objective: str) -> None:
     source, folder = paths.ATTACK / objective, paths.METRICS / "probe" / objective
     examples = read_table(source / "examples.parquet", EXAMPLES)
     cells = read_best_cells(source / "perturbations.parquet")
-    victims = read_attacked_models(settings.target, settings.models)
-    tasks = read_tasks(victims)
-
+    tasks = read_tasks(victims := read_attacked_models(settings.target, settings.models))
     shares = transfer(examples, cells, tasks, victims, hours)
     write_csv(folder / "plots" / "transfer.csv", shares.assign(source=label, objective=objective))
     tried = attacked_stays(examples).groupby("fold").head(sanity.STAYS)

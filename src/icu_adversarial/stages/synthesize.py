@@ -1,4 +1,7 @@
-"""params.yaml → data/raw/synthetic: the synthetic hospital, whole or not at all."""
+"""synthesize: write the synthetic hospital as raw MIMIC-III tables.
+
+Reads only params.yaml. Writes data/raw/synthetic, completely or not at all.
+"""
 
 import os
 import shutil
@@ -9,6 +12,7 @@ from icu_adversarial.synthetic.hospital import generate
 
 
 def run(params: Params) -> None:
+    """Generate the hospital in a temporary folder, which then replaces data/raw/synthetic."""
     temporary = SYNTHETIC.with_name(f".{SYNTHETIC.name}.{os.getpid()}.tmp")
     try:
         generate(temporary, params.synthesize.stays, params.synthesize.seed)

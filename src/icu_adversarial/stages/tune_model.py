@@ -1,54 +1,35 @@
-"""Search the network's hyperparameters by cross-validation within the training subjects; the test set is not touched."""
+"""tune_model: search the hyperparameters of the network by cross-validation.
+
+Reads the training stays of the cohort and their grid, and nothing of the test set. Writes
+best.json and trials.parquet to data/tune_model, and metrics/tune_model. Trains
+`tune_model.folds` networks for each of `tune_model.trials` trials.
+"""
 
 from icu_adversarial.config.params import Params
 from icu_adversarial.core import paths
-from icu_adversarial.core.io import read_array, write_csv, write_json
+from icu_adversarial.core.io import read_array
 from icu_adversarial.core.resume import resumable
 from icu_adversarial.core.schemas import COHORT, read_table
-from icu_adversarial.model.tuning import search_network
-from icu_adversarial.search.figures import figure_tables, trials_table
+from icu_adversarial.model.tuning import search_network, summary
+from icu_adversarial.search.live import LiveStudy
 from icu_adversarial.search.study import write_study
 
-ROOMS = ("core", "measurements", "features", "model", "search")
+ROOMS = ("core", "measurements", "features", "model", "search/space.py", "search/study.py")
 
 
 def run(params: Params) -> None:
-    options = params.tune_model
+    """Run or continue the search; write the best settings, the trials and their figures."""
+    options, files = params.tune_model, (paths.GRID, paths.COHORT)
     cohort, grid = read_table(paths.COHORT, COHORT), read_array(paths.GRID)
     training = ~cohort["is_test"].to_numpy()
     blocks = [
-        options.model_dump_json(exclude={"trials"}),
+        options.model_dump_json(exclude={"trials"}),  # a study that grows keeps its trials
         params.model.model_dump_json(),
         params.features.model_dump_json(),
     ]
-    files = (paths.GRID, paths.COHORT)
     with resumable("tune_model", *blocks, *files, rooms=ROOMS, keep=True) as state:
-        searched = (cohort[training], grid[training], state)
+        live = LiveStudy(paths.METRICS / "tune_model", "minimize", source=params.extract.label)
+        searched = (cohort[training], grid[training], state, live.update)
         trials = search_network(params, *searched) if options.trials else []
         best = write_study(paths.TUNE_MODEL, trials, "minimize", params.model.model_dump())
-
-    label = params.extract.label
-    metrics = paths.METRICS / "tune_model"
-    for name, figure in figure_tables(trials, "minimize").items():
-        write_csv(metrics / "plots" / f"{name}.csv", figure.assign(source=label))
-    table = trials_table(trials)
-    found = {
-        "epochs": 0,
-        "best_held_out_loss": best["value"],
-        "best_auroc": None,
-        "best_auprc": None,
-    }
-    if trials:
-        found |= {"epochs": int(table["epochs"].sum())} | {
-            f"best_{name}": float(table[name][best["trial"]]) for name in ("auroc", "auprc")
-        }
-    write_json(
-        metrics / "metrics.json",
-        {
-            "source": label,
-            "trials": len(table),
-            "trials_pruned": int((table["state"] == "pruned").sum()),
-            **found,
-            "best": best["hyperparameters"],
-        },
-    )
+    live.finish(trials, {"source": params.extract.label} | summary(trials, best))

@@ -1,6 +1,7 @@
-"""How lstm_adversarial_attack scores its network: on class-balanced draws of its own training stays.
+"""The scores of lstm_adversarial_attack: on class-balanced draws of its own training stays.
 
-Kept to show how its numbers arise, no more. The study `literature` calls it.
+They show how the published numbers came about. They are not held out. The study literature calls
+this module.
 """
 
 from collections.abc import Sequence
@@ -11,17 +12,27 @@ import numpy as np
 from icu_adversarial.core.io import read_json
 from icu_adversarial.evaluate.measures import METRICS, scores
 from icu_adversarial.evaluate.statistics import finite
+from icu_adversarial.model.fold_data import Fold
 from icu_adversarial.model.networks.storage import load_model
 from icu_adversarial.model.scores import sigmoid
-from icu_adversarial.model.training import Fold, log_odds, seed_of
+from icu_adversarial.model.training import log_odds, seed_of
 
 
 def scores_on_training_stays(
     models: Sequence[Path], folds: Sequence[Fold], seed: int
 ) -> dict[str, dict[str, float | None]]:
-    """METRICS as {mean, sd} over the folds: NOT held out. The decision is the argmax of the logits as trained, with no threshold.
+    """Score the networks on their own training stays. These scores are NOT held out.
 
-    models: a folder of storage.save_model for each fold. As many stays are drawn as the fold has for training, half of each outcome.
+    As many stays are drawn as the fold has training stays, half of each outcome. The decision is
+    the argmax of the logits as trained, without the threshold.
+
+    Args:
+        models: The folder of each fold's model.
+        folds: The data of each fold.
+        seed: Seed of the draws.
+
+    Returns:
+        {mean, sd} over the folds for each of METRICS.
     """
     drawn = []
     for k, (folder, data) in enumerate(zip(models, folds, strict=True)):

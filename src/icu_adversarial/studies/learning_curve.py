@@ -1,12 +1,15 @@
-"""How the scores grow with the number of training stays, for the network and the baselines.
+"""learning_curve: how the scores of the network and the baselines grow with the training stays.
 
-Scores are out of fold. The test set is not used.
+Reads the cohort, the grid, best.json of tune_model and metrics/evaluate. Writes
+metrics/learning_curve. Trains `split.folds` networks for each of `learning_curve.shares`. The
+scores are out of fold, and the test set is not used.
 """
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool
 
 from icu_adversarial.config.model import Model
 from icu_adversarial.config.params import Params
@@ -19,7 +22,8 @@ from icu_adversarial.evaluate import baselines
 from icu_adversarial.evaluate.measures import held_out_ratio, mean_and_error, over_folds
 from icu_adversarial.features.cohort import cohort_warning
 from icu_adversarial.features.splits import some_subjects
-from icu_adversarial.model.folds import kept_evaluation, make_folds, train_folds
+from icu_adversarial.model.fold_data import Fold, make_folds
+from icu_adversarial.model.folds import kept_evaluation, train_folds
 
 SCORES = ("auroc", "auprc")
 FOLDER = paths.METRICS / "learning_curve"
@@ -41,21 +45,17 @@ def run(params: Params) -> None:
     files = (paths.GRID, paths.COHORT, best)
     with resumable("learning_curve", settings, *files, rooms=ROOMS) as state:
         rows: list[dict[str, Any]] = []
+        chosen = params.baselines.found(whole["baselines"])
+        shared = (model.static_inputs, chosen, params.tune_model, params.evaluate.seed)
         for share in sorted(set(options.shares)):
             learn = some_subjects(cohort["subject_id"].to_numpy(), share, options.seed)
             about = {"share": share, "stays": training_stays(cohort, learn)}
             folds, _ = make_folds(grid, cohort, params.features, model, learn)
-            if any(len(set(data.y_train)) < 2 for data in folds):
-                raise InputError(
-                    f"learning_curve.shares: {share:g} of the subjects leaves a fold with one "
-                    "outcome only: choose a larger share"
-                )
+            refuse_one_outcome(share, folds)
             states = train_folds(folds, model, params.train, state / f"{share:g}")
             kept = [s.history[kept_evaluation(s, model)] for s in states]
             found = {"network": over_evaluations(kept, cohort, learn)}
-            chosen = params.baselines.found(whole["baselines"])
             for name in baselines.BASELINES:
-                shared = (model.static_inputs, chosen, params.tune_model, params.evaluate.seed)
                 prediction = baselines.predict(name, grid, cohort, *shared, learn)
                 died, fold = cohort["died"].to_numpy(), cohort["fold"].to_numpy()
                 found[name] = over_folds(died, *prediction, fold, learn)
@@ -65,16 +65,38 @@ def run(params: Params) -> None:
         write(params.extract.label, cohort, [*rows, *as_rows(about, whole["folds"])])
 
 
-def training_stays(cohort: pd.DataFrame, learn: np.ndarray) -> int:
-    """The mean over the folds of the number of training stays. learn: bool (N,)."""
+def refuse_one_outcome(share: float, folds: list[Fold]) -> None:
+    """Raise InputError if the training stays of a fold have one outcome only."""
+    if any(len(set(data.y_train)) < 2 for data in folds):
+        raise InputError(
+            f"learning_curve.shares: {share:g} of the subjects leaves a fold with one outcome "
+            "only: choose a larger share"
+        )
+
+
+def training_stays(cohort: pd.DataFrame, learn: Bool[np.ndarray, " N"]) -> int:
+    """The mean over the folds of the number of training stays, rounded.
+
+    Args:
+        cohort: schemas.COHORT without the test set.
+        learn: The stays that may be trained on.
+    """
     fold = cohort["fold"].to_numpy()
     return round(np.mean([(learn & (fold != k)).sum() for k in range(fold.max() + 1)]))
 
 
 def over_evaluations(
-    kept: list[dict[str, float]], cohort: pd.DataFrame, learn: np.ndarray
+    kept: list[dict[str, float]], cohort: pd.DataFrame, learn: Bool[np.ndarray, " N"]
 ) -> dict[str, dict[str, float | None]]:
-    """SCORES of the kept evaluation of each fold, as in `over_folds`. learn: bool (N,)."""
+    """Summarise SCORES over the folds.
+
+    Args:
+        kept: The kept evaluation of each fold, an entry of `TrainingState.history`.
+        cohort, learn: As for `training_stays`.
+
+    Returns:
+        {score: {mean, sd, standard_error}}, as in `over_folds`.
+    """
     ratio = held_out_ratio(cohort["fold"].to_numpy(), learn)
     return {
         name: mean_and_error(np.array([entry[name] for entry in kept]), ratio) for name in SCORES

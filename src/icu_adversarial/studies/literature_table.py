@@ -1,5 +1,8 @@
-"""The literature's networks, the baselines and the network of this pipeline in one table, with the
-published numbers."""
+"""literature_table: all models in one table, compared with the published numbers.
+
+Reads the metrics of literature, evaluate and train. Writes metrics/literature_table. Costs
+seconds.
+"""
 
 from typing import Any
 
@@ -16,11 +19,13 @@ OWN = {
 
 
 def run(params: Params) -> None:
+    """Collect the scores; write the table and the figure."""
     source, entries = params.extract.label, []
     for row, about in params.literature.rows.items():
         result = read_json(paths.METRICS / "literature" / row / "metrics.json")
+        differs = "; ".join(about.differs)
         entries.append(
-            Entry(about.label, result["folds"], result["test"], about.published, about.differs)
+            Entry(about.label, result["folds"], result["test"], about.published, differs)
         )
     scored = read_json(paths.METRICS / "evaluate" / "metrics.json")
     network = read_json(paths.METRICS / "train" / "metrics.json")["hyperparameters"]
@@ -38,7 +43,14 @@ def run(params: Params) -> None:
 
 
 def describe(model: dict[str, Any]) -> str:
-    """`CNN-16 + pooled_lstm-64 + FC-32, summaries-128, age, sex, icu_type`."""
+    """Name a network by its layers, its summaries and its static inputs.
+
+    Args:
+        model: The settings of the network.
+
+    Returns:
+        For example `CNN-16 + pooled_lstm-64 + FC-32, summaries-128, age, sex, icu_type`.
+    """
     parts = [
         ("CNN", model["conv"]),
         (model["architecture"], model["n_lstm"]),

@@ -1,7 +1,8 @@
-"""Nested cross-validation: each fold is scored by a network that was searched without it.
+"""nested: each fold is scored by a network whose hyperparameters were searched without that fold.
 
-The study answers how much of a score comes from choosing hyperparameters on the same folds. It
-costs one search for each fold. The test set is not used.
+The study answers how much of a score comes from choosing hyperparameters on the same folds. Reads
+the cohort and the grid. Writes metrics/nested. Costs one search for each fold. The test set is not
+used.
 """
 
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from icu_adversarial.config.params import Params
 from icu_adversarial.core import paths
@@ -18,10 +20,11 @@ from icu_adversarial.core.schemas import COHORT, read_table
 from icu_adversarial.evaluate.measures import scores
 from icu_adversarial.features.cohort import cohort_warning
 from icu_adversarial.features.splits import assign_folds
+from icu_adversarial.model.fold_data import make_fold
 from icu_adversarial.model.folds import save_folds, train_folds
 from icu_adversarial.model.networks.storage import load_model
 from icu_adversarial.model.scores import sigmoid
-from icu_adversarial.model.training import log_odds, make_fold
+from icu_adversarial.model.training import log_odds
 from icu_adversarial.model.tuning import search_network
 from icu_adversarial.search.space import decode
 from icu_adversarial.search.study import best_trial
@@ -29,7 +32,7 @@ from icu_adversarial.search.study import best_trial
 # These need no calibrated probability and are always defined.
 SCORES = ("auroc", "auprc", "f1", "recall", "accuracy")
 BLOCKS = ("features", "model", "tune_model", "train")
-ROOMS = ("core", "measurements", "features", "model", "search")
+ROOMS = ("core", "measurements", "features", "model", "search/space.py", "search/study.py")
 
 
 def run(params: Params) -> None:
@@ -49,7 +52,7 @@ def run(params: Params) -> None:
 
 
 def score_fold(
-    params: Params, cohort: pd.DataFrame, grid: np.ndarray, k: int, state: Path
+    params: Params, cohort: pd.DataFrame, grid: Float[np.ndarray, "N T M"], k: int, state: Path
 ) -> dict[str, Any]:
     """Search `tune_model` without fold k, train on the other folds, and score on fold k.
 
@@ -59,7 +62,7 @@ def score_fold(
     Args:
         params: The blocks features, model, tune_model and train are used.
         cohort: schemas.COHORT.
-        grid: (N, T, M), in the order of the cohort.
+        grid: Values in clinical units, in the order of the cohort; NaN = not observed.
         k: The fold.
         state: The folder of the checkpoints.
 

@@ -25,8 +25,14 @@ HEAD = (
 
 
 class Entry(NamedTuple):
-    """One model. folds: {score: {mean, sd, standard_error}}, the last not for leaky scores; test:
-    {score: {value, low, high}}, None where the scores are no held-out ones."""
+    """One model of the table.
+
+    label: Its name.
+    folds: {score: {mean, sd, standard_error}}; leaky scores have no standard_error.
+    test: {score: {value, low, high}}; None if the scores are not held out.
+    published: The published numbers, if there are any.
+    differs: What is done differently from the publication.
+    """
 
     label: str
     folds: dict[str, dict[str, Any]]
@@ -38,14 +44,14 @@ class Entry(NamedTuple):
 def as_markdown(
     entries: list[Entry], source: str, gains: dict[str, dict[str, Any]], warning: str | None
 ) -> str:
-    """The page of all models.
+    """Write the page of all models.
 
     Args:
-        entries: One line each.
+        entries: The models, one line each.
         source: Which data they were trained and scored on.
-        gains: By label, how much higher this pipeline's network scores: {test: {score: {value,
-            low, high}}, folds: {score: {mean, standard_error}}}.
-        warning: What makes the cohort too small to conclude anything, if so.
+        gains: How much higher this pipeline's network scores than another model, by its label:
+            {test: {score: {value, low, high}}, folds: {score: {mean, standard_error}}}.
+        warning: Why nothing can be concluded from the cohort, if so.
 
     Returns:
         Markdown: mean ± sd (corrected standard error) over the folds, the test set with its
@@ -74,18 +80,26 @@ def as_markdown(
 
 def _gain(label: str, gain: dict[str, Any]) -> str:
     """One sentence on the paired difference to one model."""
-    told = []
+    parts = []
     for score in SHOWN:
         mean, error = (gain["folds"][score][name] for name in ("mean", "standard_error"))
         over = _pair(mean, error, "{:+.3f} (standard error {:.3f})")
         on_test = _interval(gain["test"][score], "+.3f", " to ") or "not defined"
-        told.append(f"{_name(score)} {on_test} on the test set, {over} over the folds")
-    return f"This pipeline's network minus {label}, on the same stays: {'; '.join(told)}."
+        parts.append(f"{_name(score)} {on_test} on the test set, {over} over the folds")
+    return f"This pipeline's network minus {label}, on the same stays: {'; '.join(parts)}."
 
 
 def as_figure(entries: list[Entry], source: str) -> pd.DataFrame:
-    """Columns model, score, kind, value, low, high, source: SHOWN of every model, and the published
-    AUROC with ± its standard deviation."""
+    """Make the table of the figure.
+
+    Args:
+        entries: The models.
+        source: Which data they were trained and scored on.
+
+    Returns:
+        model, score, kind, value, low, high, source: SHOWN of every model, and the published AUROC
+        plus and minus its standard deviation.
+    """
     rows = []
     for entry in entries:
         for score in SHOWN:

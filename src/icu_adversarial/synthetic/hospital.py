@@ -1,56 +1,67 @@
-"""The synthetic hospital: invented patients in the raw MIMIC-III v1.4 schema, for runs and tests without any real one.
+"""The synthetic hospital: invented patients in the raw tables of MIMIC-III v1.4.
 
-Every file says `origin: synthetic` in its metadata and every admission diagnosis starts with SYNTHETIC. The same number of stays and
-seed give the same bytes. Columns, names and types: https://mimic.mit.edu/docs/iii/tables/
+It serves runs and tests that must not need real patients. Every file has `origin: synthetic` in its
+metadata, and every diagnosis of an admission begins with SYNTHETIC. The stage synthesize calls
+`generate`.
+
+What is modelled, by module:
+
+- admitting: subjects with one or more admissions and ICU stays, their ages, when they move, and who
+  dies. Four of five stays meet the usual criteria, and about 11 % of those end in death.
+- physiology: how ill a patient is. Illness has four parts (circulatory, renal, respiratory,
+  metabolic). Each part has a level at the ICU admission and one change during the stay. Five kinds
+  of patients differ in these levels. Illness shifts 20 variables, which also fluctuate in time and
+  depend on each other. The odds of death follow the parts, their changes, the failure of two parts
+  together, the age, and a part that no variable shows.
+- variables: the 20 variables with their centres, spreads, limits and correlations.
+- charting and laboratory: what is written down, with irregular times, gaps, mistakes, text instead
+  of numbers, and two charting systems (CareVue and MetaVision).
+- items: the item ids of MIMIC-III for all of this, with their labels and units.
+- tables: the columns of the seven tables.
+
+Sources: names, types and meaning of the columns are those of the documentation of MIMIC-III
+(https://mimic.mit.edu/docs/iii/tables/), item ids and labels those of its tables D_ITEMS and
+D_LABITEMS. Centres and spreads of the variables are rounded textbook values. No number was fitted
+to patients or taken from an article. tests/synthetic checks that the medians are in the range of
+the open MIMIC-III demo, and that simple models predict death about as well as in real data.
 """
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from icu_adversarial.synthetic.admitting import DAY, Hospital, admit
-from icu_adversarial.synthetic.charting import Chunk, events
-from icu_adversarial.synthetic.items import ITEM_TEXTS, LAB_ITEMS
-from icu_adversarial.synthetic.physiology import PHENOTYPES, correlated
+from icu_adversarial.synthetic.admitting import DAY, admit
+from icu_adversarial.synthetic.charting import Chunk, chart
+from icu_adversarial.synthetic.laboratory import laboratory
+from icu_adversarial.synthetic.physiology import correlated, illness, trajectories
+from icu_adversarial.synthetic.tables import (
+    SCHEMAS,
+    admissions,
+    d_items,
+    d_labitems,
+    hadm_id,
+    icustay_id,
+    icustays,
+    patients,
+    subject_id,
+    table,
+)
 
-CHUNK = 500  # stays per row group of events: bounds the memory, whatever the number of stays
-_TYPES = {
-    "i": pa.int64(),
-    "f": pa.int32(),
-    "t": pa.timestamp("us"),
-    "d": pa.float64(),
-    "s": pa.string(),
-}
-_COLUMNS = {
-    "PATIENTS": "row_id:i subject_id:i gender:s dob:t dod:t dod_hosp:t dod_ssn:t expire_flag:f",
-    "ADMISSIONS": "row_id:i subject_id:i hadm_id:i admittime:t dischtime:t deathtime:t admission_type:s admission_location:s discharge_location:s "
-    "insurance:s language:s religion:s marital_status:s ethnicity:s edregtime:t edouttime:t diagnosis:s hospital_expire_flag:f "
-    "has_chartevents_data:f",
-    "ICUSTAYS": "row_id:i subject_id:i hadm_id:i icustay_id:i dbsource:s first_careunit:s last_careunit:s first_wardid:i last_wardid:i "
-    "intime:t outtime:t los:d",
-    "CHARTEVENTS": "row_id:i subject_id:i hadm_id:i icustay_id:i itemid:i charttime:t storetime:t cgid:i value:s valuenum:d valueuom:s "
-    "warning:f error:f resultstatus:s stopped:s",
-    "LABEVENTS": "row_id:i subject_id:i hadm_id:i itemid:i charttime:t value:s valuenum:d valueuom:s flag:s",
-    "D_ITEMS": "row_id:i itemid:i label:s abbreviation:s dbsource:s linksto:s category:s unitname:s param_type:s conceptid:i",
-    "D_LABITEMS": "row_id:i itemid:i label:s fluid:s category:s loinc_code:s",
-}
-SCHEMAS = {
-    table: pa.schema(
-        [(name, _TYPES[kind]) for name, kind in (column.split(":") for column in columns.split())],
-        metadata={b"origin": b"synthetic"},
-    )
-    for table, columns in _COLUMNS.items()
-}
+CHUNK = 500  # stays per row group of events: limits the memory, however many stays there are
 
 
 def generate(folder: Path, stays: int, seed: int) -> None:
-    """Write the seven tables, TABLE.parquet, with `stays` >= 1 ICU stays into `folder` (made if missing).
+    """Write the seven tables of a hospital as TABLE.parquet.
 
-    Charts and laboratory values cover the hours from 24 before to 72 after ICU admission, as far as the patient is there.
+    Charts and laboratory values cover the hours from 24 before to 72 after the ICU admission, as
+    long as the patient is there.
+
+    Args:
+        folder: The tables are written here. It is made if it is missing.
+        stays: Number of ICU stays, at least 1.
+        seed: The same number of stays and the same seed give the same bytes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng([seed, 0])
@@ -58,217 +69,49 @@ def generate(folder: Path, stays: int, seed: int) -> None:
     subjects = int(hospital.subject[-1]) + 1
     dbsource = (rng.random(subjects) < 0.55).astype(np.int64)[hospital.subject]
     baseline = correlated(rng, subjects)
-    for table, columns in (
-        ("PATIENTS", _patients(hospital, rng)),
-        ("ADMISSIONS", _admissions(hospital, rng)),
-        ("ICUSTAYS", _icustays(hospital, dbsource, rng)),
-        ("D_ITEMS", _d_items()),
-        ("D_LABITEMS", _d_labitems()),
+    for name, columns in (
+        ("PATIENTS", patients(hospital, rng)),
+        ("ADMISSIONS", admissions(hospital, rng)),
+        ("ICUSTAYS", icustays(hospital, dbsource, rng)),
+        ("D_ITEMS", d_items()),
+        ("D_LABITEMS", d_labitems()),
     ):
-        pq.write_table(_table(table, columns, 1), folder / f"{table}.parquet", compression="zstd")
+        pq.write_table(table(name, columns, 1), folder / f"{name}.parquet", compression="zstd")
     free = np.where(hospital.first, np.int64(0), np.roll(hospital.outtime, 1))
     free = np.maximum(free, hospital.intime - DAY)
     with (
         pq.ParquetWriter(
             folder / "CHARTEVENTS.parquet", SCHEMAS["CHARTEVENTS"], compression="zstd"
-        ) as chart,
+        ) as charts,
         pq.ParquetWriter(
             folder / "LABEVENTS.parquet", SCHEMAS["LABEVENTS"], compression="zstd"
-        ) as lab,
+        ) as results,
     ):
         written = {"CHARTEVENTS": 1, "LABEVENTS": 1}
         for number, start in enumerate(range(0, stays, CHUNK)):
             part = slice(start, start + CHUNK)
-            ids = (
-                _subject_id(hospital.subject[part]),
-                _hadm_id(hospital.admission[part]),
-                _icustay_id(np.arange(stays)[part]),
-            )
-            times = (
+            chunk = Chunk(
+                subject_id(hospital.subject[part]),
+                hadm_id(hospital.admission[part]),
+                icustay_id(np.arange(stays)[part]),
+                dbsource[part],
                 hospital.admit[part],
                 hospital.intime[part],
                 hospital.outtime[part],
                 free[part],
-            )
-            chunk = Chunk(
-                *ids,
-                dbsource[part],
-                *times,
                 baseline[hospital.subject[part]],
                 hospital.course.take(part),
             )
             both = events(chunk, np.random.default_rng([seed, 1 + number]))
-            for writer, name, columns in zip((chart, lab), written, both, strict=True):
-                table = _table(name, columns, written[name])
-                writer.write_table(table)
-                written[name] += len(table)
+            for writer, name, columns in zip((charts, results), written, both, strict=True):
+                rows = table(name, columns, written[name])
+                writer.write_table(rows)
+                written[name] += len(rows)
 
 
-def _subject_id(number: np.ndarray) -> np.ndarray:
-    return 10001 + number
-
-
-def _hadm_id(number: np.ndarray) -> np.ndarray:
-    return 100001 + number
-
-
-def _icustay_id(number: np.ndarray) -> np.ndarray:
-    return 200001 + number
-
-
-def _table(name: str, columns: dict[str, Any], first_row: int) -> pa.Table:
-    """Columns (NumPy or Arrow; times in seconds) as a table of the raw schema, rows numbered from `first_row`."""
-    schema = SCHEMAS[name]
-    length = len(next(iter(columns.values())))
-    arrays = {"row_id": np.arange(first_row, first_row + length)} | columns
-    converted = []
-    for field in schema:
-        array = (
-            arrays[field.name]
-            if isinstance(arrays[field.name], pa.Array)
-            else pa.array(arrays[field.name])
-        )
-        if pa.types.is_timestamp(field.type):
-            array = array.cast(pa.timestamp("s"))
-        converted.append(array.cast(field.type))
-    return pa.Table.from_arrays(converted, schema=schema)
-
-
-def _some(rng: np.random.Generator, n: int, options: dict[str | None, float]) -> pa.Array:
-    """(n,) texts drawn with these probabilities."""
-    return pa.array(list(options), pa.string()).take(
-        pa.array(rng.choice(len(options), n, p=list(options.values())))
-    )
-
-
-def _patients(hospital: Hospital, rng: np.random.Generator) -> dict[str, Any]:
-    opening = np.flatnonzero(hospital.first_of_subject)
-    n = len(opening)
-    closing = np.append(opening[1:], len(hospital.subject)) - 1
-    age = np.where(
-        hospital.age[opening] > 89, 300, hospital.age[opening]
-    )  # so MIMIC-III hides the oldest
-    born = hospital.admit[opening] - np.rint(age * 365.2425 * DAY).astype(np.int64)
-    end = hospital.discharge[closing]
-    in_hospital = hospital.died[closing]
-    later = ~in_hospital & (rng.random(n) < 0.22)
-    day_of_death = (
-        np.where(
-            in_hospital, end, end + DAY + np.rint(rng.exponential(400 * DAY, n)).astype(np.int64)
-        )
-        // DAY
-        * DAY
-    )
-    dead = in_hospital | later
-    return {
-        "subject_id": _subject_id(np.arange(n)),
-        "gender": _some(rng, n, {"M": 0.56, "F": 0.44}),
-        "dob": born // DAY * DAY,
-        "dod": pa.array(day_of_death, mask=~dead),
-        "dod_hosp": pa.array(day_of_death, mask=~in_hospital),
-        "dod_ssn": pa.array(day_of_death, mask=~(later | (in_hospital & (rng.random(n) < 0.7)))),
-        "expire_flag": dead.astype(np.int32),
-    }
-
-
-def _admissions(hospital: Hospital, rng: np.random.Generator) -> dict[str, Any]:
-    start = np.flatnonzero(hospital.first)
-    n = len(start)
-    admit, discharge, died = hospital.admit[start], hospital.discharge[start], hospital.died[start]
-    emergency = rng.random(n) < 0.8
-    registered = admit - 60 * rng.integers(30, 480, n)
-    home = _some(
-        rng,
-        n,
-        {"HOME": 0.45, "HOME HEALTH CARE": 0.25, "SNF": 0.18, "REHAB/DISTINCT PART HOSP": 0.12},
-    )
-    return {
-        "subject_id": _subject_id(hospital.subject[start]),
-        "hadm_id": _hadm_id(np.arange(n)),
-        "admittime": admit,
-        "dischtime": discharge,
-        "deathtime": pa.array(discharge, mask=~died),
-        "admission_type": pa.array(["ELECTIVE", "EMERGENCY"]).take(
-            pa.array(emergency.astype(np.int8))
-        ),
-        "admission_location": pa.array(["PHYS REFERRAL/NORMAL DELI", "EMERGENCY ROOM ADMIT"]).take(
-            pa.array(emergency.astype(np.int8))
-        ),
-        "discharge_location": pc.if_else(pa.array(died), "DEAD/EXPIRED", home),
-        "insurance": _some(
-            rng, n, {"Medicare": 0.5, "Private": 0.37, "Medicaid": 0.1, "Government": 0.03}
-        ),
-        "language": _some(rng, n, {"ENGL": 0.5, None: 0.42, "SPAN": 0.05, "RUSS": 0.03}),
-        "religion": _some(
-            rng,
-            n,
-            {"CATHOLIC": 0.35, "NOT SPECIFIED": 0.4, "PROTESTANT QUAKER": 0.15, "JEWISH": 0.1},
-        ),
-        "marital_status": _some(
-            rng, n, {"MARRIED": 0.46, "SINGLE": 0.28, "WIDOWED": 0.15, None: 0.11}
-        ),
-        "ethnicity": _some(
-            rng,
-            n,
-            {
-                "UNKNOWN/NOT SPECIFIED": 0.4,
-                "WHITE": 0.45,
-                "BLACK/AFRICAN AMERICAN": 0.1,
-                "OTHER": 0.05,
-            },
-        ),
-        "edregtime": pa.array(registered, mask=~emergency),
-        "edouttime": pa.array(admit + 60 * rng.integers(5, 60, n), mask=~emergency),
-        "diagnosis": pa.array([f"SYNTHETIC {p}" for p in PHENOTYPES]).take(
-            pa.array(hospital.course.phenotype[start])
-        ),
-        "hospital_expire_flag": died.astype(np.int32),
-        "has_chartevents_data": np.ones(n, np.int32),
-    }
-
-
-def _icustays(hospital: Hospital, dbsource: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
-    n = len(hospital.subject)
-    units = pa.array(["MICU", "SICU", "CCU", "CSRU", "TSICU"])
-    wards = np.array([52, 57, 7, 12, 14])
-    first = rng.choice(len(units), n, p=[0.4, 0.16, 0.14, 0.18, 0.12])
-    last = np.where(rng.random(n) < 0.05, rng.integers(0, len(units), n), first)
-    return {
-        "subject_id": _subject_id(hospital.subject),
-        "hadm_id": _hadm_id(hospital.admission),
-        "icustay_id": _icustay_id(np.arange(n)),
-        "dbsource": pa.array(["carevue", "metavision"]).take(pa.array(dbsource)),
-        "first_careunit": units.take(pa.array(first)),
-        "last_careunit": units.take(pa.array(last)),
-        "first_wardid": wards[first],
-        "last_wardid": wards[last],
-        "intime": hospital.intime,
-        "outtime": hospital.outtime,
-        "los": np.rint((hospital.outtime - hospital.intime) / DAY * 1e4) / 1e4,
-    }
-
-
-def _d_items() -> dict[str, Any]:
-    metavision = [itemid > 220000 for itemid in ITEM_TEXTS]
-    texts = list(ITEM_TEXTS.values())
-    return {
-        "itemid": list(ITEM_TEXTS),
-        "label": [label for label, *_ in texts],
-        "abbreviation": [t[1] for t in texts],
-        "dbsource": ["metavision" if new else "carevue" for new in metavision],
-        "linksto": ["chartevents"] * len(texts),
-        "category": [t[2] for t in texts],
-        "unitname": [t[3] for t in texts],
-        "param_type": ["Numeric" if new else None for new in metavision],
-        "conceptid": [None] * len(texts),
-    }
-
-
-def _d_labitems() -> dict[str, Any]:
-    return {
-        "itemid": [item.itemid for item in LAB_ITEMS],
-        "label": [item.label for item in LAB_ITEMS],
-        "fluid": ["Blood"] * len(LAB_ITEMS),
-        "category": [item.category for item in LAB_ITEMS],
-        "loinc_code": [item.loinc for item in LAB_ITEMS],
-    }
+def events(chunk: Chunk, rng: np.random.Generator) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The columns of CHARTEVENTS and those of LABEVENTS for some stays, without row_id."""
+    ill = illness(chunk.course)
+    state = trajectories(ill, chunk.baseline, rng)
+    sickness = ill.mean(axis=2) / 0.7  # about 1 on average
+    return chart(chunk, state, sickness, rng), laboratory(chunk, state, sickness, rng)

@@ -1,4 +1,4 @@
-"""The synthetic hospital's catalogue: what it charts and what its laboratory reports, under which MIMIC-III item ids."""
+"""What the synthetic hospital charts and what its laboratory reports, with MIMIC-III item ids."""
 
 from typing import NamedTuple
 
@@ -6,8 +6,15 @@ import numpy as np
 
 
 class ChartItem(NamedTuple):
-    """A quantity charted on rounds: item ids (CareVue, MetaVision), and a second pair that some stays use instead. chance: of being
-    charted on a round, without and with the `habit` of the stay (-1: none)."""
+    """A quantity that nurses chart on rounds. Pairs of ids and shares are (CareVue, MetaVision).
+
+    variable: A name in physiology.VARIABLES.
+    ids: The usual item ids.
+    other_ids: Item ids that some stays use instead.
+    other_shares: Shares of the stays that use them.
+    habit: Index into HABIT_CHANCE, or -1 for none.
+    chance: Probability of being charted on a round, without and with the habit.
+    """
 
     variable: str
     ids: tuple[int, int]
@@ -18,7 +25,7 @@ class ChartItem(NamedTuple):
 
 
 ARTERIAL_LINE, CORE_PROBE, VENTILATED = 0, 1, 2
-HABIT_CHANCE = np.array([0.32, 0.15, 0.35])
+HABIT_CHANCE = np.array([0.32, 0.15, 0.35])  # share of stays, at average illness
 CHART_ITEMS = (
     ChartItem("heartrate", (211, 220045), (211, 220045), (0, 0), -1, (1.0, 1.0)),
     ChartItem("sysbp", (51, 220050), (6701, 220050), (0.04, 0), ARTERIAL_LINE, (0, 0.95)),
@@ -29,13 +36,12 @@ CHART_ITEMS = (
     ChartItem("resprate", (618, 220210), (618, 220210), (0, 0), -1, (0.97, 0.97)),
     ChartItem("resprate", (615, 224690), (615, 224690), (0, 0), VENTILATED, (0, 0.15)),
     ChartItem("spo2", (646, 220277), (646, 220277), (0, 0), -1, (0.97, 0.97)),
-    ChartItem(
-        "glucose", (811, 225664), (807, 220621), (0.4, 0.4), -1, (0.12, 0.12)
-    ),  # not among the 19: a reader must ignore it
+    # These items are not among those of the 19 measurements, so a reader must ignore them.
+    ChartItem("glucose", (811, 225664), (807, 220621), (0.4, 0.4), -1, (0.12, 0.12)),
 )
-TEMPERATURE = 5
+TEMPERATURE = 5  # place in CHART_ITEMS
 FAHRENHEIT = (678, 223761)
-# label, abbreviation, category, unit in D_ITEMS, unit in CHARTEVENTS
+# By item id: label, abbreviation, category, unit in D_ITEMS, unit in CHARTEVENTS.
 ITEM_TEXTS: dict[int, tuple[str, str | None, str | None, str | None, str | None]] = {
     51: ("Arterial BP [Systolic]", None, None, None, "mmHg"),
     211: ("Heart Rate", None, None, None, "BPM"),
@@ -81,7 +87,15 @@ ITEM_TEXTS: dict[int, tuple[str, str | None, str | None, str | None, str | None]
 
 
 class LabItem(NamedTuple):
-    """A laboratory value: habit: share of stays in which its panel ever includes it; chance: per draw then; low, high: reference range."""
+    """A value that the laboratory reports.
+
+    variable: A name in physiology.VARIABLES.
+    panel: CHEMISTRY, BLOOD_GAS or BLOOD_COUNT.
+    habit: Share of the stays in which the panel includes the value at all.
+    chance: Probability that one draw of the panel includes it, in these stays.
+    low, high: Reference range.
+    label, category, loinc, unit: As in D_LABITEMS and LABEVENTS.
+    """
 
     itemid: int
     variable: str
@@ -97,9 +111,9 @@ class LabItem(NamedTuple):
 
 
 CHEMISTRY, BLOOD_GAS, BLOOD_COUNT = 0, 1, 2
-PANEL_HABIT = np.array([1.0, 0.6, 0.97])  # share of stays with any
+PANEL_HABIT = np.array([1.0, 0.6, 0.97])  # share of stays with the panel
 PANEL_CHANCE = np.array([0.055, 0.085, 0.04])  # per hour, at average illness
-MORNING_CHANCE = np.array([0.6, 0.15, 0.6])  # added in the hour of the morning round
+MORNING_CHANCE = np.array([0.6, 0.15, 0.6])  # added in the hour from 4:00
 LAB_ITEMS = (
     LabItem(
         50971,
@@ -198,7 +212,7 @@ LAB_ITEMS = (
     ),
     LabItem(
         50809, "glucose", BLOOD_GAS, 0.6, 0.5, 70, 105, "Glucose", "Blood Gas", "2339-0", "mg/dL"
-    ),  # ignored too
+    ),  # ignored as well
     LabItem(
         51265,
         "platelet",
@@ -224,5 +238,5 @@ LAB_ITEMS = (
         "Hematology",
         "4544-3",
         "%",
-    ),  # ignored too
+    ),  # ignored as well
 )

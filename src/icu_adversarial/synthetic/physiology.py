@@ -1,26 +1,24 @@
-"""Bodies of the synthetic hospital: how ill a patient is, how that shows in 20 variables, and who dies of it.
+"""How ill the patients of the synthetic hospital are, how 20 variables show it, and who dies.
 
-Illness has four parts (FACTORS). Each has a level at ICU admission and one change during the stay, both drawn per stay around one of
-five phenotypes. Death depends on where the parts end, more strongly on how they changed, on two parts failing together, on age,
-and on much that nobody measures. No number here is fitted to patients: centres and spreads are rounded textbook values.
+Illness has four parts (FACTORS). Each part has a level at the ICU admission and one change during
+the stay. Both are drawn per stay, around one of five phenotypes. The odds of death depend on the
+final values of the parts, more strongly on their changes, on two parts failing together, on age,
+and on a part that no variable shows. No number is fitted to patients: centres and spreads are
+rounded textbook values.
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
 
 import numpy as np
 
-from icu_adversarial.measurements import NAMES
+from icu_adversarial.synthetic.variables import COLUMN, FOLLOWS, VARIABLES
 
-FIRST_HOUR, LAST_HOUR = (
-    -24,
-    72,
-)  # the course is simulated between these hours, relative to ICU admission
+FIRST_HOUR, LAST_HOUR = -24, 72  # of the simulation, relative to the ICU admission
 HOURS = np.arange(FIRST_HOUR, LAST_HOUR + 1)
 FACTORS = ("circulatory", "renal", "respiratory", "metabolic")
 PHENOTYPES = ("OBSERVATION", "SEPSIS", "RENAL FAILURE", "RESPIRATORY FAILURE", "LIVER FAILURE")
 PHENOTYPE_SHARES = (0.36, 0.22, 0.14, 0.18, 0.10)
-PHENOTYPE_LEVELS = np.array(
+PHENOTYPE_LEVELS = np.array(  # mean level of each factor, by phenotype
     [
         [-0.5, -0.5, -0.5, -0.5],
         [1.1, 0.2, 0.2, 0.1],
@@ -32,98 +30,15 @@ PHENOTYPE_LEVELS = np.array(
 DEATH_INTERCEPT = -8.55
 
 
-class Variable(NamedTuple):
-    """One charted quantity. Spreads and effects are in its unit, or in log units where `scale` is not linear.
-
-    `effects`: shift per unit of log(1 + exp(factor)). `persistence`: hour-to-hour correlation of its fluctuation. scale from_100: 100 - exp(z).
-    """
-
-    name: str
-    centre: float
-    between: float  # standard deviation between patients
-    within: float  # of the fluctuation in time
-    persistence: float
-    noise: float  # of a single reading
-    effects: tuple[float, float, float, float]
-    low: float
-    high: float
-    decimals: int
-    scale: Literal["linear", "log", "from_100"] = "linear"
-
-
-VARIABLES = (
-    Variable("potassium", 3.9, 0.32, 0.25, 0.95, 0.12, (0.02, 0.24, 0.0, 0.05), 2.0, 8.5, 1),
-    Variable("calcium", 1.17, 0.06, 0.04, 0.95, 0.02, (-0.025, -0.03, 0.0, -0.02), 0.6, 1.7, 2),
-    Variable("ph", 7.43, 0.038, 0.038, 0.95, 0.012, (-0.017, -0.014, -0.02, -0.008), 6.8, 7.7, 2),
-    Variable(
-        "pco2", np.log(38.0), 0.15, 0.09, 0.93, 0.04, (-0.03, -0.03, 0.16, 0.0), 15, 130, 0, "log"
-    ),
-    Variable(
-        "lactate", np.log(1.15), 0.42, 0.26, 0.96, 0.06, (0.30, 0.03, 0.04, 0.16), 0.3, 25, 1, "log"
-    ),
-    Variable("albumin", 3.6, 0.5, 0.1, 0.99, 0.1, (-0.18, -0.06, 0.0, -0.22), 1.0, 5.5, 1),
-    Variable(
-        "bun", np.log(15.0), 0.5, 0.17, 0.99, 0.04, (0.09, 0.31, 0.02, 0.05), 2, 220, 0, "log"
-    ),
-    Variable(
-        "creatinine",
-        np.log(0.75),
-        0.48,
-        0.17,
-        0.99,
-        0.05,
-        (0.08, 0.32, 0.0, 0.04),
-        0.1,
-        18,
-        1,
-        "log",
-    ),
-    Variable("sodium", 140, 3.2, 1.5, 0.97, 0.8, (0.2, -0.9, 0.0, -1.1), 112, 172, 0),
-    Variable("bicarbonate", 26.5, 2.6, 1.4, 0.96, 0.7, (-1.2, -1.2, 0.9, -0.5), 5, 48, 0),
-    Variable(
-        "platelet",
-        np.log(250.0),
-        0.48,
-        0.12,
-        0.99,
-        0.04,
-        (-0.16, -0.02, 0.0, -0.24),
-        5,
-        1200,
-        0,
-        "log",
-    ),
-    Variable(
-        "glucose", np.log(112.0), 0.26, 0.18, 0.90, 0.05, (0.06, 0.0, 0.02, 0.10), 25, 900, 0, "log"
-    ),
-    Variable("magnesium", 1.9, 0.2, 0.12, 0.96, 0.05, (0.0, 0.12, 0.0, -0.03), 0.8, 5.0, 1),
-    Variable("heartrate", 78, 12.5, 7.0, 0.85, 3.0, (6.5, 0.5, 3.5, 1.5), 25, 210, 0),
-    Variable("sysbp", 129, 14.5, 9.0, 0.85, 5.0, (-8.5, 1.5, -1.0, -3.0), 45, 230, 0),
-    Variable("diasbp", 64, 8.5, 5.5, 0.85, 3.5, (-4.2, 0.5, 0.0, -2.0), 18, 140, 0),
-    Variable("tempc", 36.8, 0.35, 0.35, 0.93, 0.12, (0.28, -0.10, 0.08, -0.10), 32, 41.5, 1),
-    Variable("resprate", 16.2, 2.9, 2.3, 0.80, 1.5, (1.0, 0.4, 1.9, 0.2), 4, 55, 0),
-    Variable(
-        "spo2", np.log(2.2), 0.38, 0.3, 0.85, 0.2, (0.10, 0.0, 0.33, 0.05), 60, 100, 0, "from_100"
-    ),
-    Variable(
-        "hematocrit", 32, 4.0, 0.8, 0.98, 0.6, (-0.3, -0.5, 0.0, -0.4), 14, 58, 1
-    ),  # beside the 19: a reader must ignore it
-)
-COLUMN = {variable.name: number for number, variable in enumerate(VARIABLES)}
-assert tuple(COLUMN)[:19] == NAMES
-# A variable that moves with another one beyond what illness explains: (name, follows, r), applied in this order.
-# A later row of the same name weakens an earlier one by sqrt(1 - r^2).
-FOLLOWS = (
-    ("diasbp", "sysbp", 0.65), ("creatinine", "bun", 0.65), ("bicarbonate", "lactate", -0.45), ("ph", "pco2", -0.6), ("ph", "bicarbonate", 0.45),
-    ("albumin", "calcium", 0.3), ("tempc", "heartrate", 0.35), ("resprate", "heartrate", 0.35), ("spo2", "resprate", 0.3),
-    ("magnesium", "potassium", 0.3),
-)  # fmt: skip
-
-
 @dataclass(frozen=True)
 class Course:
-    """Illness of N stays: phenotype (N,) number into PHENOTYPES; level and change (N, 4) by factor; onset (N,) hour at which the change
-    begins and duration (N,) hours that it takes."""
+    """The illness of N stays.
+
+    phenotype: int (N,), index into PHENOTYPES.
+    level, change: (N, 4), by factor.
+    onset: (N,), the hour in which the change begins.
+    duration: (N,), the hours that the change takes.
+    """
 
     phenotype: np.ndarray
     level: np.ndarray
@@ -132,6 +47,7 @@ class Course:
     duration: np.ndarray
 
     def take(self, rows: slice) -> "Course":
+        """The illness of some of the stays."""
         return Course(
             self.phenotype[rows],
             self.level[rows],
@@ -142,7 +58,13 @@ class Course:
 
 
 def draw_courses(rng: np.random.Generator, earlier: np.ndarray) -> Course:
-    """Courses of N stays. earlier (N,): the stay's own number, or that of the first stay of its admission, whose level it largely shares."""
+    """Draw the illness of N stays.
+
+    Args:
+        rng: The random numbers.
+        earlier: int (N,), the number of the first stay of the same admission, which may be the
+            stay itself. A later stay has the phenotype of the first one and a similar level.
+    """
     n = len(earlier)
     phenotype = rng.choice(len(PHENOTYPES), n, p=PHENOTYPE_SHARES)[earlier]
     level = (
@@ -157,7 +79,13 @@ def draw_courses(rng: np.random.Generator, earlier: np.ndarray) -> Course:
 
 
 def death_logit(course: Course, age: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(N,) log odds of death in the hospital; age (N,) in years. Includes what is never measured."""
+    """The log odds of death in the hospital, (N,).
+
+    Args:
+        course: The illness of N stays.
+        age: (N,), years.
+        rng: Draws the part of the odds that no variable shows.
+    """
     end = course.level + course.change
     failing = np.logaddexp(0, end)
     together = failing[:, 0] * failing[:, 1] + failing[:, 0] * failing[:, 2]
@@ -174,7 +102,7 @@ def death_logit(course: Course, age: np.ndarray, rng: np.random.Generator) -> np
 
 
 def illness(course: Course) -> np.ndarray:
-    """(N, len(HOURS), 4) strength of each factor by hour, >= 0 (0 = well)."""
+    """The strength of each factor by hour, (N, len(HOURS), 4), at least 0, where 0 is healthy."""
     progress = np.clip((HOURS - course.onset[:, None]) / course.duration[:, None], 0, 1)
     strength: np.ndarray = np.logaddexp(
         0, course.level[:, None, :] + course.change[:, None, :] * progress[:, :, None]
@@ -183,7 +111,7 @@ def illness(course: Course) -> np.ndarray:
 
 
 def correlated(rng: np.random.Generator, *shape: int) -> np.ndarray:
-    """(*shape, 20) standard normals, correlated across variables as FOLLOWS says."""
+    """Draw standard normal numbers (*shape, 20) with the correlations of FOLLOWS."""
     draws = rng.standard_normal((*shape, len(VARIABLES)))
     for name, other, r in FOLLOWS:
         draws[..., COLUMN[name]] = (
@@ -193,15 +121,23 @@ def correlated(rng: np.random.Generator, *shape: int) -> np.ndarray:
 
 
 def trajectories(ill: np.ndarray, baseline: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(N, len(HOURS), 20) true state by hour, in linear or log units. ill as `illness` gives it; baseline (N, 20) standard normal per patient."""
+    """Draw the true state of every variable by hour.
+
+    Args:
+        ill: The result of `illness`.
+        baseline: (N, 20), the patient's own level, standard normal.
+        rng: Draws the fluctuation in time.
+
+    Returns:
+        (N, len(HOURS), 20), in linear or log units.
+    """
     table = {
         field: np.array([getattr(v, field) for v in VARIABLES])
         for field in ("centre", "between", "within", "persistence")
     }
     effects = np.array([v.effects for v in VARIABLES])
-    wave = correlated(
-        rng, len(HOURS), len(ill)
-    )  # hours first: each step of the recursion is one contiguous block
+    # Hours are the first axis, so that each step of the recursion reads one block of memory.
+    wave = correlated(rng, len(HOURS), len(ill))
     keep = table["persistence"]
     for hour in range(1, len(HOURS)):
         wave[hour] = keep * wave[hour - 1] + np.sqrt(1 - keep**2) * wave[hour]
@@ -220,7 +156,17 @@ def readings(
     variable: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """(E,) values in clinical units, unrounded: the state of (stay, variable) at `hour`, between the hours of the grid, plus a reading's noise."""
+    """Read E values off the true state, with the noise of a reading.
+
+    Args:
+        state: The result of `trajectories`.
+        stay, variable: int (E,), which state is read.
+        hour: (E,), when. Between two hours the state is interpolated.
+        rng: Draws the noise.
+
+    Returns:
+        (E,), in clinical units, not rounded.
+    """
     position = np.clip(hour - FIRST_HOUR, 0, len(HOURS) - 1)
     left = np.minimum(position.astype(np.int64), len(HOURS) - 2)
     part = position - left

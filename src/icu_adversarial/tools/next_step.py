@@ -1,18 +1,19 @@
-"""The command that comes after `fetch` and `validate`, ready to be pasted into a shell."""
+"""The command after `fetch` and `validate`, which can be copied to a shell."""
 
 import re
 import shlex
 from pathlib import Path
 
-PLAIN = re.compile(r"[A-Za-z0-9_.-]*/[A-Za-z0-9_./-]*")  # a slash: no number, no `null`
+# The slash excludes numbers and words such as `null`.
+PLAIN = re.compile(r"[A-Za-z0-9_.-]*/[A-Za-z0-9_./-]*")
 
 
 def command(source: str, raw: Path) -> str:
-    """`dvc exp run` with another data set.
+    """The call of `dvc exp run` with another data set.
 
     Args:
-        source: For extract.source.
-        raw: For extract.raw; its name may hold any character but a line break.
+        source: The value of extract.source.
+        raw: The value of extract.raw. Its name may contain any character except a line break.
 
     Returns:
         One line, quoted for a POSIX shell and for Hydra, which reads the values of `-S`.
@@ -24,7 +25,7 @@ def command(source: str, raw: Path) -> str:
 
 
 def hydra_quoted(text: str) -> str:
-    """`text` as Hydra's grammar of overrides reads it.
+    """Quote a text for the grammar of overrides of Hydra.
 
     A plain path needs no quotes. Inside quotes, Hydra reads backslashes before a quote as escapes,
     and OmegaConf reads those before ${, which begins an interpolation.

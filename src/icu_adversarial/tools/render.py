@@ -1,4 +1,4 @@
-"""`dvc plots` without a network: a page that holds Vega itself, and every figure as PNG."""
+"""Show `dvc plots` without internet: a page that contains Vega, and every figure as PNG."""
 
 import json
 import subprocess
@@ -12,10 +12,12 @@ from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.io import atomic
 
 OFFLINE_PAGE = Path(".dvc/offline.html")  # plots.html_template in .dvc/config
-VEGA_LITE = "6.4"  # of the page and of the PNGs
+VEGA_LITE = "6.4"  # version for the page and the PNGs
 PIXELS = 2.0  # of a PNG per CSS pixel
-EXPORTS = "Object.assign(window, {vega, vegaLite, vegaEmbed});"  # what the page's own scripts call
-# {refresh_tag} and {plot_divs} are filled by DVC; its {scripts}, links to a CDN, is left out.
+EXPORTS = (
+    "Object.assign(window, {vega, vegaLite, vegaEmbed});"  # the scripts of the page call these
+)
+# DVC fills {refresh_tag} and {plot_divs}. {scripts} is left out, because it links to a CDN.
 PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -37,7 +39,7 @@ body { font-family: "Liberation Sans", Arial, Helvetica, sans-serif; margin: 24p
 
 
 def offline_page(path: Path = OFFLINE_PAGE) -> None:
-    """Write the HTML template of `dvc plots`, with Vega, Vega-Lite and Vega-Embed inside."""
+    """Write the HTML template of `dvc plots`. It contains Vega, Vega-Lite and Vega-Embed."""
     with atomic(path) as temporary:
         temporary.write_text(
             PAGE % vl_convert.javascript_bundle(EXPORTS, VEGA_LITE), encoding="utf-8"
@@ -48,12 +50,12 @@ def specifications(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The Vega-Lite specifications of the PNGs.
 
     Args:
-        content: What `dvc plots show --json` printed.
+        content: The output of `dvc plots show --json`.
 
     Returns:
         The specifications by file name without suffix. A figure with switches (parameters bound to
-        options) gives one more, with a suffix, for each further option of each switch. The name of
-        the revision, which only `dvc plots diff` needs, is left out.
+        options) has one more specification, with a suffix, for each further option of each switch.
+        The name of the revision is left out, because only `dvc plots diff` needs it.
     """
     found = {}
     for plot, renderings in content.get("data", {}).items():
@@ -83,13 +85,13 @@ def figures(folder: Path) -> list[Path]:
     """Render every DVC plot of the workspace.
 
     Args:
-        folder: Where the PNGs are written.
+        folder: The PNGs are written here.
 
     Returns:
         Their paths.
 
     Raises:
-        InputError: DVC fails or there is no plot.
+        InputError: DVC fails, or there is no plot.
     """
     shown = subprocess.run(
         [sys.executable, "-m", "dvc", "plots", "show", "--json"],

@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.csv
 
 from icu_adversarial.core.errors import InputError
-from icu_adversarial.core.schemas import EVENTS, measurement_column
+from icu_adversarial.extract.account import Account
 from icu_adversarial.extract.records import Records, refuse_blood_gas
-from icu_adversarial.measurements import NAMES, Measurement
+from icu_adversarial.extract.sources.challenge2012_events import DESCRIPTORS, events
+from icu_adversarial.measurements import Measurement
 
 SETS = ("set-a", "set-b", "set-c")
 ICU_TYPES = {
@@ -71,8 +72,12 @@ def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) ->
         )
     sets = [_read_set(raw, name) for name in found]
     rows = pd.concat([rows for rows, _ in sets], ignore_index=True)
+    rows["set"] = pd.Categorical.from_codes(
+        np.repeat(np.arange(len(sets)), [len(rows) for rows, _ in sets]), found
+    )
     stays = _stays(rows, pd.concat([outcomes for _, outcomes in sets], ignore_index=True))
-    return Records(stays, _events(rows, window_hours, measurements))
+    account = Account()
+    return Records(stays, events(raw, rows, window_hours, measurements, account), account)
 
 
 def _read_set(raw: Path, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -162,14 +167,14 @@ def _records(raw: Path, name: str) -> Iterator[tuple[str, bytes]]:
 
 def _stays(rows: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
     """Descriptors are at 00:00 of each record; -1 means unknown."""
-    described = rows[(rows["hour"] == 0) & rows["parameter"].isin(["Age", "Gender", "ICUType"])]
+    described = rows[(rows["hour"] == 0) & rows["parameter"].isin(DESCRIPTORS)]
     described = described.drop_duplicates(["stay_id", "parameter"]).pivot(
         index="stay_id", columns="parameter", values="value"
     )
     o = outcomes.sort_values("RecordID").set_index("RecordID")
     if not o.index.is_unique:
         raise InputError(f"{o.index.duplicated().sum()} RecordIDs are in more than one set")
-    described = described.reindex(index=o.index, columns=["Age", "Gender", "ICUType"])
+    described = described.reindex(index=o.index, columns=DESCRIPTORS)
     died = o["In-hospital_death"] == 1
     known = (o["Survival"] >= 0) & (o["Length_of_stay"] >= 0)
     within = o["Survival"] <= o["Length_of_stay"]
@@ -195,36 +200,3 @@ def _stays(rows: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
             "died": died.astype("boolean").mask(contradictory),
         }
     ).reset_index(drop=True)
-
-
-def _events(
-    rows: pd.DataFrame, window_hours: int, measurements: tuple[Measurement, ...]
-) -> Iterator[pa.RecordBatch]:
-    limits = {
-        parameter: (NAMES.index(m.name), m.items[-1])
-        for m in measurements
-        for parameter in m.challenge
-    }
-    parts = []
-    for parameter, (code, items) in limits.items():
-        v = rows["value"]
-        below = v <= items.below if items.below_counts else v < items.below
-        part = rows[
-            (rows["parameter"] == parameter)
-            & (v > items.above)
-            & below
-            & (rows["hour"] < window_hours)
-        ]
-        parts.append(
-            part.assign(code=code, measurement=NAMES[code], value=part["value"].astype("float32"))
-        )
-    events = pd.concat(parts).sort_values(
-        ["stay_id", "hour", "measurement", "value"], kind="stable", ignore_index=True
-    )
-    columns = [
-        pa.array(events["stay_id"], pa.int64()),
-        pa.array(events["hour"]),
-        measurement_column(events["code"].to_numpy()),
-        pa.array(events["value"]),
-    ]
-    yield pa.RecordBatch.from_arrays(columns, schema=EVENTS)

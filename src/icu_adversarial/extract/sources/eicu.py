@@ -1,6 +1,6 @@
 """eICU-CRD 2.0: its raw tables in files or a database → stays and events.
 
-Times are minutes from the admission to the unit. sources.py calls this reader.
+Times are minutes from the admission to the unit. registry.py calls this reader.
 """
 
 from collections.abc import Iterator
@@ -11,12 +11,31 @@ import pandas as pd
 import pyarrow as pa
 
 from icu_adversarial.core.errors import InputError
+from icu_adversarial.extract.account import (
+    IMPLAUSIBLE,
+    MONITORED,
+    NO_NUMBER,
+    NO_STAY,
+    NO_TIME,
+    OUTSIDE,
+    REVISED,
+    UNIT,
+    Account,
+)
+from icu_adversarial.extract.events import CODES, to_events
 from icu_adversarial.extract.records import Records, refuse_blood_gas
 from icu_adversarial.extract.sources.eicu_outcomes import death_minute, outcome
-from icu_adversarial.extract.sources.eicu_sql import EVENTS_QUERY, LEFT_OUT_QUERY, STAYS_QUERY, fill
+from icu_adversarial.extract.sources.eicu_sql import (
+    COUNTS_QUERY,
+    EVENTS_QUERY,
+    STAYS_QUERY,
+    fill,
+    tables,
+)
 from icu_adversarial.extract.storage.database import open_raw
 from icu_adversarial.extract.storage.views import Table
 from icu_adversarial.measurements import MEASUREMENTS, Measurement
+from icu_adversarial.measurements import NAMES as MEASUREMENT_NAMES
 
 NAMES = {  # of the labs, columns and charts that are read, by table
     table: tuple(
@@ -89,8 +108,7 @@ def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) ->
         measurements: What to read.
 
     Returns:
-        Stays, events, stays excluded at source, and laboratory values in a unit that cannot be
-        converted.
+        Stays, events, the account of all rows, and stays excluded at source.
 
     Raises:
         InputError: A missing place, table, column or id, a value of the wrong type, ids that are
@@ -112,12 +130,12 @@ def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) ->
             "there is no ICU stay"
         )
     patient = patient.assign(died=outcome(patient), death=death_minute(patient))
-    left_out: dict[str, int] = {}
+    account = Account()
     return Records(
         _stays(patient[in_icu].reset_index(drop=True)),
-        _events(raw, window_hours, measurements, left_out),
+        _events(raw, window_hours, measurements, account),
+        account,
         {reason: count for reason, count in counts.items() if count},
-        left_out,
     )
 
 
@@ -180,10 +198,35 @@ def _stays(patient: pd.DataFrame) -> pd.DataFrame:
 
 
 def _events(
-    raw: Path, window_hours: int, measurements: tuple[Measurement, ...], left_out: dict[str, int]
+    raw: Path, window_hours: int, measurements: tuple[Measurement, ...], account: Account
 ) -> Iterator[pa.RecordBatch]:
-    """Batches of events; at their end `left_out` is filled."""
+    """Batches of tables.EVENTS; `account` is complete when the last one is read."""
     with open_raw(raw, TABLES) as database:
-        yield from database.events(fill(EVENTS_QUERY, window_hours, measurements, ICU))
-        counts = database.frame(fill(LEFT_OUT_QUERY, window_hours, measurements, ICU))
-        left_out.update(zip(counts["reason"], counts["count"].tolist(), strict=True))
+        counts = database.frame(fill(COUNTS_QUERY, window_hours, measurements, ICU))
+        _count(counts, account)
+        for table in ("lab", "nursecharting"):
+            account.add_unmapped(table, database.rows(table))
+        rows = database.batches(fill(EVENTS_QUERY, window_hours, measurements, ICU))
+        yield from to_events(rows, tables(measurements), account)
+    for m in measurements:  # the query of the events left out what a monitor has, without a count
+        group = "nursecharting", m.name
+        others = sum(count for key, count in account.rows.items() if key[:2] == group)
+        account.add(*group, MONITORED, max(account.read[group] - others, 0))
+    account.check(raw)
+
+
+def _count(counts: pd.DataFrame, account: Account) -> None:
+    """The rows read, and those left out by reason, from the result of COUNTS_QUERY."""
+    for row in counts.itertuples(index=False):
+        group = row.source, MEASUREMENT_NAMES[CODES[row.rank]]
+        account.add_read(*group, row.rows_read)
+        account.add(*group, NO_STAY, row.no_stay)
+        account.add(*group, NO_TIME, row.untimed)
+        account.add(*group, OUTSIDE, row.rows_read - row.no_stay - row.untimed - row.in_window)
+        account.add(*group, REVISED, row.revised)
+        account.add(*group, NO_NUMBER, row.no_number)
+        wrong = row.in_window - row.revised - row.no_number - row.fitting
+        usual = pd.isna(row.unit)
+        account.add(*group, IMPLAUSIBLE if usual else UNIT, wrong)
+        if wrong and not usual:
+            account.units[f"{row.name} in {row.unit}"] = wrong

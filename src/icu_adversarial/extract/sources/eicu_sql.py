@@ -1,90 +1,120 @@
 """The queries of eicu.py, in the SQL that DuckDB and PostgreSQL share."""
 
-from icu_adversarial.extract.sources.eicu_units import CONVERSIONS, SPELLINGS, USUAL, Conversion
-from icu_adversarial.extract.storage.database import RANKS
+from icu_adversarial.extract.account import REVISED
+from icu_adversarial.extract.events import RANKS
+from icu_adversarial.extract.sources.eicu_units import CONVERSIONS, UNKNOWN, USUAL, Conversion
 from icu_adversarial.extract.storage.views import literal
+from icu_adversarial.extract.units import spelling_rows
 from icu_adversarial.measurements import MEASUREMENTS, Items, Measurement
 
 STAYS_QUERY = "SELECT * FROM patient ORDER BY patientunitstayid"
-# unit: null for the usual unit of the test, and for a unit of unknown spelling; the sign for micro
-# reads as u. Of a laboratory result and its revisions, the last counts.
-LABS = """
-items(source, name, unit, rank, above, below, below_counts, fahrenheit, factor) AS (
-  VALUES {items}
+# unit: null for the usual unit of the test and for a result without a unit. The sign for micro is
+# read as u. code: the number of a table and name. reason: why a row does not count, whatever its
+# value. nth: 1 for the first entry of a name and unit in items, which
+# has one for each range of values. Of a laboratory result and its revisions, the last counts.
+CHARTED = f"""
+items(source, name, code, unit, rank, above, below, below_counts, fahrenheit, factor, nth) AS (
+  SELECT *, ROW_NUMBER() OVER (PARTITION BY source, name, unit ORDER BY above)
+  FROM (VALUES {{items}}) v(source, name, code, unit, rank, above, below, below_counts, fahrenheit,
+                            factor)
+), names AS (
+  SELECT DISTINCT source, name, code, rank FROM items
 ), spellings(spelling, unit) AS (
-  VALUES {spellings}
+  VALUES {{spellings}}
 ), stays AS (
-  SELECT patientunitstayid FROM patient WHERE LOWER(TRIM(unitstaytype)) IN ({icu})
+  SELECT patientunitstayid AS stay_id FROM patient WHERE LOWER(TRIM(unitstaytype)) IN ({{icu}})
 ), labs AS (
-  SELECT 'lab' AS source, l.patientunitstayid, labresultoffset AS minute, labname AS name,
-         labresult AS value, CASE WHEN (labname, s.unit) IN ({usual}) THEN NULL ELSE s.unit END
-         AS unit
+  SELECT l.patientunitstayid, labresultoffset AS minute, labname AS name, labresult AS value,
+         CASE WHEN labmeasurenameinterface IS NULL OR TRIM(labmeasurenameinterface) = ''
+                OR (labname, s.unit) IN ({{usual}}) THEN NULL
+              ELSE COALESCE(s.unit, {literal(UNKNOWN)}) END AS unit,
+         CASE WHEN labresultrevisedoffset IS DISTINCT FROM last_revision
+              THEN {literal(REVISED)} END AS reason
   FROM (
     SELECT *, MAX(labresultrevisedoffset) OVER (
       PARTITION BY patientunitstayid, labname, labresultoffset
     ) AS last_revision FROM lab
   ) l LEFT JOIN spellings s ON s.spelling =
     LOWER(REGEXP_REPLACE(REPLACE(labmeasurenameinterface, ' ', ''), '[^ -~]', 'u', 'g'))
-  WHERE labresultrevisedoffset IS NOT DISTINCT FROM last_revision
-)"""
-# A nurse's value counts in the hours that have none from a monitor: nurses also copy what the
-# monitor shows. Both pressures count, from the arterial line (vitalPeriodic) and the cuff
-# (vitalAperiodic), as in MIMIC. The order is total: the same bytes on every run.
-EVENTS_QUERY = f"""WITH {LABS}, charted(source, patientunitstayid, minute, name, value, unit) AS (
-  SELECT * FROM labs
+), charted(source, patientunitstayid, minute, name, value, unit, reason) AS (
+  SELECT 'lab', * FROM labs
   UNION ALL
-  SELECT 'vitalperiodic', patientunitstayid, observationoffset, c.name, {{vitalperiodic}}, NULL
-  FROM vitalperiodic
-  CROSS JOIN (SELECT DISTINCT name FROM items WHERE source = 'vitalperiodic') c
+  SELECT * FROM (
+    SELECT 'vitalperiodic', patientunitstayid, observationoffset, c.name,
+           {{vitalperiodic}} AS value, NULL, NULL
+    FROM vitalperiodic
+    CROSS JOIN (SELECT name FROM names WHERE source = 'vitalperiodic') c
+  ) p WHERE value IS NOT NULL
   UNION ALL
-  SELECT 'vitalaperiodic', patientunitstayid, observationoffset, c.name, {{vitalaperiodic}}, NULL
-  FROM vitalaperiodic
-  CROSS JOIN (SELECT DISTINCT name FROM items WHERE source = 'vitalaperiodic') c
+  SELECT * FROM (
+    SELECT 'vitalaperiodic', patientunitstayid, observationoffset, c.name,
+           {{vitalaperiodic}} AS value, NULL, NULL
+    FROM vitalaperiodic
+    CROSS JOIN (SELECT name FROM names WHERE source = 'vitalaperiodic') c
+  ) a WHERE value IS NOT NULL
   UNION ALL
   SELECT 'nursecharting', patientunitstayid, nursingchartoffset, nursingchartcelltypevalname,
          CASE WHEN nursingchartvalue ~ '^-?[0-9]{{{{1,9}}}}([.][0-9]*)?$'
-              THEN CAST(nursingchartvalue AS DOUBLE PRECISION) END, NULL
+              THEN CAST(nursingchartvalue AS DOUBLE PRECISION) END, NULL, NULL
   FROM nursecharting
-), counted AS (
-  SELECT c.source, c.patientunitstayid AS stay_id, c.minute, i.rank,
+)"""
+# fits: the value is in the range of the entry of items.
+FITS = """
+c.value > i.above AND (c.value < i.below OR (i.below_counts AND c.value = i.below))"""
+# A nurse's value counts in the hours that have none from a monitor: nurses also copy what the
+# monitor shows. Both pressures count, from the arterial line (vitalPeriodic) and the cuff
+# (vitalAperiodic), as in MIMIC. The order is total: the same bytes on every run.
+EVENTS_QUERY = f"""WITH {CHARTED}, counted AS (
+  SELECT c.source, c.patientunitstayid AS stay_id, c.minute, i.rank, i.code,
          CASE WHEN i.fahrenheit THEN (c.value - 32) / 1.8 ELSE c.value * i.factor END AS value
   FROM charted c
   JOIN items i ON i.source = c.source AND i.name = c.name AND i.unit IS NOT DISTINCT FROM c.unit
-  JOIN stays p ON p.patientunitstayid = c.patientunitstayid
-  WHERE c.minute >= 0 AND c.minute < {{minutes}} AND c.value > i.above
-    AND (c.value < i.below OR (i.below_counts AND c.value = i.below))
+  JOIN stays p ON p.stay_id = c.patientunitstayid
+  WHERE c.minute >= 0 AND c.minute < {{minutes}} AND c.reason IS NULL AND {FITS}
 ), monitored AS (
   SELECT DISTINCT stay_id, rank, minute - minute % 60 AS full_hour FROM counted
   WHERE source <> 'nursecharting'
 ), events AS (
-  SELECT stay_id, minute, rank, value FROM counted WHERE source <> 'nursecharting'
+  SELECT stay_id, minute, rank, value, code FROM counted WHERE source <> 'nursecharting'
   UNION ALL
-  SELECT n.stay_id, n.minute, n.rank, n.value
+  SELECT n.stay_id, n.minute, n.rank, n.value, n.code
   FROM counted n LEFT JOIN monitored m
     ON m.stay_id = n.stay_id AND m.rank = n.rank AND m.full_hour = n.minute - n.minute % 60
   WHERE n.source = 'nursecharting' AND m.stay_id IS NULL
 )
-SELECT stay_id, CAST(minute / CAST(60 AS DOUBLE PRECISION) AS REAL) AS hour, rank, value
-FROM events ORDER BY stay_id, hour, rank, value
+SELECT stay_id, CAST(minute / CAST(60 AS DOUBLE PRECISION) AS REAL) AS hour, rank, value, code,
+       TRUE AS first_stay
+FROM events ORDER BY stay_id, hour, rank, value, code
 """
-# Results in a unit of another kind that no conversion fits, neither by its unit nor by its size.
-LEFT_OUT_QUERY = f"""WITH {LABS}
-SELECT l.name || ' in ' || l.unit AS reason, COUNT(*) AS count
-FROM labs l JOIN stays p ON p.patientunitstayid = l.patientunitstayid
-WHERE l.unit IS NOT NULL AND l.value IS NOT NULL AND l.minute >= 0 AND l.minute < {{minutes}}
-  AND l.name IN (SELECT name FROM items WHERE source = 'lab')
-  AND NOT EXISTS (
-    SELECT 1 FROM items i WHERE i.source = 'lab' AND i.name = l.name AND i.unit = l.unit
-      AND l.value > i.above AND l.value <= i.below
-  )
-GROUP BY l.name, l.unit ORDER BY reason
+# is_row is true for one pair of each row: that with the first entry of items, or the one without an
+# entry, whose unit is not known. in_window: rows in the window of a stay. revised, no_number and
+# fitting: parts of them. What is left has a wrong unit or an implausible value.
+COUNTS_QUERY = f"""WITH {CHARTED}, paired AS (
+  SELECT c.source, n.name, n.rank, c.unit, c.minute, c.reason, p.stay_id, c.value, {FITS} AS fits,
+         COALESCE(i.nth, 1) = 1 AS is_row,
+         c.minute >= 0 AND c.minute < {{minutes}} AND p.stay_id IS NOT NULL AS in_window
+  FROM charted c
+  JOIN names n ON n.source = c.source AND n.name = c.name
+  LEFT JOIN items i
+    ON i.source = c.source AND i.name = c.name AND COALESCE(i.unit, '') = COALESCE(c.unit, '')
+  LEFT JOIN stays p ON p.stay_id = c.patientunitstayid
+)
+SELECT source, name, rank, unit, COUNT(*) FILTER (WHERE is_row) AS rows_read,
+       COUNT(*) FILTER (WHERE is_row AND stay_id IS NULL) AS no_stay,
+       COUNT(*) FILTER (WHERE is_row AND stay_id IS NOT NULL AND minute IS NULL) AS untimed,
+       COUNT(*) FILTER (WHERE is_row AND in_window) AS in_window,
+       COUNT(*) FILTER (WHERE is_row AND in_window AND reason IS NOT NULL) AS revised,
+       COUNT(*) FILTER (WHERE is_row AND in_window AND reason IS NULL AND value IS NULL)
+         AS no_number,
+       COUNT(*) FILTER (WHERE in_window AND reason IS NULL AND fits) AS fitting
+FROM paired GROUP BY source, name, rank, unit ORDER BY source, name, unit
 """
 
 
 def fill(
     query: str, window_hours: int, measurements: tuple[Measurement, ...], icu: tuple[str, ...]
 ) -> str:
-    """EVENTS_QUERY or LEFT_OUT_QUERY as SQL.
+    """EVENTS_QUERY or COUNTS_QUERY as SQL.
 
     Args:
         query: One of the two.
@@ -95,20 +125,23 @@ def fill(
     Returns:
         A SELECT over the tables of eicu.py.
     """
+    numbers = {key: number for number, key in enumerate(_codes(measurements))}
     items = [
-        _item(i, name, None, RANKS[m.name])
+        _item(i, name, numbers[i.table, name], None, RANKS[m.name])
         for m in measurements
         for i in m.eicu
         for name in i.names
     ]
     rank = {name: RANKS[m.name] for m in measurements for i in m.eicu for name in i.names}
-    converted = [(c, rank[c.test]) for c in CONVERSIONS if c.test in rank]
-    items += [_item(_converted(c), c.test, c.unit, place) for c, place in converted]
-    spellings = [(spelling, unit) for unit, all_of in SPELLINGS.items() for spelling in all_of]
+    items += [
+        _item(_converted(c), c.test, numbers["lab", c.test], c.unit, rank[c.test])
+        for c in CONVERSIONS
+        if c.test in rank
+    ]
     usual = [(test, unit) for test, units in USUAL.items() for unit in units]
     return query.format(
         items=", ".join(items),
-        spellings=", ".join(f"({literal(s)}, {literal(u)})" for s, u in spellings),
+        spellings=spelling_rows(),
         usual=", ".join(f"({literal(t)}, {literal(u)})" for t, u in usual),
         icu=", ".join(map(literal, icu)),
         vitalperiodic=_chosen("vitalperiodic"),
@@ -117,13 +150,25 @@ def fill(
     )
 
 
+def tables(measurements: tuple[Measurement, ...]) -> list[str]:
+    """The raw table of each `code` in the rows of EVENTS_QUERY."""
+    return [table for table, _ in _codes(measurements)]
+
+
+def _codes(measurements: tuple[Measurement, ...]) -> list[tuple[str, str]]:
+    """Table and name of what is read, each once."""
+    return list(
+        dict.fromkeys((i.table, name) for m in measurements for i in m.eicu for name in i.names)
+    )
+
+
 def _converted(c: Conversion) -> Items:
     return Items("lab", names=(c.test,), above=c.above, below=c.at_most, factor=c.factor)
 
 
-def _item(i: Items, name: str, unit: str | None, rank: int) -> str:
+def _item(i: Items, name: str, code: int, unit: str | None, rank: int) -> str:
     """A row of `items`."""
-    texts = f"{literal(i.table)}, {literal(name)}, {'NULL' if unit is None else literal(unit)}"
+    texts = f"{literal(i.table)}, {literal(name)}, {code}, {literal(unit) if unit else 'NULL'}"
     limits = f"{_double(i.above)}, {_double(i.below)}, {i.below_counts}, {i.fahrenheit}"
     return f"({texts}, {rank}, {limits}, {_double(i.factor)})"
 

@@ -1,45 +1,26 @@
-"""Units of eICU's laboratory results: their spellings and conversions.
+"""Units of eICU's laboratory results, and their conversions.
 
 eICU files every result of a test under one unit, and keeps the unit that the laboratory sent
-(labmeasurenameinterface). The number is the laboratory's own, so the sent unit decides. eicu.py
-reads this table.
+(labmeasurenameinterface). The number is the laboratory's own, so the sent unit decides. A result
+without a unit is in the usual one. A unit of unknown spelling is never taken for the usual one.
+eicu_sql.py reads this table.
 """
 
 from typing import NamedTuple
 
-# Spellings in small letters without blanks. A spelling that is not here counts as the usual unit of
-# its test: every hospital has its own ("x10(3)/mcL").
-SPELLINGS = {
-    "mmol/L": ("mmol/l", "mmols/l", "mmoles/l", "mmol/lt", "mmol/liter", "mmoles/liter", "mm/l"),
-    "mEq/L": ("meq/l", "meq/liter"),
-    "umol/L": (
-        *("umol/l", "umoles/l", "umol/liter", "uumol/l", "mcmol/l"),
-        *("micromol/l", "micromoles/l", "micromol/liter"),
-    ),
-    "nmol/L": ("nmol/l",),
-    "mg/dL": ("mg/dl", "mgs/dl", "mg%", "mg/100ml"),
-    "g/dL": ("g/dl", "gm/dl", "gms/dl", "g%", "gm%"),
-    "ug/dL": ("ug/dl", "mcg/dl"),
-    "mg/L": ("mg/l",),
-    "g/L": ("g/l", "gm/l", "g/liter", "g/litre"),
-    "mmHg": ("mmhg", "mm(hg)", "torr"),
-    "kPa": ("kpa",),
-}
-# Units of a test whose values are read as they are, by the limits in measurements.py. For ions of
-# charge one, 1 mEq is 1 mmol. Calcium in mg/dL and in mmol/L differ by their size.
+from icu_adversarial.extract import units
+from icu_adversarial.measurements import MEASUREMENTS
+
+# Units in which the values of a test are read as they are, by the limits in measurements.py. eICU
+# files all ionized calcium under mg/dL; the size of a value tells the two units apart.
 USUAL = {
-    "potassium": ("mEq/L", "mmol/L"),
-    "sodium": ("mEq/L", "mmol/L"),
-    "bicarbonate": ("mEq/L", "mmol/L"),
-    "lactate": ("mmol/L", "mEq/L"),
-    "ionized calcium": ("mmol/L", "mg/dL"),
-    "magnesium": ("mg/dL",),
-    "albumin": ("g/dL",),
-    "BUN": ("mg/dL",),
-    "creatinine": ("mg/dL",),
-    "glucose": ("mg/dL",),
-    "paCO2": ("mmHg",),
-}
+    name: units.USUAL[m.name]
+    for m in MEASUREMENTS
+    for i in m.eicu
+    if i.table == "lab"
+    for name in i.names
+} | {"ionized calcium": ("mmol/L", "mg/dL")}
+UNKNOWN = "an unknown unit"
 
 
 class Conversion(NamedTuple):

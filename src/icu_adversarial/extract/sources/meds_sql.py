@@ -1,14 +1,18 @@
 """The queries of meds.py, in DuckDB's SQL."""
 
-# What each code of the data stands for. `rest`: what the * of the map stands for.
+from icu_adversarial.extract.account import IMPLAUSIBLE, NO_NUMBER, NO_STAY, NO_TIME, OUTSIDE
+
+# What each code of the data stands for. rest: what the * of the map stands for. rows: how many the
+# code has.
 CODES_QUERY = """
-SELECT c.code, m.stands_for, m.factor, m."offset", substr(c.code, length(m.code) + 1) AS rest
-FROM (SELECT DISTINCT code FROM events) c
+SELECT c.code, m.stands_for, m.factor, m."offset", substr(c.code, length(m.code) + 1) AS rest,
+       c.rows
+FROM (SELECT code, count(*) AS rows FROM events GROUP BY code) c
 JOIN meanings m ON c.code = m.code OR (m.is_prefix AND starts_with(c.code, m.code))
 ORDER BY c.code
 """
 # Rows that name no subject or no time where one is needed, and subjects in two splits.
-COUNTS_QUERY = """
+CHECKS_QUERY = """
 SELECT (
   SELECT count(*) FROM events e JOIN codes c ON c.code = e.code WHERE e.subject_id IS NULL
 ) AS without_subject, (
@@ -128,17 +132,43 @@ LEFT JOIN (SELECT DISTINCT subject_id, split FROM splits) g ON g.subject_id = o.
 LEFT JOIN admissions a ON a.subject_id = o.subject_id AND a.time = o.admittime
 ORDER BY o.stay_id
 """
-# The hour is rounded to float32 before it is compared with the window's end. The order is total:
-# the same bytes on every run.
-EVENTS_QUERY = """
-SELECT * FROM (
-  SELECT s.stay_id, CAST(epoch(e.time - s.intime) / 3600 AS REAL) AS hour, l.measurement, l.number,
-         c.factor * e.numeric_value + c."offset" AS exact, CAST(exact AS REAL) AS value
+# The stays of each subject in their order.
+# theirs: the stays that a row may belong to: those of its subject, unless it names another
+# admission. within: those whose window contains the time of the row. The hour is rounded to float32
+# before it is compared with the window's end. reason: why a row in a window does not count.
+ROWS = f"""
+WITH of_subject AS (
+  SELECT subject_id,
+         list(struct_pack(stay_id := stay_id, intime := intime, hadm_id := named_hadm_id)
+              ORDER BY intime, stay_id) AS stays
+  FROM stays GROUP BY subject_id
+), coded AS (
+  SELECT e.time, c.code_number AS code, l.rank,
+         list_filter(s.stays, lambda x: coalesce(e.hadm_id = x.hadm_id, true)) AS theirs,
+         c.factor * e.numeric_value + c."offset" AS exact,
+         CASE WHEN exact IS NULL OR isnan(exact) THEN '{NO_NUMBER}'
+              WHEN exact > l.above AND (exact < l.below OR (l.below_counts AND exact = l.below))
+              THEN NULL ELSE '{IMPLAUSIBLE}' END AS reason
   FROM events e JOIN codes c ON c.code = e.code JOIN limits l ON l.measurement = c.stands_for
-  JOIN stays s ON s.subject_id = e.subject_id
-  WHERE e.time >= s.intime AND e.time < s.intime + INTERVAL '{window_hours} hours'
-    AND coalesce(e.hadm_id = s.named_hadm_id, true)
-    AND exact > l.above AND (exact < l.below OR (l.below_counts AND exact = l.below))
-) WHERE hour < {window_hours}
-ORDER BY stay_id, hour, measurement, value
+  LEFT JOIN of_subject s ON s.subject_id = e.subject_id
+), placed AS (
+  SELECT *, list_filter(theirs, lambda x: coalesce(
+    time >= x.intime AND time < x.intime + INTERVAL '{{window_hours}} hours'
+      AND CAST(epoch(time - x.intime) / 3600 AS REAL) < {{window_hours}}, false)) AS within
+  FROM coded
+)
+"""
+# The order is total: the same bytes on every run.
+EVENTS_QUERY = f"""{ROWS}
+SELECT x.stay_id AS stay_id, CAST(epoch(time - x.intime) / 3600 AS REAL) AS hour, rank,
+       CAST(exact AS REAL) AS value, code, x.stay_id = within[1].stay_id AS first_stay
+FROM (SELECT *, unnest(within) AS x FROM placed WHERE reason IS NULL)
+ORDER BY stay_id, hour, rank, value, code, first_stay
+"""
+COUNTS_QUERY = f"""{ROWS}
+SELECT rank, CASE WHEN coalesce(len(theirs), 0) = 0 THEN '{NO_STAY}'
+                  WHEN time IS NULL THEN '{NO_TIME}'
+                  WHEN len(within) = 0 THEN '{OUTSIDE}' ELSE reason END AS why,
+       count(*) AS rows
+FROM placed GROUP BY ALL
 """

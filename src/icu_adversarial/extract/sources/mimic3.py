@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
+from icu_adversarial.extract.account import Account
 from icu_adversarial.extract.records import Records
 from icu_adversarial.extract.sources.mimic import (
     ADMISSIONS,
+    REASONS,
     checked,
     events,
-    stays_query,
-    stays_sql,
     with_events,
 )
+from icu_adversarial.extract.sources.mimic_sql import stays_query, stays_sql
 from icu_adversarial.extract.storage.database import open_raw
 from icu_adversarial.extract.storage.views import Table
 from icu_adversarial.measurements import Measurement
@@ -30,7 +31,7 @@ STAY_TABLES = {
 }
 TABLES = with_events(STAY_TABLES, {"icustay_id": "BIGINT", "error": "INTEGER"})
 REQUIRED = {"stay_id": "ICUSTAYS.icustay_id", "source_group": "ICUSTAYS.dbsource"}
-STAYS = stays_sql("icustay_id", "s.dbsource, p.dob")
+STAYS = stays_sql("icustay_id", "s.dbsource, p.dob", REASONS)
 # MIMIC-III stores ages above 89 as about 300 years; a year is 365.2425 days.
 STAYS_QUERY = stays_query(
     STAYS,
@@ -39,8 +40,9 @@ STAYS_QUERY = stays_query(
     over_89="years > 89",
 )
 CHARTS = """
-SELECT subject_id, hadm_id, icustay_id, itemid, charttime, valuenum FROM chartevents
-WHERE error IS DISTINCT FROM 1
+SELECT 'chartevents', subject_id, hadm_id, icustay_id, itemid, charttime, valuenum, valueuom,
+       error IS NOT DISTINCT FROM 1
+FROM chartevents
 """
 
 
@@ -55,5 +57,6 @@ def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) ->
     """
     with open_raw(raw, STAY_TABLES) as database:
         stays, excluded = checked(raw, database.frame(STAYS_QUERY), REQUIRED)
-    batches = events(raw, window_hours, measurements, TABLES, stays=STAYS, charts=CHARTS)
-    return Records(stays, batches, excluded)
+    account = Account()
+    batches = events(raw, window_hours, measurements, TABLES, account, stays=STAYS, charts=CHARTS)
+    return Records(stays, batches, account, excluded)

@@ -1,4 +1,4 @@
-"""MIMIC-IV, versions 2 and 3: the tables of its modules hosp and icu, wherever they live → stays and events.
+"""MIMIC-IV, versions 2 and 3: the tables of its modules hosp and icu → stays and events.
 
 Item ids and units are those of MIMIC-III, without CareVue: the labevents of each item have one
 unit, and no row is marked as an error.
@@ -6,15 +6,16 @@ unit, and no row is marked as an error.
 
 from pathlib import Path
 
+from icu_adversarial.extract.account import Account
 from icu_adversarial.extract.records import Records
 from icu_adversarial.extract.sources.mimic import (
     ADMISSIONS,
+    REASONS,
     checked,
     events,
-    stays_query,
-    stays_sql,
     with_events,
 )
+from icu_adversarial.extract.sources.mimic_sql import stays_query, stays_sql
 from icu_adversarial.extract.storage.database import open_raw
 from icu_adversarial.extract.storage.views import Table
 from icu_adversarial.measurements import Measurement
@@ -37,7 +38,7 @@ STAY_TABLES = {
 }
 TABLES = with_events(STAY_TABLES, {"stay_id": "BIGINT"})
 REQUIRED = {"stay_id": "ICUSTAYS.stay_id", "source_group": "PATIENTS.anchor_year_group"}
-STAYS = stays_sql("stay_id", "p.anchor_age, p.anchor_year, p.anchor_year_group")
+STAYS = stays_sql("stay_id", "p.anchor_age, p.anchor_year, p.anchor_year_group", REASONS)
 # Ages are whole years in the anchor year. 91 means over 89, also in any other year.
 STAYS_QUERY = stays_query(
     STAYS,
@@ -45,7 +46,10 @@ STAYS_QUERY = stays_query(
     years="anchor_age + EXTRACT(YEAR FROM intime) - anchor_year",
     over_89="anchor_age > 89 OR years > 89",
 )
-CHARTS = "SELECT subject_id, hadm_id, stay_id, itemid, charttime, valuenum FROM chartevents"
+CHARTS = """
+SELECT 'chartevents', subject_id, hadm_id, stay_id, itemid, charttime, valuenum, valueuom, FALSE
+FROM chartevents
+"""
 
 
 def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) -> Records:
@@ -60,5 +64,6 @@ def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) ->
     """
     with open_raw(raw, STAY_TABLES) as database:
         stays, excluded = checked(raw, database.frame(STAYS_QUERY), REQUIRED)
-    batches = events(raw, window_hours, measurements, TABLES, stays=STAYS, charts=CHARTS)
-    return Records(stays, batches, excluded)
+    account = Account()
+    batches = events(raw, window_hours, measurements, TABLES, account, stays=STAYS, charts=CHARTS)
+    return Records(stays, batches, account, excluded)

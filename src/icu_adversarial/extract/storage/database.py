@@ -1,4 +1,7 @@
-"""Where raw tables live: a folder of files, a DuckDB file, or a PostgreSQL server named by a *.url file. One SQL text reads them all."""
+"""Where raw tables are stored: in a folder, a DuckDB file or on a PostgreSQL server.
+
+A *.url file names the server. One SQL text reads them all.
+"""
 
 import re
 from collections.abc import Iterator
@@ -6,36 +9,36 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from icu_adversarial.core.errors import InputError
-from icu_adversarial.core.schemas import EVENTS, measurement_column
 from icu_adversarial.extract.storage import duck, postgres
 from icu_adversarial.extract.storage.views import Reader, Table, search_path, with_views
-from icu_adversarial.measurements import NAMES
 
 DUCKDB_SUFFIXES = (".duckdb", ".db")
 URL_SUFFIX = ".url"
-CODES = np.argsort(NAMES)  # of each rank the number of its column
-RANKS = {
-    name: rank for rank, name in enumerate(sorted(NAMES))
-}  # the place of each measurement in the order of the events
 EXAMPLE = "postgresql+psycopg://USER@HOST/DATABASE"
 
 
 @dataclass(frozen=True)
 class Database:
-    """The tables given to open_raw, under their names, as typed views. SQL in the dialect that DuckDB and PostgreSQL share.
+    """The tables given to open_raw, under their names, as typed views.
 
-    Every method raises InputError, in one line that quotes no row, for values of a wrong type, damaged files and servers that fail.
+    SQL is written in the dialect that DuckDB and PostgreSQL share. Every method raises InputError,
+    in one line that quotes no row, for values of a wrong type, damaged files and servers that fail.
+
+    Attributes:
+        views: The SELECT of each table that is read where it lies.
+        reader: Runs a SELECT.
+        totals: Rows of the CSV files that were read.
     """
 
     views: dict[str, str]
     reader: Reader
+    totals: dict[str, int]
 
     def frame(self, sql: str) -> pd.DataFrame:
         """A result that fits into memory."""
@@ -47,20 +50,11 @@ class Database:
         with self.reader(with_views(self.views, sql)) as batches:
             yield from batches
 
-    def events(self, sql: str) -> Iterator[pa.RecordBatch]:
-        """Batches of tables.EVENTS from a query of stay_id, hour, rank (of RANKS) and value that orders by all four.
-
-        Ranks, since a server sorts text by its own locale; values still in double precision, since PostgreSQL refuses what float32 holds as 0.
-        """
-        for batch in self.batches(sql):
-            codes = CODES[batch["rank"].to_numpy()]
-            columns = [
-                batch["stay_id"],
-                batch["hour"],
-                measurement_column(codes),
-                batch["value"].cast(pa.float32(), safe=False),
-            ]
-            yield pa.RecordBatch.from_arrays(columns, schema=EVENTS)
+    def rows(self, table: str) -> int:
+        """All rows of a table, also those that its `keep` left out when a CSV file was read."""
+        if table in self.totals:
+            return self.totals[table]
+        return int(self.frame(f"SELECT COUNT(*) AS n FROM {table}")["n"].iloc[0])
 
 
 @contextmanager
@@ -91,12 +85,17 @@ def open_raw(raw: Path, tables: dict[str, Table]) -> Iterator[Database]:
         opened = duck.open_database(raw, raw, tables)
     else:
         opened = duck.open_folder(raw, tables)
-    with opened as (views, reader):
-        yield Database(views, reader)
+    with opened as (views, reader, totals):
+        yield Database(views, reader, totals)
 
 
 def read_url(file: Path) -> URL:
-    """The SQLAlchemy URL in `file`. Raises InputError without a word of the file, which may hold a password."""
+    """Read the SQLAlchemy URL in `file`.
+
+    Raises:
+        InputError: There is no URL that can be used. The message quotes no word of the file, which
+            may contain a password.
+    """
     try:
         (text,) = file.read_text(encoding="utf-8").strip().splitlines()
         url = make_url(text)

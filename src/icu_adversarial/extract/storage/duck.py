@@ -2,18 +2,20 @@
 
 import glob
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from icu_adversarial.core.errors import InputError
+from icu_adversarial.extract.storage.duck_casts import cast_sql
+from icu_adversarial.extract.storage.duck_damage import Source, explained
 from icu_adversarial.extract.storage.raw_files import (
+    counted,
     find_file,
     header,
     is_csv,
@@ -22,6 +24,7 @@ from icu_adversarial.extract.storage.raw_files import (
     stream,
 )
 from icu_adversarial.extract.storage.views import (
+    Opened,
     Reader,
     Table,
     column_names,
@@ -35,63 +38,48 @@ from icu_adversarial.extract.storage.views import (
 MEMORY = "1GB"  # for sorting; what does not fit goes to the temporary folder
 THREADS = 8  # at most: they share MEMORY
 BATCH_ROWS = 1 << 18
-# Times are read as the wall clock of UTC, whatever the time zone of the machine. DuckDB drops the
-# zone of a text that it casts to TIMESTAMP; only a text with a zone takes the slower way round.
-HAS_ZONE = (
-    "typeof({0}) = 'VARCHAR' AND NOT (length(CAST({0} AS VARCHAR)) = 19"
-    " AND substr(CAST({0} AS VARCHAR), 17, 1) = ':')"
-    " AND regexp_matches(substr(CAST({0} AS VARCHAR), 12), '[-+A-Za-z]')"
-)
-
-
-class Source(NamedTuple):
-    """A table, how its columns are written, and what gives a relation to select them from.
-
-    The relation of a CSV file is a new stream every time.
-    """
-
-    table: Table
-    names: dict[str, str]
-    relation: Callable[[], str]
 
 
 @contextmanager
-def open_folder(raw: Path, tables: Mapping[str, Table]) -> Iterator[tuple[dict[str, str], Reader]]:
-    """Views of the tables in the folder `raw`, and what runs a SELECT over them.
+def open_folder(raw: Path, tables: Mapping[str, Table]) -> Iterator[Opened]:
+    """The tables in the folder `raw`.
 
     Parquet is read where it lies. CSV is read once, here: what is kept of it goes, typed, to a
-    DuckDB file in the temporary folder.
+    DuckDB file in the temporary folder, and all its rows are counted.
     """
     if not raw.is_dir():
         raise InputError(
-            f"{raw} is not a folder with the raw tables, a DuckDB file (.duckdb, .db) or a .url file"
+            f"{raw} is not a folder with the raw tables, a DuckDB file (.duckdb, .db)"
+            " or a .url file"
         )
     files = {name: find_file(raw, name) for name in tables}
     with (
         tempfile.TemporaryDirectory(prefix="icu-") as folder,
         _connect(raw, Path(folder, "tables.duckdb"), folder) as connection,
     ):
+        totals: dict[str, int] = {}
         sources = {
-            name: _source(connection, raw, name, tables[name], file) for name, file in files.items()
+            name: _source(connection, raw, name, tables[name], file, totals)
+            for name, file in files.items()
         }
         views = {}
         for name, (table, names, relation) in sources.items():
             if is_csv(files[name]):
-                with _explained(connection, raw, {name: sources[name]}):
+                with explained(connection, raw, {name: sources[name]}):
                     connection.execute(
                         f"CREATE TABLE {name} AS {typed(table, relation(), names, cast_sql)}"
                         f"{kept(table, names)}"
                     )
             else:
                 views[name] = typed(table, relation(), names, cast_sql)
-        yield views, _reader(connection, raw, sources)
+        yield views, _reader(connection, raw, sources), totals
 
 
 @contextmanager
 def open_database(
     raw: Path, file: Path, tables: Mapping[str, Table], schemas: tuple[str, ...] = ()
-) -> Iterator[tuple[dict[str, str], Reader]]:
-    """Views of the tables in a DuckDB file, and what runs a SELECT over them.
+) -> Iterator[Opened]:
+    """The tables in a DuckDB file.
 
     Args:
         raw: The DuckDB file, or the .url file that names it.
@@ -122,7 +110,7 @@ def open_database(
             name: typed(table, found[name].relation, names[name], cast_sql)
             for name, table in tables.items()
         }
-        yield views, _reader(connection, raw, sources)
+        yield views, _reader(connection, raw, sources), {}
 
 
 def _choose_schemas(
@@ -164,18 +152,15 @@ def _connect(
     return closing(connection)
 
 
-def cast_sql(column: str, kind: str, cast: str = "CAST") -> str:
-    """SQL of a column, as an identifier, in another type. cast: CAST or TRY_CAST."""
-    plain = f"{cast}({column} AS {kind})"
-    if kind != "TIMESTAMP":
-        return plain
-    in_utc = f"{cast}({cast}({column} AS TIMESTAMPTZ) AS TIMESTAMP)"
-    return f"CASE WHEN {HAS_ZONE.format(column)} THEN {in_utc} ELSE {plain} END"
-
-
 def _source(
-    connection: duckdb.DuckDBPyConnection, raw: Path, name: str, table: Table, file: Path
+    connection: duckdb.DuckDBPyConnection,
+    raw: Path,
+    name: str,
+    table: Table,
+    file: Path,
+    totals: dict[str, int],
 ) -> Source:
+    """A table of a folder. `totals` gets the rows of a CSV file whenever it is read."""
     parts = [file] if is_csv(file) else parquet_parts(raw, file)
     with readable(raw, name):
         names = column_names(
@@ -183,7 +168,7 @@ def _source(
         )
 
     def rows() -> str:
-        connection.register("csv_rows", stream(file, list(names.values())))
+        connection.register("csv_rows", counted(stream(file, list(names.values())), name, totals))
         return "csv_rows"
 
     parquet = f"read_parquet([{', '.join(literal(glob.escape(str(part))) for part in parts)}])"
@@ -196,56 +181,9 @@ def _reader(
     @contextmanager
     def reader(sql: str) -> Iterator[pa.RecordBatchReader]:
         with (
-            _explained(connection, raw, sources),
+            explained(connection, raw, sources),
             connection.sql(sql).to_arrow_reader(BATCH_ROWS) as batches,
         ):
             yield batches
 
     return reader
-
-
-@contextmanager
-def _explained(
-    connection: duckdb.DuckDBPyConnection, raw: Path, sources: Mapping[str, Source]
-) -> Iterator[None]:
-    try:
-        yield
-    except (duckdb.Error, pa.ArrowException, OSError) as error:
-        raise _explanation(connection, raw, sources, error) from None
-
-
-def _explanation(
-    connection: duckdb.DuckDBPyConnection,
-    raw: Path,
-    sources: Mapping[str, Source],
-    error: Exception,
-) -> InputError:
-    """Which column holds what its type does not allow.
-
-    DuckDB's own message quotes the row, and rows are patients.
-    """
-    if isinstance(error, duckdb.OutOfMemoryException) or "No space left" in str(error):
-        return InputError(
-            f"{raw}: no room to sort in {tempfile.gettempdir()}:"
-            " set TMPDIR to a folder on a larger disk"
-        )
-    for name, (table, names, relation) in sources.items():
-        counts = ", ".join(
-            f"count(*) FILTER (WHERE {quoted(names[column])} IS NOT NULL"
-            f" AND {cast_sql(quoted(names[column]), kind, 'TRY_CAST')} IS NULL)"
-            for column, kind in table.columns.items()
-        )
-        try:
-            wrong = connection.execute(f"SELECT {counts} FROM {relation()}").fetchall()[0]
-        except (duckdb.Error, pa.ArrowException, OSError):
-            return InputError(
-                f"{raw}: {name.upper()} cannot be read to its end: it is damaged or not the table"
-                " that its name says"
-            )
-        for (column, kind), count in zip(table.columns.items(), wrong, strict=True):
-            if count:
-                return InputError(f"{raw}: {name.upper()}.{column}: {count} values are no {kind}")
-    return InputError(
-        f"{raw}: {', '.join(map(str.upper, sources))} cannot be read together"
-        f" ({type(error).__name__})"
-    )

@@ -2,8 +2,9 @@
 
 import csv
 import gzip
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +17,10 @@ from icu_adversarial.extract.storage.views import MissingTableError
 SUFFIXES = (".parquet", "", ".csv", ".csv.gz")  # without one: a folder of Parquet files
 PLACES = ("", "hosp", "icu")  # MIMIC-IV keeps its tables in two folders
 HEADER_BYTES = 1 << 16  # at most
+# What a copy or a part of TABLE.csv is called: TABLE_2.csv, TABLE (1).csv, Copy of TABLE.csv.
+PART = r"(copy of {0}|{0}([ _.(-].*|\d+))\.(csv|csv\.gz|parquet)"
+# What file managers add to the name of a copy: "0 (copy)", "0 - Copy", "0 (1)", "Copy of 0".
+COPY_MARK = re.compile(r"^copy of |( ?\((another copy|copy|\d+)\)| - copy)+(?=\.[^.]*$)", re.I)
 
 
 def find_file(raw: Path, name: str) -> Path:
@@ -30,7 +35,8 @@ def find_file(raw: Path, name: str) -> Path:
 
     Raises:
         MissingTableError: There is none.
-        InputError: There are several, of which nobody can say which one is right.
+        InputError: There are several, of which nobody can say which one is right, or a file is
+            called as a copy or a part of the table is.
     """
     files = [
         file
@@ -52,7 +58,32 @@ def find_file(raw: Path, name: str) -> Path:
     if len(found) > 1:
         names = " and ".join(str(file.relative_to(raw)) for file in found)
         raise InputError(f"{raw}: {name.upper()} is there {len(found)} times: {names}: remove one")
+    part = re.compile(PART.format(re.escape(name)), re.IGNORECASE)
+    if parts := [str(file.relative_to(raw)) for file in files if part.fullmatch(file.name)]:
+        raise InputError(
+            f"{raw}: {', '.join(parts)} looks like a part or a copy of {name.upper()}:"
+            " put the parts together in one table, or take it out"
+        )
     return found[0]
+
+
+def refuse_copies(raw: Path, parts: Iterable[Path]) -> None:
+    """Refuse a file that is called as a copy of another one.
+
+    Args:
+        raw: The folder with the raw data, for messages.
+        parts: The files of a table.
+
+    Raises:
+        InputError: "0 (copy).parquet" lies in the folder of 0.parquet: its rows would count twice.
+    """
+    there = set(parts)
+    for part in sorted(there):
+        original = part.with_name(COPY_MARK.sub("", part.name) or part.name)
+        if original != part and original in there:
+            raise InputError(
+                f"{raw}: {part.relative_to(raw)} looks like a copy of {original.name}: take it out"
+            )
 
 
 def parquet_parts(raw: Path, file: Path) -> list[Path]:
@@ -78,6 +109,7 @@ def parquet_parts(raw: Path, file: Path) -> list[Path]:
                 f"{raw}: {file.relative_to(raw)} holds {part.name}: a folder of a table holds"
                 " *.parquet files and nothing else: take it out"
             )
+    refuse_copies(raw, inside)
     return inside
 
 
@@ -87,7 +119,10 @@ def is_csv(file: Path) -> bool:
 
 @contextmanager
 def readable(raw: Path, name: str) -> Iterator[None]:
-    """Errors of reading the file of a table in `raw` as one line, without the words of the reader, which may quote a row."""
+    """Errors of reading the file of a table in `raw` as one line.
+
+    The words of the reader are left out, because they may quote a row.
+    """
     try:
         yield
     except (OSError, EOFError, zlib.error, csv.Error, StopIteration, pa.ArrowException):
@@ -119,3 +154,15 @@ def stream(file: Path, columns: list[str]) -> pa.RecordBatchReader:
             null_values=[""],
         ),
     )
+
+
+def counted(rows: pa.RecordBatchReader, name: str, totals: dict[str, int]) -> pa.RecordBatchReader:
+    """The same rows; `totals` has the number of those that were read, under `name`."""
+    totals[name] = 0
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in rows:
+            totals[name] += len(batch)
+            yield batch
+
+    return pa.RecordBatchReader.from_batches(rows.schema, batches())

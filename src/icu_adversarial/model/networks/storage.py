@@ -12,11 +12,20 @@ from icu_adversarial.config.base import describe_error
 from icu_adversarial.config.model import Model
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.io import atomic, read_json, write_json
-from icu_adversarial.model.networks.architectures import Network, build
+from icu_adversarial.model.networks.base import Network
+from icu_adversarial.model.networks.registry import build
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Raises OSError where the disk is full."""
+    """Write a safetensors file, whole or not at all.
+
+    Args:
+        path: The file.
+        tensors: By name.
+
+    Raises:
+        OSError: The disk is full.
+    """
     with atomic(path) as temporary:
         try:
             save_file(tensors, temporary)
@@ -27,7 +36,15 @@ def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
 def save_model(
     folder: Path, network: Network, channels: int, model: Model, facts: dict[str, Any]
 ) -> None:
-    """Write model.safetensors and model.json: `channels`, `statics`, the `model`, and `facts` about the training."""
+    """Write model.safetensors and model.json.
+
+    Args:
+        folder: Where the files go; made if missing.
+        network: The trained network.
+        channels: Number of channels that it reads, C.
+        model: Its settings.
+        facts: Further entries of model.json, about the training.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     save_tensors(folder / "model.safetensors", network.state_dict())
     write_json(
@@ -38,6 +55,7 @@ def save_model(
             "model": model.model_dump(mode="json"),
             **facts,
         },
+        exact=True,
     )
 
 
@@ -51,7 +69,8 @@ def load_model(folder: Path) -> Network:
         The network.
 
     Raises:
-        InputError: The folder does not hold a network.
+        InputError: A file is missing, or the weights are not those of the network in model.json.
+        ValueError: model.json has settings that this version does not know.
     """
     about = read_json(folder / "model.json")
     try:
@@ -64,6 +83,7 @@ def load_model(folder: Path) -> Network:
         network.load_state_dict(load_file(folder / "model.safetensors"))
     except (OSError, RuntimeError, SafetensorError) as error:
         raise InputError(
-            f"{folder / 'model.safetensors'} does not hold the network of model.json ({str(error).splitlines()[0]}): run `dvc repro`"
+            f"{folder / 'model.safetensors'} does not hold the network of model.json "
+            f"({str(error).splitlines()[0]}): run `dvc repro`"
         ) from None
     return network.eval()

@@ -1,27 +1,37 @@
-"""A small network that reads no hours but a summary of each measurement: what gradient boosting reads, as a smooth function of the values."""
+"""A small network that reads summaries of each measurement instead of the hours.
+
+The summaries are those that gradient boosting reads, as smooth functions of the values.
+"""
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from icu_adversarial.measurements import M
 
 SUMMARIES = 6  # of each measurement
-BENDS = (
-    -1.0,
-    0.0,
-    1.0,
-)  # where the network can bend along a summary, in standard deviations from its mean
-SMALLEST_VARIANCE = 1e-3  # added to each, so that the slope of the standard deviation is finite
+# Where the network can bend along a summary, in standard deviations from its mean.
+BENDS = (-1.0, 0.0, 1.0)
+SMALLEST_VARIANCE = 1e-3  # added to each variance, so that the square root has a finite slope
 
 
 class SummaryNetwork(nn.Module):
-    """Summaries and static inputs, standardised → tanh around each of BENDS → Linear(units) → GELU → dropout → Linear(2).
+    """Standardised summaries and static inputs → tanh around each of BENDS → GELU layer → logits.
 
-    One number more per summary says that it is missing. Several bends let a Linear layer tell low, usual and high values apart, as gradient boosting
-    does by thresholds; piecewise linear ones (Gorishniy et al. 2022, arXiv:2203.05556) would leave a gradient that tells little of the next step.
+    One more number for each summary says whether it is missing. Several bends let a linear layer
+    separate low, usual and high values, which gradient boosting does by thresholds. Piecewise
+    linear functions (Gorishniy et al. 2022, arXiv:2203.05556) would do the same, but their
+    gradient is constant between the bends and says little about a larger step.
     """
 
     def __init__(self, statics: int, units: int, dropout: float) -> None:
+        """Create the layers.
+
+        Args:
+            statics: Number of static inputs, S.
+            units: Units of the hidden layer.
+            dropout: Probability of dropping a hidden unit in training, in [0, 1).
+        """
         super().__init__()
         summaries = SUMMARIES * M + statics
         self.register_buffer("bends", torch.tensor(BENDS), persistent=False)
@@ -32,9 +42,19 @@ class SummaryNetwork(nn.Module):
         )
         self.output = nn.Linear(units, 2)
 
-    def fit(self, values: Tensor, observed: Tensor, statics: Tensor) -> None:
-        """Take each summary's mean and standard deviation from the training stays that have it; one that never varies is never read. Arguments as
-        of `forward`."""
+    def fit(
+        self,
+        values: Float[Tensor, "N T M"],
+        observed: Float[Tensor, "N T M"],
+        statics: Float[Tensor, "N S"],
+    ) -> None:
+        """Set the mean and standard deviation of each summary over the stays that have it.
+
+        A summary that does not vary gets an infinite standard deviation: the network reads 0.
+
+        Args:
+            values, observed, statics: Of the training stays, as for `forward`.
+        """
         summaries, missing = summarise(values, observed, statics)
         known = summaries.masked_fill(missing, torch.nan)
         mean = known.nanmean(0).nan_to_num()
@@ -42,27 +62,50 @@ class SummaryNetwork(nn.Module):
         self.get_buffer("mean").copy_(mean)
         self.get_buffer("deviation").copy_(deviation.masked_fill(deviation < 1e-6, torch.inf))
 
-    def forward(self, values: Tensor, observed: Tensor, statics: Tensor) -> Tensor:
-        """Logits (B, 2). values: (B, T, 19); observed: (B, T, 19), 0 | 1; statics: (B, S)."""
+    def forward(
+        self,
+        values: Float[Tensor, "B T M"],
+        observed: Float[Tensor, "B T M"],
+        statics: Float[Tensor, "B S"],
+    ) -> Float[Tensor, "B 2"]:
+        """Compute the logits.
+
+        Args:
+            values: The values in [0, 1], without NaN.
+            observed: 1 where a value is observed, otherwise 0.
+            statics: The static inputs.
+
+        Returns:
+            The logits. Column 1 is for death.
+        """
         summaries, missing = summarise(values, observed, statics)
         standardised = (summaries - self.get_buffer("mean")) / self.get_buffer("deviation")
-        bent = (
-            (standardised[..., None] - self.get_buffer("bends"))
-            .tanh()
-            .masked_fill(missing[..., None], 0)
-        )
-        logits: Tensor = self.output(
-            self.hidden(torch.cat([bent, missing[..., None].to(bent.dtype)], 2).flatten(1))
-        )
+        absent = missing[..., None]
+        bent = (standardised[..., None] - self.get_buffer("bends")).tanh().masked_fill(absent, 0)
+        read = torch.cat([bent, absent.to(bent.dtype)], 2).flatten(1)
+        logits: Tensor = self.output(self.hidden(read))
         return logits
 
 
-def summarise(values: Tensor, observed: Tensor, statics: Tensor) -> tuple[Tensor, Tensor]:
-    """Of each measurement's observed values: mean, standard deviation, covariance with the hour, mean over the last quarter of the window (of what is
-    observed there, else the last value), last value; the logarithm of their number plus 1; then the statics.
+def summarise(
+    values: Float[Tensor, "B T M"],
+    observed: Float[Tensor, "B T M"],
+    statics: Float[Tensor, "B S"],
+) -> tuple[Float[Tensor, "B D"], Bool[Tensor, "B D"]]:
+    """Summarise the observed values of each measurement.
 
-    Arguments as of SummaryNetwork.forward. Returns (B, 6 x 19 + S), and which of them are missing, because the measurement is: bool, as large.
-    Minimum and maximum are left out: where several values lie close together, their gradient tells of one alone.
+    The summaries are the mean; the standard deviation; the covariance with the hour as a share of
+    the window; the mean over the last quarter of the window, or the last value if that quarter has
+    none; the last value; the logarithm of 1 + the number of values. The minimum and the maximum
+    are left out: if several values are close to each other, their gradient concerns one of them
+    alone.
+
+    Args:
+        values, observed, statics: As for `SummaryNetwork.forward`.
+
+    Returns:
+        The summaries and the statics, D = 6 M + S, and which of them are missing. A measurement
+        without observed values lacks all its summaries but the number.
     """
     T = values.shape[1]
     number = observed.sum(1)
@@ -86,6 +129,9 @@ def summarise(values: Tensor, observed: Tensor, statics: Tensor) -> tuple[Tensor
     return torch.cat([*of_values, number.log1p(), statics], 1), torch.cat([missing, known], 1)
 
 
-def _shares(of: Tensor) -> Tensor:
-    """What each hour counts in a mean over the hours `of`, (B, T, 19), 0 | 1; 0 where there are none."""
-    return of / of.sum(1, keepdim=True).clamp(min=1)
+def _shares(chosen: Tensor) -> Tensor:
+    """The weight of each hour in a mean over the chosen hours, (B, T, M); 0 if none is chosen.
+
+    chosen: 0 or 1, (B, T, M).
+    """
+    return chosen / chosen.sum(1, keepdim=True).clamp(min=1)

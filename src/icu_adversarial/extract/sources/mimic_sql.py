@@ -1,0 +1,215 @@
+"""The queries of mimic.py, in the SQL that DuckDB and PostgreSQL share."""
+
+from math import nextafter
+
+from icu_adversarial.extract.account import ERROR, IMPLAUSIBLE, NO_NUMBER, UNIT
+from icu_adversarial.extract.events import RANKS
+from icu_adversarial.extract.storage.views import literal
+from icu_adversarial.extract.units import USUAL, spelling_rows
+from icu_adversarial.measurements import Items, Measurement
+
+# PostgreSQL extracts a numeric, DuckDB a double.
+HOURS = "CAST(EXTRACT(EPOCH FROM ({} - {})) AS DOUBLE PRECISION) / 3600.0"
+# ICU stays with their patient and admission. `columns` are further columns of these.
+# left_out: why the source leaves a stay out, the first reason that holds. A stay belongs to one
+# admission: where ADMISSIONS names another patient or begins after the ICU stay has ended, one of
+# the two is wrong. subject_order counts all ICU stays, also those that are left out.
+# died_at: a death at 00:00 is known to the day. It is placed at the discharge of that day, else at
+# the day's end, so that nobody dies before the measurements of the day of death.
+# nth, nth_of_admission: 1 for the first given stay of its subject, and of its admission. before and
+# before_same: when the given stay before it began, of its subject and of its admission.
+# Materialised: the three small tables are joined once, not with every event.
+STAYS = """
+dated AS (
+  SELECT *, CASE WHEN deathtime <> DATE_TRUNC('day', deathtime) THEN deathtime
+                 WHEN dischtime > deathtime AND dischtime < deathtime + INTERVAL '1 day'
+                 THEN dischtime ELSE deathtime + INTERVAL '1 day' END AS died_at
+  FROM admissions
+), deaths AS (
+  SELECT subject_id, MIN(died_at) AS first_death FROM dated GROUP BY subject_id
+), all_stays AS MATERIALIZED (
+  SELECT s.{stay_id} AS stay_id, s.subject_id, s.hadm_id, s.first_careunit, s.intime, s.outtime,
+         {columns}, p.gender, a.admittime, a.dischtime, a.deathtime, a.hospital_expire_flag,
+         CASE WHEN d.first_death < s.intime THEN d.first_death ELSE a.died_at END AS died_at,
+         ROW_NUMBER() OVER (PARTITION BY s.subject_id ORDER BY s.intime, s.{stay_id})
+           AS subject_order,
+         CASE WHEN p.subject_id IS NULL OR a.hadm_id IS NULL THEN '{unknown}'
+              WHEN a.subject_id IS DISTINCT FROM s.subject_id
+                OR a.admittime > COALESCE(s.outtime, s.intime + INTERVAL '1 day')
+              THEN '{contradictory}'
+              WHEN s.intime IS NULL THEN '{undated}' END AS left_out
+  FROM icustays s LEFT JOIN patients p ON p.subject_id = s.subject_id
+  LEFT JOIN dated a ON a.hadm_id = s.hadm_id
+  LEFT JOIN deaths d ON d.subject_id = s.subject_id
+), stays AS (
+  SELECT *, ROW_NUMBER() OVER of_subject AS nth, ROW_NUMBER() OVER of_admission AS nth_of_admission,
+         LAG(intime) OVER of_subject AS before, LAG(intime) OVER of_admission AS before_same
+  FROM all_stays WHERE left_out IS NULL
+  WINDOW of_subject AS (PARTITION BY subject_id ORDER BY intime, stay_id),
+         of_admission AS (PARTITION BY subject_id, hadm_id ORDER BY intime, stay_id)
+)
+"""
+# The flag is the label. A row contradicts itself where a survivor dies before the discharge, or
+# where a death in the hospital comes two days or more after it: the outcome is unknown. (In the
+# demo one death in the hospital is dated a day after the discharge.)
+STAYS_QUERY = """
+WITH {stays}, aged AS (SELECT *, {years} AS years FROM all_stays)
+SELECT stay_id, subject_id, hadm_id, CAST(subject_order AS SMALLINT) AS subject_order,
+       {source_group} AS source_group,
+       CAST(CASE WHEN {over_89} THEN 90 ELSE years END AS DOUBLE PRECISION) AS age, gender AS sex,
+       first_careunit AS icu_type, {admit_hour} AS admit_hour, {discharge_hour} AS discharge_hour,
+       {out_hour} AS out_hour, {death_hour} AS death_hour,
+       CASE WHEN hospital_expire_flag IN (0, 1) THEN hospital_expire_flag END AS flag,
+       CASE WHEN hospital_expire_flag = 1 AND deathtime >= dischtime + INTERVAL '2 days' THEN NULL
+            WHEN hospital_expire_flag = 1 THEN TRUE
+            WHEN deathtime IS NULL OR deathtime > dischtime THEN FALSE END AS died, left_out
+FROM aged ORDER BY stay_id
+"""
+# paired: each raw row of a chosen item with each stay of its subject, or with none.
+# in_window: the event belongs to every stay of its subject whose window contains its time, unless
+# it names another admission or ICU stay. The hour is rounded to float32 before it is compared with
+# the window's end. first_stay: no earlier stay has the row in its window.
+# usual: the units of each kind of item. A row that states another one does not count. A spelling
+# that is not in `spellings` says nothing: the item decides, as in mimic-code.
+# reason: why the row does not count although it is in the window.
+EARLIER = "CASE WHEN e.hadm_id IS NULL THEN s.before ELSE s.before_same END"
+PAIRS = f"""
+WITH {{stays}}, items(itemid, code, rank, above, at_most, fahrenheit, kind) AS (VALUES {{items}}),
+spellings(spelling, unit) AS (VALUES {{spellings}}),
+charted(source, subject_id, hadm_id, stay_id, itemid, charttime, valuenum, valueuom, flagged) AS (
+  {{charts}}
+  UNION ALL
+  SELECT 'labevents', subject_id, hadm_id, NULL, itemid, charttime, valuenum, valueuom, FALSE
+  FROM labevents
+), paired AS (
+  SELECT e.source, s.stay_id, i.code, i.rank, s.nth, e.charttime,
+         CASE WHEN e.stay_id IS NOT NULL THEN e.stay_id = s.stay_id
+              WHEN e.hadm_id IS NOT NULL THEN s.nth_of_admission = 1 ELSE s.nth = 1 END
+           AND COALESCE(e.hadm_id, s.hadm_id) = s.hadm_id AS chosen,
+         CAST({HOURS.format("e.charttime", "s.intime")} AS REAL) AS hour,
+         e.charttime >= s.intime AND e.charttime < s.intime + INTERVAL '{{window_hours}} hours'
+           AND (e.hadm_id IS NULL OR e.hadm_id = s.hadm_id)
+           AND (e.stay_id IS NULL OR e.stay_id = s.stay_id) AS in_window,
+         COALESCE(e.stay_id IS NOT NULL
+           OR CAST({HOURS.format("e.charttime", EARLIER)} AS REAL) >= {{window_hours}}, TRUE)
+           AS first_stay,
+         CASE WHEN i.fahrenheit THEN (e.valuenum - 32) / 1.8 ELSE e.valuenum END AS value,
+         CASE WHEN e.flagged THEN {literal(ERROR)}
+              WHEN e.valuenum IS NULL OR e.valuenum = CAST('NaN' AS DOUBLE PRECISION)
+              THEN {literal(NO_NUMBER)}
+              WHEN u.unit IS NOT NULL AND (i.kind, u.unit) NOT IN ({{usual}})
+              THEN {literal(UNIT)}
+              WHEN e.valuenum > i.above AND e.valuenum <= i.at_most THEN NULL
+              ELSE {literal(IMPLAUSIBLE)} END AS reason
+  FROM charted e JOIN items i ON i.itemid = e.itemid
+  {{join}} JOIN stays s ON s.subject_id = e.subject_id
+  LEFT JOIN spellings u ON u.spelling = LOWER(REPLACE(e.valueuom, ' ', ''))
+)
+"""
+EVENTS_QUERY = f"""{PAIRS}
+SELECT stay_id, hour, rank, value, code, first_stay FROM paired
+WHERE in_window AND reason IS NULL AND hour < {{window_hours}}
+ORDER BY stay_id, hour, rank, value, code, first_stay
+"""
+# chosen is true for at most one pair of a row, that with the first stay that the row may belong to.
+# rows_read: all rows. of_stay: rows that may belong to a stay. counted: rows in a stay's window.
+COUNTS_QUERY = f"""{PAIRS}
+SELECT source, rank, reason, COUNT(*) FILTER (WHERE nth IS NULL OR nth = 1) AS rows_read,
+       COUNT(*) FILTER (WHERE chosen) AS of_stay,
+       COUNT(*) FILTER (WHERE chosen AND charttime IS NULL) AS untimed,
+       COUNT(*) FILTER (WHERE in_window AND hour < {{window_hours}} AND first_stay) AS counted
+FROM paired GROUP BY source, rank, reason
+"""
+
+
+def stays_sql(stay_id: str, columns: str, reasons: dict[str, str]) -> str:
+    """Common table expressions that end with `stays`, those that the source gives.
+
+    Args:
+        stay_id: The column of ICUSTAYS with the id of a stay.
+        columns: Further columns, of s (ICUSTAYS) or p (PATIENTS).
+        reasons: unknown, contradictory and undated → what the reason is called.
+    """
+    return STAYS.format(stay_id=stay_id, columns=columns, **reasons).strip()
+
+
+def stays_query(stays: str, *, source_group: str, years: str, over_89: str) -> str:
+    """SELECT of all stays, also those that are left out.
+
+    Args:
+        stays: What `stays_sql` gave.
+        source_group: SQL of the group.
+        years: SQL of the age in years at ICU admission.
+        over_89: SQL of a condition on `years`: the age is stored as 90.
+    """
+    times = {
+        "admit_hour": "admittime",
+        "discharge_hour": "dischtime",
+        "out_hour": "outtime",
+        "death_hour": "died_at",
+    }
+    return STAYS_QUERY.format(
+        stays=stays,
+        source_group=source_group,
+        years=years,
+        over_89=over_89,
+        **{hour: HOURS.format(time, "intime") for hour, time in times.items()},
+    )
+
+
+def fill(
+    query: str, window_hours: int, measurements: tuple[Measurement, ...], stays: str, charts: str
+) -> str:
+    """EVENTS_QUERY or COUNTS_QUERY as SQL.
+
+    Args:
+        query: One of the two.
+        window_hours: Length of the observation window.
+        measurements: What is read.
+        stays: Common table expressions, the last of them `stays`.
+        charts: SELECT of the columns of `charted` from CHARTEVENTS.
+    """
+    # An item id has one meaning in CHARTEVENTS and LABEVENTS together: ids alone identify items.
+    entries = _items(measurements)
+    kinds = list(dict.fromkeys(_units(m, i) for m, i, _ in entries))
+    items = ", ".join(
+        f"({itemid}, {code}, {RANKS[m.name]}, {_double(i.above)},"
+        f" {_double(_at_most(i))}, {i.fahrenheit}, {kinds.index(_units(m, i))})"
+        for code, (m, i, itemid) in enumerate(entries)
+    )
+    usual = ", ".join(f"({n}, {literal(unit)})" for n, units in enumerate(kinds) for unit in units)
+    return query.format(
+        stays=stays,
+        charts=charts,
+        items=items,
+        spellings=spelling_rows(),
+        usual=usual,
+        window_hours=window_hours,
+        join="LEFT" if query == COUNTS_QUERY else "INNER",
+    )
+
+
+def tables(measurements: tuple[Measurement, ...]) -> list[str]:
+    """The raw table of each `code` in the rows of EVENTS_QUERY."""
+    return [items.table for _, items, _ in _items(measurements)]
+
+
+def _items(measurements: tuple[Measurement, ...]) -> list[tuple[Measurement, Items, int]]:
+    return [(m, i, itemid) for m in measurements for i in m.items for itemid in i.itemids]
+
+
+def _units(m: Measurement, items: Items) -> tuple[str, ...]:
+    """The units that rows of these items may state."""
+    if m.name == "tempc":
+        return ("°F",) if items.fahrenheit else ("°C",)
+    return USUAL[m.name]
+
+
+def _at_most(items: Items) -> float:
+    """The largest value that counts."""
+    return items.below if items.below_counts else nextafter(items.below, 0)
+
+
+def _double(value: float) -> str:
+    """As text, since DuckDB makes a decimal of a number with a point, which lacks digits."""
+    return f"CAST('{value}' AS DOUBLE PRECISION)"
