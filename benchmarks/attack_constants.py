@@ -12,6 +12,7 @@ they are.
 import argparse
 import os
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
@@ -190,14 +191,14 @@ def _number(value: Any) -> str:
     return f"{value:.3g}"
 
 
-def report(stays: Sequence[Group], names: Sequence[str] | None) -> str:
+def report(stays: Sequence[Group], names: Sequence[str]) -> str:
     """The table of constants, each at half, at its default and at twice.
 
     Args:
         stays: By fold.
-        names: The constants to vary; None for all.
+        names: The constants to vary.
     """
-    chosen = [c for c in constants(DEFAULT) if names is None or c.name in names]
+    chosen = [c for c in constants(DEFAULT) if c.name in names]
     used = {str(starts_of(c.name)): starts_of(c.name) for c in chosen}
     jobs: list[tuple[Sequence[Group], L1Settings, dict[str, int]]] = []
     jobs += [(stays, DEFAULT, starts) for starts in used.values()]
@@ -219,8 +220,8 @@ def report(stays: Sequence[Group], names: Sequence[str] | None) -> str:
     return markdown(pd.DataFrame(table))
 
 
-def page(stays: Sequence[Group], names: Sequence[str] | None, source: str) -> str:
-    """The whole page. source: what the stays are."""
+def page(stays: Sequence[Group], names: Sequence[str], source: str, options: str) -> str:
+    """The whole page. source: what the stays are. options: those of the command."""
     run = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
     commit = subprocess.check_output(run, text=True).strip()
     number = sum(len(group.y) for group in stays)
@@ -229,7 +230,7 @@ def page(stays: Sequence[Group], names: Sequence[str] | None, source: str) -> st
 Commit `{commit}`. This page is the output of
 
 ```
-python benchmarks/attack_constants.py --stays {number}
+python benchmarks/attack_constants.py {options}
 ```
 
 after `make repro`. The attacked networks are those of two folds of the run, and the stays are
@@ -251,13 +252,20 @@ def main() -> None:
     )
     parser.add_argument("--models", type=Path, default=Path("data/train/models"))
     parser.add_argument("--stays", type=int, default=64)
-    parser.add_argument("--constants", nargs="+", help="only these")
+    parser.add_argument("--constants", nargs="+", default=[""], help="those that begin so")
+    parser.add_argument("--without", nargs="+", default=[], help="not those that begin so")
     parser.add_argument("--source", default="stays of the synthetic hospital", help="for the head")
     arguments = parser.parse_args()
     models = arguments.models.resolve()
     predicted = predictions(models)
     stays = list(groups(models, predicted, choose(predicted, arguments.stays)[0]))
-    print(page(stays, arguments.constants, arguments.source))
+    names = [
+        constant.name
+        for constant in constants(DEFAULT)
+        if constant.name.startswith(tuple(arguments.constants))
+        and not constant.name.startswith(tuple(arguments.without))
+    ]
+    print(page(stays, names, arguments.source, " ".join(sys.argv[1:])))
 
 
 if __name__ == "__main__":

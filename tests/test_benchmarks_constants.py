@@ -94,7 +94,7 @@ def test_a_change_is_that_of_the_mean_over_the_stays_that_both_flip() -> None:
 
 
 def test_the_page_names_the_source_and_the_command() -> None:
-    page = attack_constants.page(stays(), ["stretch"], "stays of a test")
+    page = attack_constants.page(stays(), ["stretch"], "stays of a test", "--stays 16")
     assert "**stays of a test**" in page
     assert "python benchmarks/attack_constants.py --stays 16" in page
     assert "`stretch`" in page
