@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test check plots docs lock peers clean
+.PHONY: help setup repro test check plots docs notebook lock peers clean
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -32,6 +32,9 @@ plots: setup  ## the templates of the figures in .dvc/plots, from the code in pl
 docs: setup  ## the generated pages in docs/, and the site in site/
 	PYTHONPATH=src python -m docs.generate
 	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet
+
+notebook: setup  ## run notebooks/walkthrough.ipynb and store its outputs
+	python -m notebooks
 
 lock:  ## requirements.lock from pyproject.toml, with what its packages pull in
 	rm -rf .lock && $(PYTHON) -m venv .lock

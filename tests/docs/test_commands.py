@@ -93,6 +93,9 @@ def check_command(line: str) -> None:
                 written = [file for s in outputs.stages().values() for file in outputs.files(s)]
                 known = (*written, *(f"logs/{stage}.log" for stage in outputs.stages()))
                 assert arguments[-1].startswith(known), line
+            case "jupyter":
+                assert arguments[0] == "lab", line
+                assert (ROOT / arguments[1]).is_file(), line
             case "source":
                 assert arguments == [".venv/bin/activate"], line
             case _:

@@ -1,6 +1,6 @@
-"""Raw records → data/extract/stays.parquet and events.parquet, with an account of every row read.
+"""extract: stays and events from raw records, with an account of every row.
 
-Reads extract.raw; writes the stays, the events, and metrics with coverage and counts. It reads each
+Reads extract.raw. Writes data/extract and metrics/extract with coverage and counts. It reads each
 raw table once or twice: minutes for a hospital with 300 million rows.
 """
 

@@ -76,9 +76,9 @@ def specifications(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def png(spec: dict[str, Any]) -> bytes:
-    """Render a Vega-Lite specification."""
-    return vl_convert.vegalite_to_png(json.dumps(spec), vl_version=VEGA_LITE, scale=PIXELS)
+def png(spec: dict[str, Any], scale: float = PIXELS) -> bytes:
+    """Render a Vega-Lite specification. scale: PNG pixels per CSS pixel."""
+    return vl_convert.vegalite_to_png(json.dumps(spec), vl_version=VEGA_LITE, scale=scale)
 
 
 def figures(folder: Path) -> list[Path]:
