@@ -59,7 +59,7 @@ def read_inputs(objective: str, models: Path, target: str) -> Inputs:
 def read_scalers(models: Path, target: str) -> dict[int, Scaler]:
     """Read the scalers by the fold that the examples name.
 
-    Fold -1 is the ensemble, fold -2 a model from a file.
+    ENSEMBLE and FILE of core.schemas stand for all models together and a model from a file.
 
     Args:
         models: The folder of all folds' models, or of the model from a file.

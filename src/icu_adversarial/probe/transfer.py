@@ -59,7 +59,6 @@ def transfer(
 
 
 def _name(fold: int) -> str:
-    """How a model is called in the table."""
     return {ENSEMBLE: "ensemble", FILE: "file"}.get(fold, f"fold {fold}")
 
 
