@@ -34,10 +34,10 @@ def is_command(code: str) -> bool:
 
 
 def inline(page: Path) -> list[str]:
-    """The commands in running text and in tables."""
+    """The commands in running text and in tables. `dvc exp run -S` alone names the option."""
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
     found = re.findall(r"`([^`]+)`", text)
-    return [" ".join(code.split()) for code in found if is_command(code)]
+    return [" ".join(code.removesuffix(" -S").split()) for code in found if is_command(code)]
 
 
 def check_settings(arguments: list[str]) -> None:
