@@ -17,8 +17,8 @@ NOTEBOOK = Path("notebooks/walkthrough.ipynb")
 # Section → how many figures and tables it shows, and some words of its text.
 SECTIONS = {
     "1. Configuration": (0, 0, ["train:", "epochs:", "-S attack.max_stays=null"]),
-    "2. Raw records": (0, 0, ["data/raw/synthetic", "data/raw/hospital.duckdb"]),
-    "3. Extraction": (1, 1, ["synthesize.stays", "'deaths'"]),
+    "2. Raw records": (0, 0, ["synthesize.stays", "Usable.", "data/raw/hospital.duckdb: MIMIC"]),
+    "3. Extraction": (1, 1, ["Running stage 'extract'", "'deaths'"]),
     "4. Preprocessing": (1, 2, ["stays, hours, measurements: ("]),
     "5. Architecture": (0, 0, ["PooledLSTM(", "weights"]),
     "6. Search of the network, and its resumption": (2, 1, ["tune_model: stopped"]),
@@ -28,7 +28,11 @@ SECTIONS = {
     "10. Search of the attack": (2, 1, ["sparse_small_max"]),
     "11. The attack on all stays": (1, 1, ["survivors predicted to die"]),
     "12. The maps": (9, 0, ["The patients are synthetic."]),
-    "13. Change a setting, and compare": (1, 0, ["attack.target", "ensemble", "changed"]),
+    "13. Change a setting, and compare": (
+        1,
+        0,
+        ["attack.iterations", "flipped", "dvc_plots/index.html"],
+    ),
 }
 Notebook = dict[str, Any]
 
