@@ -39,14 +39,15 @@ STAYS = "SELECT range AS stay, TIMESTAMP '2150-01-01 10:17:03' + to_hours(range 
 TABLES = {
     "PATIENTS": "SELECT stay AS subject_id, CASE WHEN stay % 2 = 0 THEN 'F' ELSE 'M' END AS gender, intime - INTERVAL 60 YEAR AS dob FROM stays",
     "ADMISSIONS": """
-SELECT 100000 + stay AS hadm_id, intime AS admittime, intime + INTERVAL 9 DAY AS dischtime, NULL :: TIMESTAMP AS deathtime, 0 AS hospital_expire_flag
+SELECT stay AS subject_id, 100000 + stay AS hadm_id, intime AS admittime, intime + INTERVAL 9 DAY AS dischtime, NULL :: TIMESTAMP AS deathtime, 0 AS hospital_expire_flag
 FROM stays""",
     "ICUSTAYS": """
 SELECT stay AS subject_id, 100000 + stay AS hadm_id, 200000 + stay AS icustay_id, 'metavision' AS dbsource, 'MICU' AS first_careunit,
        intime, intime + INTERVAL 6 DAY AS outtime
 FROM stays""",
     "LABEVENTS": """
-SELECT stay AS subject_id, 100000 + stay AS hadm_id, 50971 AS itemid, intime + to_hours(stay % 90) AS charttime, 4.1 :: DOUBLE AS valuenum
+SELECT stay AS subject_id, 100000 + stay AS hadm_id, 50971 AS itemid, intime + to_hours(stay % 90) AS charttime, 4.1 :: DOUBLE AS valuenum,
+       'mEq/L' AS valueuom
 FROM stays""",
     # h: random bits of the row; the rows of a stay are together, 200 at a time
     "CHARTEVENTS": """
@@ -54,7 +55,7 @@ SELECT i AS "ROW_ID", stay AS "SUBJECT_ID", 100000 + stay AS "HADM_ID", 200000 +
        CASE WHEN h % 5 = 0 THEN [220045, 220179, 220180, 220210, 220277, 223761][1 + h // 5 % 6] ELSE 225000 + h // 5 % 700 END AS "ITEMID",
        intime + to_minutes(h // 4000 % 8640) AS "CHARTTIME", intime + to_minutes(h // 4000 % 8640 + 31) AS "STORETIME",
        17000 + h // 70 % 3000 AS "CGID", CAST(h // 9 % 1500 / 10 AS VARCHAR) AS "VALUE", h // 9 % 1500 / 10 AS "VALUENUM",
-       ['mmHg', 'bpm', 'insp/min', '%', 'cmH2O', NULL][1 + h // 5 % 6] AS "VALUEUOM", 0 AS "WARNING",
+       ['bpm', 'mmHg', 'mmHg', 'insp/min', '%', '?F'][1 + h // 5 % 6] AS "VALUEUOM", 0 AS "WARNING",
        CAST(h % 997 = 0 AS INTEGER) AS "ERROR", NULL :: VARCHAR AS "RESULTSTATUS", NULL :: VARCHAR AS "STOPPED"
 FROM (SELECT range AS i, range // 200 * 7919 % {stays} AS stay, CAST(hash(range) >> 8 AS BIGINT) AS h FROM range({rows})) JOIN stays USING (stay)""",
 }

@@ -28,7 +28,7 @@ from extract import ROWS_PER_STAY, STAYS, TABLES, ours
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from icu_adversarial.extract.sources import mimic3
-from icu_adversarial.extract.sources.mimic import events_query
+from icu_adversarial.extract.sources.mimic_sql import EVENTS_QUERY, fill
 from icu_adversarial.extract.storage.database import open_raw
 from icu_adversarial.extract.storage.views import with_views
 from icu_adversarial.measurements import MEASUREMENTS
@@ -61,7 +61,7 @@ def generate(raw: Path, uri: str, schema: str, rows: int) -> None:
 def copy(raw: Path) -> int:
     with open_raw(raw, mimic3.TABLES) as database:
         query = with_views(
-            database.views, events_query(48, MEASUREMENTS, mimic3.STAYS, mimic3.CHARTS)
+            database.views, fill(EVENTS_QUERY, 48, MEASUREMENTS, mimic3.STAYS, mimic3.CHARTS)
         )
     uri = raw.read_text().strip().replace("postgresql+psycopg", "postgresql")
     return subprocess.run(

@@ -99,7 +99,15 @@ def _stays(rng: np.random.Generator) -> dict[str, pd.DataFrame]:
         "deaths": [2, 1],
         "excluded": [0, 1],
     }
-    return {"coverage": pd.DataFrame(coverage), "cohort": pd.DataFrame(cohort)}
+    rows = pd.DataFrame(
+        {
+            "measurement": np.repeat(NAMES, 2),
+            "reason": ["kept", "unit"] * len(NAMES),
+            "rows": [3, 1] * len(NAMES),
+            "share": [0.75, 0.25] * len(NAMES),
+        }
+    )
+    return {"coverage": pd.DataFrame(coverage), "cohort": pd.DataFrame(cohort), "rows": rows}
 
 
 def _search(rng: np.random.Generator, trials: int) -> dict[str, pd.DataFrame]:

@@ -25,7 +25,7 @@ FEATURES = Features(
 )
 MODEL = Model.model_validate({
     "architecture": "lstm", "extra_channels": ("observed",), "static_inputs": (), "conv": 0, "n_lstm": 8, "n_summary": 0,
-    "lstm_activation": "tanh", "dropout": 0.2, "measurement_dropout": 0.0, "n_fc": 8, "fc_activation": "relu", "optimizer": "adam",
+    "readout_activation": "tanh", "dropout": 0.2, "measurement_dropout": 0.0, "n_fc": 8, "fc_activation": "relu", "optimizer": "adam",
     "learning_rate": 0.01, "weight_decay": 0.0, "batch_size": 32, "sampling": "balanced", "schedule": "constant",
     "max_gradient": None, "keep": "best",
 })  # fmt: skip

@@ -186,26 +186,20 @@ def test_make_alone_lists_every_target_with_what_it_does() -> None:
         assert max(map(len, output.stdout.splitlines())) <= 120
 
 
-# Files that are still longer.
-LONG = ("stages/extract.py", "attack/algorithms/l1.py", "extract/storage/duck.py")
-
-
 def test_a_stage_file_has_at_most_40_lines_and_any_other_module_250() -> None:
     package = SRC / "icu_adversarial"
     for file in package.rglob("*.py"):
         name, lines = str(file.relative_to(package)), len(file.read_text().splitlines())
-        if name not in LONG:
-            assert lines <= (40 if name.startswith("stages/") else 250), name
+        assert lines <= (40 if name.startswith("stages/") else 250), name
 
 
 def test_a_stage_says_what_it_reads_and_writes() -> None:
     for stage in PIPELINE:
         tree = ast.parse((SRC / "icu_adversarial" / "stages" / f"{stage}.py").read_text())
         about = ast.get_docstring(tree) or ""
-        if f"stages/{stage}.py" not in LONG:
-            assert about.startswith(f"{stage}: "), stage
-            assert re.search(r"\bReads\s", about), stage
-            assert re.search(r"\bWrites\s", about), stage
+        assert about.startswith(f"{stage}: "), stage
+        assert re.search(r"\b[Rr]eads\s", about), stage
+        assert re.search(r"\b[Ww]rites\s", about), stage
 
 
 def test_imports_run_downhill_only() -> None:

@@ -50,7 +50,7 @@ FILES = {
     f"{PACKAGE}/config/base.py": set(),
     f"{PACKAGE}/cli.py": set(),
     "plots/ranking.py": set(),
-    "benchmarks/oracle.py": set(),
+    "benchmarks/attack_speed.py": set(),
     "tests/test_cli.py": set(),
     "README.md": set(),
     "docs/model.md": set(),

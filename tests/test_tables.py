@@ -167,7 +167,7 @@ def test_json_arrays_and_figure_tables(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.arange(3))
     assert read_array(tmp_path / "a.npy").tolist() == [0, 1, 2]
     write_csv(tmp_path / "a.csv", pd.DataFrame({"x": [1 / 3, np.nan], "n": [1, 2]}))
-    assert (tmp_path / "a.csv").read_text() == "x,n\n0.333333333,1\n,2\n"
+    assert (tmp_path / "a.csv").read_text() == "x,n\n0.333333,1\n,2\n"
     for read, name in ((read_json, "none.json"), (read_array, "none.npy")):
         with pytest.raises(InputError, match="run `dvc repro`"):
             read(tmp_path / name)

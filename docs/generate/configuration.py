@@ -41,6 +41,7 @@ def comments(text: str) -> dict[str, str]:
     """The comment of each key of a YAML text, by dotted key.
 
     A comment is the lines of `#` directly above the key and the text after `#` behind its value.
+    For a list, it may also be between the key and the first item.
     """
     found: dict[str, str] = {}
     path: list[tuple[int, str]] = []
@@ -55,9 +56,26 @@ def comments(text: str) -> dict[str, str]:
             behind = re.split(r"\s#\s", rest, maxsplit=1)[1:]
             found[".".join(parent for _, parent in path)] = " ".join(above + behind).strip()
             above = []
-        elif not line.strip():
+        else:
+            if line.strip().startswith("- ") and above:
+                found[".".join(parent for _, parent in path)] += " ".join(above)
             above = []
     return found
+
+
+def borrowed(key: str, said: dict[str, str]) -> str:
+    """The description of a key without a comment: which other key means the same."""
+    parts = key.split(".")
+    name = parts[-1].removeprefix("log2_")
+    others = [
+        ".".join(parts[1:]),
+        ".".join("first" if part == "space" else part for part in parts),
+        f"model.{name}" if parts[0] == "tune_model" else "",
+    ]
+    other = next((o for o in others if o != key and said.get(o)), "")
+    if not other:
+        return "See the row above."
+    return f"2 to this power is `{other}`." if name != parts[-1] else f"As `{other}`."
 
 
 def accepts(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
@@ -114,7 +132,8 @@ def rows(
             found += rows(value, inner, definitions, said, key)
         else:
             accepted = accepts(inner, definitions) + (", or `tuned`" if value == "tuned" else "")
-            found.append([f"`{key}`", f"`{shown(value)}`", accepted, about])
+            meaning = about or borrowed(key, said)
+            found.append([f"`{key}`", f"`{shown(value)}`", accepted, meaning])
     return found
 
 

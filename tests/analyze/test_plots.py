@@ -21,6 +21,7 @@ TABLES = tables()
 MAPS = [f"heatmap_{name}" for name in HEATMAPS]
 VALUES = {  # the columns that a figure draws, and what they have where all are equal
     "coverage": {"share": 0.5},
+    "rows": {"share": 0.5},
     "cohort": {"stays": 9},
     "history": {"value": 0.5, "best": 0.5},
     "importance": {"importance": 0.5},

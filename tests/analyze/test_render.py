@@ -80,6 +80,7 @@ MARKS = {  # of the workspace's figures; 2 directions, 2 hours, 2 splits, 12 tri
     "histograms": ("bar", 4 * 13),
     "patients": ("point", 2 * (2 + 3)),
     "coverage": ("bar", 19),
+    "rows": ("bar", 2 * 19),
     "cohort": ("bar", 4),  # all ICU stays, and what is left of them
     "history": ("point", 12),
     "importance": ("bar", 8),

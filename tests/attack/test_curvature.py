@@ -75,7 +75,6 @@ def test_a_margin_that_bends_along_the_remembered_moves_alone_is_predicted_exact
         bent.high,
         torch.full((3,), KAPPA),
         torch.ones(3),
-        SETTINGS,
     )
     assert (
         (bent.margin(straight.P) - straight.predicted).abs()
@@ -95,7 +94,6 @@ def test_without_memory_it_is_the_step_of_the_linear_programme(seed: int) -> Non
         bent.high,
         torch.full((3,), KAPPA),
         torch.ones(3),
-        SETTINGS,
     )
     torch.testing.assert_close(found.P, straight.P, atol=1e-5, rtol=0)
     torch.testing.assert_close(found.predicted, straight.predicted, atol=1e-5, rtol=0)
@@ -140,7 +138,7 @@ def test_as_many_cells_move_as_it_takes(perturbed: int, to_the_boundary: int) ->
         radius,
         SETTINGS,
     )
-    straight = step(P, margin, gradient, low, high, kappa, radius, SETTINGS)
+    straight = step(P, margin, gradient, low, high, kappa, radius)
     torch.testing.assert_close(found.predicted, straight.predicted, atol=1e-4, rtol=0)
     torch.testing.assert_close(found.P.abs().sum(1), straight.P.abs().sum(1), atol=1e-4, rtol=0)
     for i in range(n):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from icu_adversarial.attack.algorithms.registry import METHODS, method_for
-from icu_adversarial.attack.api import FLIP_MARGIN, NONZERO
+from icu_adversarial.attack.api import FLIP_MARGIN, NONZERO, margin_and_gradient
 from icu_adversarial.attack.oracle import for_attack
 
 CHOICES = {
@@ -59,6 +59,15 @@ def test_a_sample_is_flipped_at_first_when_it_is_flipped_at_best(attack: Any) ->
     assert (best.iteration > 0).float().mean() > 0.95
 
 
+def has_the_same_bits_in_any_batch(
+    model: torch.nn.Module, x: torch.Tensor, y: torch.Tensor
+) -> bool:
+    """Whether the gradient of a sample is the same to the last bit in batches of other sizes."""
+    whole = margin_and_gradient(model, x, y, torch.zeros_like(x))[1]
+    parts = (margin_and_gradient(model, x[:n], y[:n], torch.zeros_like(x[:n]))[1] for n in (3, 60))
+    return all(torch.equal(part, whole[: len(part)]) for part in parts)
+
+
 @every_attack
 def test_a_result_does_not_depend_on_the_batch(attack: Any) -> None:
     model = Recurrent(5, 32)
@@ -66,6 +75,8 @@ def test_a_result_does_not_depend_on_the_batch(attack: Any) -> None:
         150, 6, 5, generator=torch.Generator().manual_seed(0)
     )  # more than one pass takes
     y, model = model.calibrate(x), for_attack(model)
+    if not has_the_same_bits_in_any_batch(model, x, y):
+        pytest.skip("on this processor, the bits of a gradient depend on the size of the batch")
     whole = attack(model, x, y, **box(x))
     for rows in (torch.arange(150).flip(0), torch.tensor([149, 3, 77]), torch.arange(40, 100)):
         part = attack(model, x[rows], y[rows], **box(x[rows]))

@@ -133,7 +133,7 @@ def test_the_step_solves_the_linear_programme() -> None:
         torch.rand(n, generator=generator) * 2 - 0.5,
     )
     radius, kappa = torch.full((n,), 0.3), torch.full((n,), 1e-3)
-    found = step(P, margin, gradient, low, high, kappa, radius, SETTINGS.step)
+    found = step(P, margin, gradient, low, high, kappa, radius)
     solved = 0
     for i in range(n):
         least, most, now, g = (tensor[i].double().numpy() for tensor in (low, high, P, gradient))

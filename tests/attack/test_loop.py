@@ -26,10 +26,10 @@ from icu_adversarial.attack import api as problem
 from icu_adversarial.attack.algorithms.l1 import l1
 from icu_adversarial.attack.algorithms.registry import METHODS
 from icu_adversarial.attack.api import Example, Result, margin_and_gradient, margins
-from icu_adversarial.attack.examples import to_tables
+from icu_adversarial.attack.examples import Found, to_tables
 from icu_adversarial.attack.oracle import for_attack
 from icu_adversarial.attack.tasks import Task, Victim, choose_stays, make_tasks, model_input
-from icu_adversarial.attack.verify import Found, run_task, run_tasks
+from icu_adversarial.attack.verify import run_task, run_tasks
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.schemas import EXAMPLES, PERTURBATIONS, read_table, write_table
 from icu_adversarial.features.scaling import fit_scaler

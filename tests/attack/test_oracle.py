@@ -4,14 +4,12 @@ import numpy as np
 import pytest
 import torch
 from attack_models import Recurrent
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from model_world import VARIANTS, M, T
 from torch import nn
 
-from icu_adversarial.attack.api import margin_and_gradient, margins
+from icu_adversarial.attack.api import LANES, margin_and_gradient, margins
 from icu_adversarial.attack.ensemble import Ensemble, EnsembleScaling
-from icu_adversarial.attack.oracle import LANES, InputGradientLSTM, for_attack
+from icu_adversarial.attack.oracle import for_attack
 from icu_adversarial.config.params import load_params
 from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.model.networks.registry import build
@@ -81,53 +79,17 @@ def test_the_bits_of_a_stay_do_not_depend_on_its_place(name: str) -> None:
     assert torch.equal(shuffled, margins(fast, x, y, x[..., :M]))
 
 
-@settings(max_examples=15)
-@given(
-    st.integers(1, 9), st.integers(1, 5), st.integers(1, 6), st.integers(1, 4), st.integers(0, 99)
-)
-def test_lstm_is_that_of_torch_with_every_output_in_the_loss(
-    stays: int, hours: int, channels: int, units: int, seed: int
-) -> None:
-    torch.manual_seed(seed)
-    lstm = nn.LSTM(channels, units, batch_first=True, bidirectional=True)
-    ours = InputGradientLSTM(lstm)
-    x = torch.randn(stays, hours, channels)
-    of_hours, of_last = torch.randn(stays, hours, 2 * units), torch.randn(2, stays, units)
-
-    def run(model: nn.Module) -> tuple[torch.Tensor, ...]:
-        inputs = x.clone().requires_grad_()
-        states, (last, cell) = model(inputs)
-        ((states * of_hours).sum() + (last * of_last).sum()).backward()
-        return states.detach(), last.detach(), cell.detach(), inputs.grad
-
-    for found, expected in zip(run(ours), run(lstm), strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("outputs", ["hours", "last"])
-def test_lstm_is_that_of_torch_with_one_output_in_the_loss(outputs: str) -> None:
-    torch.manual_seed(0)
-    lstm = nn.LSTM(4, 3, batch_first=True, bidirectional=True)
-    x = torch.randn(5, 6, 4)
-    gradients = []
-    for model in (InputGradientLSTM(lstm), lstm):
-        inputs = x.clone().requires_grad_()
-        hours, (last, _) = model(inputs)
-        (hours if outputs == "hours" else last).square().sum().backward()
-        gradients.append(inputs.grad)
-    torch.testing.assert_close(*gradients)
-
-
 @pytest.mark.parametrize("name", ["pooled_lstm", "summaries"])
-def test_gradient_of_a_stay_has_the_same_bits_in_any_batch(name: str) -> None:
+def test_gradient_of_a_stay_is_the_same_in_any_batch(name: str) -> None:
+    """To rounding. Whether the bits are the same too depends on the processor."""
     model, x = network(name)
     x, y, P = torch.cat([x] * 3), torch.zeros(120, dtype=torch.int64), torch.zeros(120, T, M)
     fast = for_attack(model)
     margin, gradient = margin_and_gradient(fast, x, y, P)
-    for rows in (torch.arange(1), torch.arange(37), torch.randperm(120)):
+    for rows in (torch.arange(1), torch.arange(24), torch.arange(37), torch.randperm(120)):
         some = margin_and_gradient(fast, x[rows], y[rows], P[rows])
-        assert torch.equal(some[0], margin[rows])
-        assert torch.equal(some[1], gradient[rows])
+        torch.testing.assert_close(some[0], margin[rows], rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(some[1], gradient[rows], rtol=1e-4, atol=1e-7)
 
 
 def test_the_network_itself_stays_as_it_is() -> None:
@@ -138,30 +100,19 @@ def test_the_network_itself_stays_as_it_is() -> None:
     assert all(weight.requires_grad for weight in model.parameters())
     assert not fast.training
     assert not any(weight.requires_grad for weight in fast.parameters())
-    assert isinstance(fast.lstm, InputGradientLSTM)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"num_layers": 2, "dropout": 0.5},
-        {"bidirectional": False},
-        {"bias": False},
-        {"proj_size": 2},
-    ],
-)
-def test_an_lstm_of_another_kind_is_left_to_torch(changes: dict[str, Any]) -> None:
-    lstm = nn.LSTM(
-        **{"input_size": 3, "hidden_size": 4, "batch_first": True, "bidirectional": True} | changes
-    )
-    (fast,) = for_attack(nn.Sequential(lstm))
-    assert isinstance(fast, nn.LSTM)
-    assert fast.dropout == 0
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_the_dropout_of_a_recurrent_layer_is_off_in_every_mode(kind: type[nn.RNNBase]) -> None:
+    layer = kind(3, 4, num_layers=2, dropout=0.5)
+    fast = for_attack(nn.Sequential(layer)).train()
+    x = torch.rand(5, 2, 3)
+    assert torch.equal(fast(x)[0], fast(x)[0])
+    assert layer.dropout == 0.5
 
 
-def test_members_of_an_ensemble_are_replaced_too() -> None:
+def test_members_of_an_ensemble_are_prepared_too() -> None:
     models = [network("lstm")[0] for _ in range(2)]
-    channels = 2 * M
     scaler = Scaler(
         np.zeros(M, np.float32),
         np.ones(M, np.float32),
@@ -170,7 +121,8 @@ def test_members_of_an_ensemble_are_replaced_too() -> None:
         "both",
         ("observed",),
     )
-    scaling = EnsembleScaling([scaler, scaler])
-    fast = for_attack(Ensemble(models, scaling))
-    assert sum(isinstance(module, InputGradientLSTM) for module in fast.modules()) == 2
-    assert channels == scaler.channels
+    fast = for_attack(Ensemble(models, EnsembleScaling([scaler, scaler])))
+    assert not any(weight.requires_grad for weight in fast.parameters())
+    widths = [m.in_features for m in fast.modules() if isinstance(m, nn.Linear)]
+    assert len(widths) >= 2
+    assert all(width % LANES == 0 for width in widths)

@@ -28,7 +28,6 @@ from attack_world import (
 )
 from optuna.trial import FrozenTrial
 
-from icu_adversarial.attack.ensemble import ENSEMBLE, FILE
 from icu_adversarial.attack.victims import read_file, read_victims
 from icu_adversarial.config.params import Params
 from icu_adversarial.core import paths
@@ -36,7 +35,9 @@ from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.io import read_json
 from icu_adversarial.core.schemas import (
     COHORT,
+    ENSEMBLE,
     EXAMPLES,
+    FILE,
     PERTURBATIONS,
     PREDICTIONS,
     read_table,

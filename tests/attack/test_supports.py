@@ -1,9 +1,10 @@
 import torch
 from attack_models import Logits, Recurrent, box, linear_case, margins, smallest_l0, two_layers
 
+from icu_adversarial.attack.algorithms.exchange import exchange
 from icu_adversarial.attack.algorithms.l1 import l1
 from icu_adversarial.attack.algorithms.settings import L1Settings
-from icu_adversarial.attack.algorithms.supports import Samples, exchange, grow
+from icu_adversarial.attack.algorithms.supports import Samples, grow
 from icu_adversarial.attack.api import Example
 
 

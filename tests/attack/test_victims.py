@@ -10,11 +10,11 @@ import pytest
 import torch
 from attack_world import FOLDS, N, make_cohort, make_grid, write_model, write_world
 
-from icu_adversarial.attack.ensemble import ENSEMBLE, FILE
 from icu_adversarial.attack.victims import model_files, read_file, read_victims
 from icu_adversarial.core import paths
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.io import read_json, write_json
+from icu_adversarial.core.schemas import ENSEMBLE, FILE
 
 FOLDER = Path("elsewhere")
 

@@ -27,7 +27,7 @@ def overridden(file: Path, *options: str) -> Params:
 
 SEARCHED = {
     "n_lstm": 256,
-    "lstm_activation": "relu",
+    "readout_activation": "relu",
     "dropout": 0.1,
     "n_fc": 48,
     "fc_activation": "tanh",

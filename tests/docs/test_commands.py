@@ -18,10 +18,9 @@ from test_repro import ENVIRONMENT, clone, recorded, reproduced, run  # noqa: F4
 from docs.generate import outputs
 from icu_adversarial.cli import app
 
-LANGUAGES = {"bash", "sh", "text", "python", "mermaid"}
+LANGUAGES = {"bash", "sh", "text", "python", "mermaid", ""}
 PROGRAMS = ("python", "dvc", "make", "git", "pip", ".peers/bin/python")
 TARGETS = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M))
-RESULTS = ROOT / "docs" / "results"
 WITH_BASH = [page for page in pages() if any(b.language == "bash" for b in blocks(page))]
 
 
@@ -29,15 +28,16 @@ def name_of(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
+def is_command(code: str) -> bool:
+    """Whether a line or a piece of code starts with a program that the documentation uses."""
+    return code.startswith(tuple(f"{program} " for program in PROGRAMS))
+
+
 def inline(page: Path) -> list[str]:
-    """The commands in running text and in tables."""
+    """The commands in running text and in tables. `dvc exp run -S` alone names the option."""
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
     found = re.findall(r"`([^`]+)`", text)
-    return [
-        " ".join(code.split())
-        for code in found
-        if code.startswith(tuple(f"{p} " for p in PROGRAMS))
-    ]
+    return [" ".join(code.removesuffix(" -S").split()) for code in found if is_command(code)]
 
 
 def check_settings(arguments: list[str]) -> None:
@@ -89,6 +89,10 @@ def check_command(line: str) -> None:
                 assert arguments[0] in ("checkout", "diff", "add", "status", "clone"), line
             case "pip":
                 assert arguments[:1] == ["install"], line
+            case "tail":
+                written = [file for s in outputs.stages().values() for file in outputs.files(s)]
+                known = (*written, *(f"logs/{stage}.log" for stage in outputs.stages()))
+                assert arguments[-1].startswith(known), line
             case "jupyter":
                 assert arguments[0] == "lab", line
                 assert (ROOT / arguments[1]).is_file(), line
@@ -101,9 +105,9 @@ def check_command(line: str) -> None:
 @pytest.mark.parametrize("page", pages(), ids=name_of)
 def test_what_a_command_names_exists(page: Path) -> None:
     for block in blocks(page):
-        assert block.language in LANGUAGES or page.parent == RESULTS, block
-        if block.language in ("sh", ""):
-            for line in commands(block):
+        assert block.language in LANGUAGES, block
+        for line in commands(block):
+            if block.language == "sh" or (not block.language and is_command(line)):
                 check_command(line)
     for line in inline(page):
         check_command(line)

@@ -1,4 +1,4 @@
-"""Every raw row is accounted for: kept, or left out for one reason. The numbers add up for all sources."""
+"""Every raw row is kept, or left out for one reason. The numbers add up for all sources."""
 
 import json
 import shutil

@@ -297,7 +297,7 @@ def check(
     except Refused:
         expected = None
     if code:
-        lines = [line for line in re.split(r"[\r\n]+", said) if "error" in line.lower()]
+        lines = [line for line in re.split(r"[\r\n]+", said) if "error:" in line.lower()]
         assert code == 1
         assert len(lines) == 1, said
         assert lines[0].startswith("error: raw"), said

@@ -109,7 +109,10 @@ def test_the_transfer_table_counts_what_flips_each_model() -> None:
             if logits(victim, stay).argmax() == y
         ]
         assert row.examples == len(counts)
-        assert row.flipped == pytest.approx(np.mean(counts)) if counts else np.isnan(row.flipped)
+        if counts:  # the table has six significant digits
+            assert row.flipped == pytest.approx(np.mean(counts), rel=1e-5)
+        else:
+            assert np.isnan(row.flipped)
 
 
 def test_the_transfer_table_names_the_ensemble_that_was_attacked() -> None:

@@ -22,8 +22,8 @@ class Group:
     """The attacked stays of one direction and kind.
 
     sample: The subjects with their |P| in each cell.
-    folds: The names of the models, in the order of their numbers in `sample`. -1 is the ensemble,
-        -2 a model from a file.
+    folds: The names of the models, in the order of their numbers in `sample`. See schemas.ENSEMBLE
+        and FILE.
     examples: The number of examples of each fold, int (folds,).
     largest: The largest |P| of each cell, (C,).
     count: The number of examples that perturb each cell, (C,).

@@ -8,7 +8,7 @@ import pandas as pd
 
 from icu_adversarial.core import paths
 from icu_adversarial.core.io import read_array, read_json
-from icu_adversarial.core.schemas import COHORT, EXAMPLES, PERTURBATIONS, read_table
+from icu_adversarial.core.schemas import COHORT, ENSEMBLE, EXAMPLES, FILE, PERTURBATIONS, read_table
 from icu_adversarial.features.scaling import Scaler, widest
 
 
@@ -59,7 +59,7 @@ def read_inputs(objective: str, models: Path, target: str) -> Inputs:
 def read_scalers(models: Path, target: str) -> dict[int, Scaler]:
     """Read the scalers by the fold that the examples name.
 
-    Fold -1 is the ensemble, fold -2 a model from a file.
+    ENSEMBLE and FILE of core.schemas stand for all models together and a model from a file.
 
     Args:
         models: The folder of all folds' models, or of the model from a file.
@@ -69,9 +69,9 @@ def read_scalers(models: Path, target: str) -> dict[int, Scaler]:
         InputError: A scaler is missing or unreadable.
     """
     if target == "file":
-        return {-2: Scaler.load(models / "scaler.json")}
+        return {FILE: Scaler.load(models / "scaler.json")}
     scalers = {
         int(folder.name.removeprefix("fold_")): Scaler.load(folder / "scaler.json")
         for folder in sorted(models.glob("fold_*"))
     }
-    return scalers | {-1: widest(list(scalers.values()))}
+    return scalers | {ENSEMBLE: widest(list(scalers.values()))}

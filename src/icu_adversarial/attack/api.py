@@ -28,9 +28,9 @@ NONZERO = 1e-6
 # A flip counts when its margin Z_y - Z_t is below this value: rounding on other hardware, about
 # 1e-6, does not undo it.
 FLIP_MARGIN = -1e-5
-# Rows of a pass, at least. From 16 rows on, a row of nn.LSTM has the same bits in any batch. Other
-# kernels are used below that.
-SMALLEST_BATCH = 16
+# The number of rows of a pass is a multiple of LANES. So a row has the same bits at any place in
+# any batch. With 32 rows and AVX2, the gradient of nn.LSTM has other bits, so 48 are taken.
+LANES, NO_BATCH = 16, 32
 # Samples of a pass, at most, on a CPU and on a GPU. The next sample takes the place of one that is
 # done.
 ROWS, GPU_ROWS = 128, 4096
@@ -125,7 +125,7 @@ def margin_and_gradient(
         The margin, (B,), and the gradient, (B, T, M).
     """
     n, M = len(y), P.shape[2]
-    x, y, P = _at_least_smallest_batch(x, y, P)
+    x, y, P = _filled_up(x, y, P)
     values = (x[..., :M] + P).requires_grad_()
     with torch.enable_grad(), _float32():
         margin = _margin(logits_fn, x, y, values)
@@ -146,9 +146,7 @@ def margins(logits_fn: Logits, x: Tensor, y: Tensor, values: Tensor) -> Tensor:
     if not len(y):
         return x.new_zeros(0)
     parts = zip(*(torch.split(tensor, rows_at_once(x)) for tensor in (x, y, values)), strict=True)
-    return torch.cat(
-        [_margin(logits_fn, *_at_least_smallest_batch(*part))[: len(part[1])] for part in parts]
-    )
+    return torch.cat([_margin(logits_fn, *_filled_up(*part))[: len(part[1])] for part in parts])
 
 
 def _margin(logits_fn: Logits, x: Tensor, y: Tensor, values: Tensor) -> Tensor:
@@ -167,10 +165,13 @@ def _float32() -> AbstractContextManager[None]:
     return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 
-def _at_least_smallest_batch(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """Repeat the rows of each tensor until there are SMALLEST_BATCH."""
+def _filled_up(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """Repeat the rows of each tensor until a pass with them has the same bits in any batch."""
     n = len(tensors[0])
-    if n >= SMALLEST_BATCH or not n:
+    rows = -(-n // LANES) * LANES
+    if rows == NO_BATCH:
+        rows += LANES
+    if rows == n:
         return tensors
-    rows = torch.arange(SMALLEST_BATCH, device=tensors[0].device) % n
-    return tuple(tensor[rows] for tensor in tensors)
+    repeated = torch.arange(rows, device=tensors[0].device) % n
+    return tuple(tensor[repeated] for tensor in tensors)

@@ -1,6 +1,6 @@
-"""A whole cohort, task by task; each finished task is stored in files of its own.
+"""Attack a whole cohort task by task, and store each finished task in its own files.
 
-So a killed run goes on where it was, and the memory holds a few tasks.
+So a run that was killed continues where it was, and only a few tasks are in memory.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +20,14 @@ from icu_adversarial.core.schemas import EXAMPLES, PERTURBATIONS, read_batches, 
 
 
 class Checkpoint(NamedTuple):
-    """The two tables of a task, sorted, and the SHA-256 of both. first: its first stay_id."""
+    """The stored results of a task.
+
+    Attributes:
+        first: The first stay_id.
+        examples: The file of its examples, sorted.
+        perturbations: The file of its perturbations, sorted.
+        seal: The file with the SHA-256 of both.
+    """
 
     first: int
     examples: Path
@@ -114,7 +121,18 @@ def _attack_and_store(
 def in_order(
     checkpoints: list[Checkpoint], name: str, schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
-    """The tables `name` (examples | perturbations) of all checkpoints as one table, in the order of the stays; holds about a task of each fold."""
+    """Join the tables of all checkpoints in the order of the stays.
+
+    About one task of each fold is in memory at a time.
+
+    Args:
+        checkpoints: Sorted by their first stay.
+        name: examples or perturbations.
+        schema: The schema of this table.
+
+    Returns:
+        The rows as batches, sorted by stay_id.
+    """
     waiting = schema.empty_table()
     for i, checkpoint in enumerate(checkpoints):
         waiting = pa.concat_tables(
@@ -123,9 +141,8 @@ def in_order(
                 pa.Table.from_batches(read_batches(getattr(checkpoint, name), schema), schema),
             ]
         )
-        waiting = waiting.take(
-            np.argsort(waiting["stay_id"], kind="stable")
-        )  # within a stay they are sorted
+        # The rows of a stay are sorted already.
+        waiting = waiting.take(np.argsort(waiting["stay_id"], kind="stable"))
         ready = (
             np.searchsorted(waiting["stay_id"], checkpoints[i + 1].first)
             if i + 1 < len(checkpoints)

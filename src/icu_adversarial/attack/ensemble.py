@@ -1,4 +1,7 @@
-"""Several models with scalers of their own as one victim: the mean of their logits, one perturbation in clinical units for all."""
+"""Several models, each with its own scaler, as one victim: the mean of their logits.
+
+The perturbation is in clinical units, so it is the same for all models.
+"""
 
 from collections.abc import Sequence
 
@@ -10,31 +13,41 @@ from torch import Tensor, nn
 from icu_adversarial.features.scaling import Scaler, widest
 from icu_adversarial.measurements import M
 
-ENSEMBLE, FILE = (
-    -1,
-    -2,
-)  # what stands for a fold where all folds' models, or a model from elsewhere, are attacked
-
 
 class EnsembleScaling:
-    """Every member's model input side by side. Channels: 0..18 the values that an attack moves, in [0, 1] between the widest limits of all members;
-    19..37 the same again, so that the movement can be read off; then the channels of each member."""
+    """The inputs of all members next to each other.
+
+    The channels 0 to 18 are the values that an attack changes, in [0, 1] between the widest limits
+    of all members. The channels 19 to 37 are the same values again, so that the change can be
+    computed. Then come the channels of each member.
+
+    Args:
+        scalers: The scalers of the members.
+    """
 
     def __init__(self, scalers: Sequence[Scaler]) -> None:
         self.scalers, self.reference = scalers, widest(scalers)
 
     @property
     def perturbable(self) -> np.ndarray:
-        """bool (19,)."""
+        """Which measurements may be changed, bool (19,)."""
         return self.reference.perturbable
 
     @property
     def clinical_span(self) -> np.ndarray:
-        """float32 (19,): what 1 in model input units is in clinical units."""
+        """What 1 in model input units is in clinical units, float32 (19,)."""
         return self.reference.clinical_span
 
     def apply(self, grid: np.ndarray, stays: pd.DataFrame | None = None) -> np.ndarray:
-        """grid: (N, T, 19) clinical units, NaN = not observed. stays: as for Scaler.apply. Returns float32 (N, T, 38 + all members' channels)."""
+        """Turn a grid into the input of the ensemble.
+
+        Args:
+            grid: (N, T, 19) in clinical units, NaN = not observed.
+            stays: As for Scaler.apply.
+
+        Returns:
+            float32 (N, T, 38 + the channels of all members).
+        """
         values = self.reference.values(grid)
         return np.concatenate(
             [values, values, *(scaler.apply(grid, stays) for scaler in self.scalers)], axis=2
@@ -42,24 +55,27 @@ class EnsembleScaling:
 
 
 class Ensemble(nn.Module):
-    """(B, T, C) of EnsembleScaling → the mean of the members' logits, (B, 2).
+    """The mean of the members' logits.
 
-    A member's value moves by the same clinical amount from where its own limits hold it: of a value beyond them, not from where the record has it.
+    The perturbation is in clinical units. Each member applies it to its own winsorised value.
+
+    Args:
+        members: The models.
+        scaling: The scaling with their scalers, in the same order.
     """
 
     def __init__(self, members: Sequence[nn.Module], scaling: EnsembleScaling) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
-        self.channels = [
-            scaler.channels for scaler in scaling.scalers
-        ]  # they differ where one fold's training stays lack an ICU type
+        # The numbers differ where the training stays of one fold lack an ICU type.
+        self.channels = [scaler.channels for scaler in scaling.scalers]
         spans = np.stack([scaler.clinical_span for scaler in scaling.scalers])
         ratio = np.divide(scaling.clinical_span, spans, out=np.zeros_like(spans), where=spans > 0)
-        self.register_buffer(
-            "ratio", torch.from_numpy(ratio)
-        )  # (members, 19): a reference unit in units of each member
+        # (members, 19): one unit of the reference in units of each member.
+        self.register_buffer("ratio", torch.from_numpy(ratio))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, T, C) of EnsembleScaling → (B, 2)."""
         moved = x[..., :M] - x[..., M : 2 * M]
         logits = []
         for member, ratio, own in zip(

@@ -1,21 +1,106 @@
-"""The examples of all tasks as the two tables that the stage attack stores."""
+"""The examples of attacked stays as tables: their norms, and their changed cells."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from icu_adversarial.attack.verify import KINDS, Found, _concat
+from icu_adversarial.attack.api import DIRECTIONS, Result
+from icu_adversarial.attack.tasks import Task
 from icu_adversarial.core.schemas import EXAMPLES, PERTURBATIONS, measurement_column, to_table
+
+KINDS = Result._fields
+
+
+class Found(NamedTuple):
+    """The examples of a task.
+
+    Attributes:
+        examples: The columns of schemas.EXAMPLES.
+        cells: The columns of schemas.PERTURBATIONS, with the number of the bin (`bin`) instead of
+            its first hour, and the measurement as its column number.
+    """
+
+    examples: pd.DataFrame
+    cells: pd.DataFrame
+
+
+def describe(
+    task: Task,
+    kind: str,
+    delta: np.ndarray,
+    iteration: np.ndarray,
+    margin: np.ndarray,
+    success: np.ndarray,
+) -> Found:
+    """Compute the norms and list the changed cells of a task's examples.
+
+    Args:
+        task: The attacked stays.
+        kind: first or best.
+        delta: The perturbations, (n, T, 19), in model input units.
+        iteration: The steps until the example was found, (n,).
+        margin: The margin Z_y - Z_t of the perturbed stays, (n,).
+        success: Which stays are flipped, bool (n,).
+
+    Returns:
+        One row per stay, and one row per changed cell of a flipped stay.
+    """
+    n = len(success)
+    size = np.abs(delta).reshape(n, -1)
+    failed = ~success
+    examples = pd.DataFrame(
+        {
+            "stay_id": task.stay_id,
+            "fold": np.int8(task.fold),
+            "direction": np.array(DIRECTIONS)[task.y],
+            "kind": kind,
+            "success": success,
+            "iteration": np.where(success, iteration, np.int32(-1)),
+            "l0": pd.Series((size > 0).sum(1), dtype="Int32").mask(failed),
+            "l1": np.where(success, size.sum(1, dtype=np.float64), np.nan).astype(np.float32),
+            "linf": np.where(success, size.max(1), np.nan).astype(np.float32),
+            "margin": np.where(success, margin, np.nan).astype(np.float32),
+        }
+    )
+    row, bin_, column = np.nonzero(delta * success[:, None, None])
+    value = delta[row, bin_, column]
+    cells = pd.DataFrame(
+        {
+            "stay_id": task.stay_id[row],
+            "kind": kind,
+            "bin": bin_.astype(np.int8),
+            "measurement": column.astype(np.int8),
+            "delta": value,
+            "delta_clinical": value * task.victim.scaler.clinical_span[column],
+            "observed": np.isfinite(task.grid[row, bin_, column]),
+        }
+    )
+    return Found(examples, cells)
+
+
+def join(found: Iterable[Found]) -> Found:
+    """Put the tables of several Found, at least one, under each other."""
+    return Found(*(pd.concat(frames, ignore_index=True) for frames in zip(*found, strict=True)))
 
 
 def to_tables(found: Iterable[Found], bin_hours: int) -> tuple[pa.Table, pa.Table]:
-    """All results as (tables.EXAMPLES, tables.PERTURBATIONS), sorted by stay_id, kind (first, best), hour and measurement."""
+    """Make the two tables that the stage `attack` stores.
+
+    Args:
+        found: The examples of all tasks.
+        bin_hours: Hours of a row of the grid.
+
+    Returns:
+        schemas.EXAMPLES and schemas.PERTURBATIONS, sorted by stay_id, kind (first, best), hour and
+        measurement.
+    """
     parts = list(found)
     if not parts:
         return EXAMPLES.empty_table(), PERTURBATIONS.empty_table()
-    examples, cells = map(_concat, zip(*parts, strict=True))
+    examples, cells = join(parts)
     examples = examples.sort_values(["stay_id", "kind"], key=_rank, ignore_index=True)
     cells = cells.sort_values(
         ["stay_id", "kind", "bin", "measurement"], key=_rank, ignore_index=True
@@ -28,4 +113,5 @@ def to_tables(found: Iterable[Found], bin_hours: int) -> tuple[pa.Table, pa.Tabl
 
 
 def _rank(column: pd.Series) -> pd.Series:
+    """The sort key of a column: `first` comes before `best`."""
     return column.map(KINDS.index) if column.name == "kind" else column

@@ -8,14 +8,13 @@ import numpy as np
 import pandas as pd
 
 from icu_adversarial.attack.algorithms.registry import METHODS
-from icu_adversarial.attack.ensemble import FILE
 from icu_adversarial.attack.tasks import Attack, Task, Victim, choose_stays, make_tasks
 from icu_adversarial.attack.verify import decide
 from icu_adversarial.attack.victims import FILES, model_files, read_file, read_victims
 from icu_adversarial.config.attack import Attack as Settings
 from icu_adversarial.core import paths
 from icu_adversarial.core.io import read_array, read_json
-from icu_adversarial.core.schemas import COHORT, PREDICTIONS, read_table
+from icu_adversarial.core.schemas import COHORT, FILE, PREDICTIONS, read_table
 
 
 def read_attacked_models(target: str, models: Path) -> dict[int, Victim]:

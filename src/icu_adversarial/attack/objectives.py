@@ -11,16 +11,30 @@ from icu_adversarial.attack.api import DIRECTIONS, NONZERO
 def score(
     objective: str, examples: pd.DataFrame, *, cells: int, max_perts: int, stays: int | None = None
 ) -> float:
-    """How good an attack's best examples are, larger is better; so far, where fewer than `stays` have been attacked.
+    """Score the best examples of an attack; larger is better.
 
-    `robust_l0`, `robust_l1`: the success rate; of equal ones, the smaller median L0 or L1 of the flipped stays (1 - median / cells, of the weight of
-    less than one stay). No single stay rules it. With n = L0 and f = n / cells, the others are sums over the flipped stays:
-    `sparsity` 1 - f; `max_num_nonzero_perts` 1 if n <= max_perts else 0; `sparse_small` (1 - f) / L1; `sparse_small_max` (1 - f) / Linf.
-    The last two are as large as a norm is small: the few stays next to the decision boundary rule them, and a stay far from it may as well fail.
+    `robust_l0` and `robust_l1` are the success rate. Of equal rates, the smaller median L0 or L1 of
+    the flipped stays is better: 1 - median / cells is added, with a weight of less than one stay.
 
-    examples: rows of tables.EXAMPLES of one kind, one per attacked stay. cells: those a perturbation could touch, T * 19. stays: those that are to
-    be attacked, by default the attacked ones.
-    Raises ValueError for an unknown objective.
+    With n = L0 and f = n / cells, the other objectives are sums over the flipped stays:
+
+    - `sparsity`: 1 - f
+    - `max_num_nonzero_perts`: 1 if n <= max_perts, else 0
+    - `sparse_small`: (1 - f) / L1
+    - `sparse_small_max`: (1 - f) / Linf
+
+    The last two are large where a norm is small. So the few stays next to the decision boundary
+    decide them, and it hardly matters whether a stay far from it is flipped.
+
+    Args:
+        objective: One of these names.
+        examples: Rows of schemas.EXAMPLES of one kind, one per attacked stay.
+        cells: The number of cells that a perturbation could change, T * 19.
+        max_perts: The cells that `max_num_nonzero_perts` allows.
+        stays: The number of stays to attack, where not all have been attacked yet. None: all have.
+
+    Raises:
+        ValueError: The objective is unknown.
     """
     flipped = examples[examples["success"]]
     l0, l1, linf = (flipped[name].to_numpy(np.float64) for name in ("l0", "l1", "linf"))
@@ -38,19 +52,23 @@ def score(
         case "max_num_nonzero_perts":
             return float((l0 <= max_perts).sum())
         case "sparse_small":
-            return float(
-                (untouched / np.maximum(l1, NONZERO)).sum()
-            )  # every example has a cell above NONZERO: the bound only keeps 1/0 away
+            # Every example has a cell above NONZERO: the bound only avoids a division by zero.
+            return float((untouched / np.maximum(l1, NONZERO)).sum())
         case "sparse_small_max":
             return float((untouched / np.maximum(linf, NONZERO)).sum())
     raise ValueError(f"unknown objective {objective!r}")
 
 
 def summarise(examples: pd.DataFrame) -> dict[str, float | int | None]:
-    """examples: rows of tables.EXAMPLES of one kind, one per attacked stay.
+    """Summarise the examples of one kind.
 
-    Returns `attacked`, the stays; `success_rate`, their flipped share; `median_l0`, `median_l1`, `median_linf` and `median_iteration` over
-    the flipped ones. None (JSON's null) where nothing is left to count.
+    Args:
+        examples: Rows of schemas.EXAMPLES of one kind, one per attacked stay.
+
+    Returns:
+        `attacked`, the number of stays; `success_rate`, the share of them that is flipped;
+        `median_l0`, `median_l1`, `median_linf` and `median_iteration` over the flipped stays. None
+        where there is nothing to count.
     """
     flipped = examples[examples["success"]]
     medians = {
@@ -70,9 +88,9 @@ def metrics(
     """Describe the best examples of an attack, in all and by direction.
 
     Args:
-        examples: The table tables.EXAMPLES.
+        examples: The table schemas.EXAMPLES.
         objective: The objective of `score`.
-        cells: Those that a perturbation could touch, T * 19.
+        cells: The number of cells that a perturbation could change, T * 19.
         max_perts: As for `score`.
 
     Returns:

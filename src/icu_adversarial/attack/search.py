@@ -14,10 +14,10 @@ import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from icu_adversarial.attack.algorithms.registry import METHODS
-from icu_adversarial.attack.examples import to_tables
+from icu_adversarial.attack.examples import Found, to_tables
 from icu_adversarial.attack.objectives import score, summarise
 from icu_adversarial.attack.tasks import Attack, Task
-from icu_adversarial.attack.verify import Found, run_tasks
+from icu_adversarial.attack.verify import run_tasks
 from icu_adversarial.config.tune_attack import TuneAttack
 from icu_adversarial.search.study import best_trial, run_study
 

@@ -12,34 +12,55 @@ from icu_adversarial.attack.api import Result, device_of
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.measurements import M
 
-TASK, GPU_TASK = 256, 4096  # stays of one fold at most: what a killed run loses, per process
+# Stays of a task, at most, on a CPU and on a GPU. A run that is killed loses one task per process.
+TASK, GPU_TASK = 256, 4096
 
-Attack = Callable[
-    ..., Result
-]  # (logits_fn, x, y, lower=, upper=): one of methods.METHODS with its hyperparameters filled in
+# A function of (logits_fn, x, y, lower=, upper=): an attack with its hyperparameters filled in.
+Attack = Callable[..., Result]
 
 
 @runtime_checkable
 class Scaling(Protocol):
-    """What features.scaling.Scaler offers: channels 0..18 of `apply`'s (N, T, C) are the values in [0, 1] or NaN, all others stay as they are."""
+    """What an attack needs of features.scaling.Scaler."""
 
     @property
-    def perturbable(self) -> np.ndarray: ...
+    def perturbable(self) -> np.ndarray:
+        """Which measurements may be changed, bool (19,)."""
+
     @property
-    def clinical_span(self) -> np.ndarray: ...
-    def apply(self, grid: np.ndarray, stays: pd.DataFrame | None = None) -> np.ndarray: ...
+    def clinical_span(self) -> np.ndarray:
+        """What 1 in model input units is in clinical units, float32 (19,)."""
+
+    def apply(self, grid: np.ndarray, stays: pd.DataFrame | None = None) -> np.ndarray:
+        """Turn a grid (N, T, 19) into the input of a model, (N, T, C).
+
+        The channels 0 to 18 are the values, in [0, 1] or NaN. An attack changes no others.
+        """
 
 
 class Victim(NamedTuple):
-    """The model of a fold, of all folds, or from a file, (B, T, C) -> logits (B, 2), in evaluation mode, and the scaler that it was trained with."""
+    """An attacked model.
+
+    Attributes:
+        model: (B, T, C) -> logits (B, 2), in evaluation mode: of a fold, of all folds together, or
+            from a file.
+        scaler: The scaler that it was trained with.
+    """
 
     model: Callable[[Tensor], Tensor]
     scaler: Scaling
 
 
 class Task(NamedTuple):
-    """Some stays of one fold. stays: their n rows of tables.COHORT. grid: (n, T, 19), clinical units, NaN = not observed. y: (n,), the class to
-    leave."""
+    """Some stays of one fold.
+
+    Attributes:
+        fold: The fold, or schemas.ENSEMBLE or FILE.
+        victim: The model that is attacked.
+        stays: The n rows of schemas.COHORT.
+        grid: (n, T, 19) in clinical units, NaN = not observed.
+        y: The class to leave, (n,).
+    """
 
     fold: int
     victim: Victim
@@ -49,7 +70,7 @@ class Task(NamedTuple):
 
     @property
     def stay_id(self) -> np.ndarray:
-        """int64 (n,)."""
+        """The numbers of the stays, int64 (n,)."""
         return self.stays["stay_id"].to_numpy()
 
 
@@ -61,12 +82,23 @@ def choose_stays(
     seed: int,
     split: Literal["oof", "test"] = "oof",
 ) -> pd.DataFrame:
-    """The stays of `split` to attack, correctly classified unless `attack_misclassified`; sorted by stay_id.
+    """Choose the stays to attack.
 
-    y is the predicted class, which is the label of a correctly classified stay: a misclassified stay is flipped to its true class.
-    Of more than `max_stays`, half of each direction where possible, filled up from the other one; drawn by `seed` and stay_id alone, so that
-    neither the order of the rows nor the other direction matters. A larger max_stays keeps the stays of a smaller one, unless one direction runs out.
-    predictions: tables.PREDICTIONS. Returns columns stay_id, fold, y; no row if no stay is eligible.
+    The draw depends on `seed` and stay_id alone, so neither the order of the rows nor the other
+    direction matters. A larger `max_stays` keeps the stays of a smaller one, unless one direction
+    runs out.
+
+    Args:
+        predictions: schemas.PREDICTIONS.
+        max_stays: How many to draw, half of each direction where possible. Where one direction has
+            too few, the other one fills up. None: all.
+        attack_misclassified: Whether to attack stays that are not classified correctly too.
+        seed: Of the draw.
+        split: oof or test.
+
+    Returns:
+        The columns stay_id, fold and y, sorted by stay_id. y is the predicted class. A misclassified
+        stay is thus flipped to its true class. No row if no stay is eligible.
     """
     eligible = (predictions["split"] == split) & (
         attack_misclassified | (predictions["predicted"] == predictions["died"])
@@ -92,10 +124,20 @@ def make_tasks(
     victims: Mapping[int, Victim],
     size: int | None = None,
 ) -> Iterator[Task]:
-    """`chosen` (of `choose_stays`) as the tasks of `split_by_fold`.
+    """Make the tasks of the chosen stays.
 
-    cohort: tables.COHORT. grid: (N, T, 19) in its order, of which only a task's rows are read at a time. victims: by fold.
-    Raises InputError for a stay that is not in the cohort or a fold without a model.
+    Args:
+        chosen: The stays, from `choose_stays`.
+        cohort: schemas.COHORT.
+        grid: (N, T, 19) in the order of the cohort. Only the rows of one task are read at a time.
+        victims: The models, by fold.
+        size: Stays of a task, at most, as for `split_by_fold`.
+
+    Returns:
+        The tasks of `split_by_fold`.
+
+    Raises:
+        InputError: A stay is not in the cohort, or a fold has no model.
     """
     absent = int((~chosen["stay_id"].isin(cohort["stay_id"])).sum())
     if absent:
@@ -114,8 +156,15 @@ def make_tasks(
 def split_by_fold(
     chosen: pd.DataFrame, size: int | None = None
 ) -> Iterator[tuple[int, pd.DataFrame]]:
-    """Each fold with its rows of `chosen`, in as few parts of at most `size` as possible, of equal length give or take one. size: by default TASK,
-    or GPU_TASK where there is a GPU."""
+    """Divide the chosen stays into parts of one fold each.
+
+    Args:
+        chosen: The stays, from `choose_stays`.
+        size: Stays of a part, at most. None: TASK, or GPU_TASK where there is a GPU.
+
+    Returns:
+        Each fold with its rows, in as few parts as possible. Their lengths differ by one at most.
+    """
     size = size or (GPU_TASK if torch.cuda.is_available() else TASK)
     for fold, members in chosen.groupby("fold"):
         for part in np.array_split(np.arange(len(members)), -(-len(members) // size)):
@@ -123,10 +172,16 @@ def split_by_fold(
 
 
 def model_input(task: Task) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """x (n, T, C), y (n,) and the box `lower`, `upper` (n, T, 19) of a task, where its model is.
+    """Make the tensors of a task, on the device of its model.
 
-    Closed are the values of measurements that no training stay had, and those that the scaler leaves NaN (interpolation none, not observed): the
-    network reads 0 there.
+    A cell cannot be perturbed if its measurement never occurs in the training stays, or if it is
+    NaN after scaling (interpolation none, not observed). The network reads 0 there.
+
+    Args:
+        task: The task.
+
+    Returns:
+        x (n, T, C), y (n,), and the box `lower`, `upper`, (n, T, 19) each.
     """
     device, scaler = device_of(task.victim.model), task.victim.scaler
     x = torch.from_numpy(scaler.apply(task.grid, task.stays)).to(device)

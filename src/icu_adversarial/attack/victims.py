@@ -1,16 +1,17 @@
-"""The models that can be attacked, from their files: each fold's, all of them together, and one from anywhere."""
+"""Read the models that can be attacked: those of the folds, all of them together, and a file."""
 
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from icu_adversarial.attack.ensemble import ENSEMBLE, FILE, Ensemble, EnsembleScaling
+from icu_adversarial.attack.ensemble import Ensemble, EnsembleScaling
 from icu_adversarial.attack.oracle import for_attack
 from icu_adversarial.attack.tasks import Victim
 from icu_adversarial.core import paths
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.io import read_json
+from icu_adversarial.core.schemas import ENSEMBLE, FILE
 from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.model.networks.storage import load_model
 
@@ -18,7 +19,14 @@ FILES = ("model.safetensors", "model.json", "scaler.json")
 
 
 def read_victims() -> dict[int, Victim]:
-    """The models and scalers of the pipeline by fold, on the GPU if there is one; ENSEMBLE is all of them. Raises InputError if there is none."""
+    """Read the models of the pipeline, on the GPU if there is one.
+
+    Returns:
+        The models by fold; ENSEMBLE stands for all of them together.
+
+    Raises:
+        InputError: There is no model.
+    """
     loaded = {fold: _read(folder) for fold, folder in _folders().items()}
     if not loaded:
         raise InputError(f"{paths.MODELS} holds no model: run `dvc repro`")
@@ -29,7 +37,17 @@ def read_victims() -> dict[int, Victim]:
 
 
 def read_file(folder: Path) -> dict[int, Victim]:
-    """The model in `folder`, as FILE. Raises InputError if `folder` does not hold one with its scaler."""
+    """Read a model from anywhere.
+
+    Args:
+        folder: The folder with the files FILES.
+
+    Returns:
+        The model, under the key FILE.
+
+    Raises:
+        InputError: The folder has no model with its scaler, or the files cannot be used.
+    """
     advice = f"name a folder with {', '.join(FILES)}, like a fold's in {paths.MODELS}"
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
@@ -38,21 +56,24 @@ def read_file(folder: Path) -> dict[int, Victim]:
         (model, scaler), channels = _read(folder), read_json(folder / "model.json")["channels"]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"attack.models: {folder} was not written by this version ({type(error).__name__}: {error}): {advice}"
+            f"attack.models: {folder} was not written by this version "
+            f"({type(error).__name__}: {error}): {advice}"
         ) from None
     if scaler.channels != channels:
         raise InputError(
-            f"attack.models: {folder}: scaler.json makes {scaler.channels} channels, model.json expects {channels}: {advice}"
+            f"attack.models: {folder}: scaler.json makes {scaler.channels} channels, model.json "
+            f"expects {channels}: {advice}"
         )
     return {FILE: Victim(model, scaler)}
 
 
 def model_files() -> list[Path]:
-    """All files of all folds' models."""
+    """All files of the models of all folds."""
     return sorted(file for folder in _folders().values() for file in folder.iterdir())
 
 
 def _folders() -> dict[int, Path]:
+    """The folders of the models, by fold."""
     folders = {
         int(folder.name.removeprefix("fold_")): folder for folder in paths.MODELS.glob("fold_*")
     }
@@ -60,8 +81,10 @@ def _folders() -> dict[int, Path]:
 
 
 def _read(folder: Path) -> tuple[nn.Module, Scaler]:
+    """A model for an attack, and its scaler."""
     return for_attack(load_model(folder)).to(_device()), Scaler.load(folder / "scaler.json")
 
 
 def _device() -> str:
+    """The GPU if there is one."""
     return "cuda" if torch.cuda.is_available() else "cpu"

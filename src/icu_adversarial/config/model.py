@@ -21,7 +21,7 @@ class Model(Block):
     conv: Annotated[int, Field(ge=0)]
     n_lstm: Positive
     n_summary: Annotated[int, Field(ge=0)]
-    lstm_activation: Activation
+    readout_activation: Activation
     dropout: Annotated[float, Field(ge=0, lt=1)]
     measurement_dropout: Annotated[float, Field(ge=0, lt=1)]
     n_fc: Annotated[int, Field(ge=0)]

@@ -25,7 +25,7 @@ class ModelSpace(Block):
     """The values that the search can choose."""
 
     log2_n_lstm: Power
-    lstm_activation: Activations
+    readout_activation: Activations
     dropout: Annotated[Range, within(0, 0.99)]
     n_fc: Annotated[tuple[Annotated[int, Field(ge=0)], ...], NotEmpty, Distinct]
     fc_activation: Activations
@@ -38,7 +38,7 @@ class FirstTrial(Block):
     """The settings of the first trial, or of the network if there is no search."""
 
     n_lstm: Positive
-    lstm_activation: Activation
+    readout_activation: Activation
     dropout: Annotated[float, Field(ge=0, lt=1)]
     n_fc: Annotated[int, Field(ge=0)]
     fc_activation: Activation

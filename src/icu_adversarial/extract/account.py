@@ -128,6 +128,22 @@ class Account:
         rows.sort(key=lambda r: (r[0], order[r[1]], reasons.get(r[2], len(reasons)), r[2]))
         return pd.DataFrame(rows, columns=COLUMNS)
 
+    def shares(self) -> pd.DataFrame:
+        """What becomes of the rows of each measurement, over all tables.
+
+        Returns:
+            measurement (in column order), reason, rows, and share of the measurement's rows.
+        """
+        table = self.table()
+        table = table[table["measurement"].isin(NAMES) & (table["reason"] != "read")]
+        names = pd.Categorical(table["measurement"], NAMES)
+        reasons = pd.Categorical(table["reason"], [KEPT, *REASONS])
+        rows = table["rows"].groupby([names, reasons], observed=True).sum()
+        rows = rows.rename_axis(["measurement", "reason"]).reset_index()
+        return rows.assign(
+            share=rows["rows"] / rows.groupby("measurement", observed=True)["rows"].transform("sum")
+        )
+
     def large_shares(self) -> list[dict[str, str | int | float]]:
         """Reasons that leave out more than SHARE of a measurement's rows in the stays' windows.
 

@@ -1,4 +1,4 @@
-"""From the sorted rows of a source to batches of tables.EVENTS, in which identical rows count once."""
+"""From the sorted rows of a source to batches of tables.EVENTS. Identical rows count once."""
 
 from collections.abc import Iterable, Iterator, Sequence
 

@@ -7,8 +7,8 @@ import pandas as pd
 import torch
 
 from icu_adversarial.attack.api import DIRECTIONS, device_of, margins
-from icu_adversarial.attack.ensemble import ENSEMBLE, FILE
 from icu_adversarial.attack.tasks import Task, Victim, model_input
+from icu_adversarial.core.schemas import ENSEMBLE, FILE
 from icu_adversarial.measurements import M
 from icu_adversarial.probe.stored import attacked_stays, dense
 

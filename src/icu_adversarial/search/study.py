@@ -26,6 +26,8 @@ from icu_adversarial.core.log import Progress
 from icu_adversarial.search.figures import Direction, trials_table
 from icu_adversarial.search.space import decode, encode, suggest
 
+# The code that a study depends on, as rooms of `resumable`. Its figures are not among it.
+SEARCH = ("search/space.py", "search/study.py")
 # A lock of this age was left by a process that was killed: a line is written in milliseconds.
 LOCK_SECONDS = 3
 SEALED = re.compile(rb'(\{.*),"seal":"([0-9a-f]{64})"\}\n')  # a line of a journal

@@ -1,6 +1,6 @@
-"""Raw records → data/extract/stays.parquet and events.parquet, with an account of every row read.
+"""extract: stays and events from raw records, with an account of every row.
 
-Reads extract.raw; writes the stays, the events, and metrics with coverage and counts. It reads each
+Reads extract.raw. Writes data/extract and metrics/extract with coverage and counts. It reads each
 raw table once or twice: minutes for a hospital with 300 million rows.
 """
 
@@ -28,5 +28,8 @@ def run(params: Params) -> None:
     table = coverage.table(options.source, options.label)
     folder = paths.METRICS / "extract"
     write_csv(folder / "plots" / "coverage.csv", table)
+    rows = records.account.shares()
+    rows.insert(0, "source", options.label)
+    write_csv(folder / "plots" / "rows.csv", rows)
     write_json(folder / "metrics.json", summary(records, table, options.label, hours))
     warn(records.account)

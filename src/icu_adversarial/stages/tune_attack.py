@@ -16,12 +16,9 @@ from icu_adversarial.core.resume import resumable
 from icu_adversarial.core.schemas import PREDICTIONS, read_table
 from icu_adversarial.measurements import M
 from icu_adversarial.search.live import LiveStudy
-from icu_adversarial.search.study import write_study
+from icu_adversarial.search.study import SEARCH, write_study
 
-ROOMS = (
-    *("core", "measurements", "features", "model/networks", "attack"),
-    *("search/space.py", "search/study.py"),
-)
+ROOMS = ("core", "measurements", "features", "model/networks", "attack", *SEARCH)
 
 
 def run(params: Params, objective: str) -> None:

@@ -12,9 +12,9 @@ from icu_adversarial.core.resume import resumable
 from icu_adversarial.core.schemas import COHORT, read_table
 from icu_adversarial.model.tuning import search_network, summary
 from icu_adversarial.search.live import LiveStudy
-from icu_adversarial.search.study import write_study
+from icu_adversarial.search.study import SEARCH, write_study
 
-ROOMS = ("core", "measurements", "features", "model", "search/space.py", "search/study.py")
+ROOMS = ("core", "measurements", "features", "model", *SEARCH)
 
 
 def run(params: Params) -> None:

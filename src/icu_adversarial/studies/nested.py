@@ -27,12 +27,12 @@ from icu_adversarial.model.scores import sigmoid
 from icu_adversarial.model.training import log_odds
 from icu_adversarial.model.tuning import search_network
 from icu_adversarial.search.space import decode
-from icu_adversarial.search.study import best_trial
+from icu_adversarial.search.study import SEARCH, best_trial
 
 # These need no calibrated probability and are always defined.
 SCORES = ("auroc", "auprc", "f1", "recall", "accuracy")
 BLOCKS = ("features", "model", "tune_model", "train")
-ROOMS = ("core", "measurements", "features", "model", "search/space.py", "search/study.py")
+ROOMS = ("core", "measurements", "features", "model", *SEARCH)
 
 
 def run(params: Params) -> None:

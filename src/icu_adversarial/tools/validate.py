@@ -9,16 +9,15 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 
-import numpy as np
-
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.labels import LABELS
 from icu_adversarial.core.paths import SYNTHETIC
+from icu_adversarial.extract.coverage import Coverage
 from icu_adversarial.extract.records import Records
 from icu_adversarial.extract.registry import READERS, read
 from icu_adversarial.extract.sources.challenge2012 import SETS
 from icu_adversarial.extract.storage.views import MissingTableError, Table
-from icu_adversarial.measurements import MEASUREMENTS, NAMES, M, note
+from icu_adversarial.measurements import MEASUREMENTS, NAMES, note
 from icu_adversarial.tools.next_step import command
 from icu_adversarial.tools.sample import first_rows, sample
 
@@ -58,17 +57,19 @@ def validate(
         place = Path(folder) if cut else raw
         try:
             records = read(source, place, window_hours, MEASUREMENTS, code_map)
-            seen = stays_with(records)
+            coverage = Coverage(records.stays["stay_id"].to_numpy())
+            for _ in coverage.watch(records.events):
+                pass
         except InputError as error:
             raise InputError(str(error).replace(str(place), str(raw))) from None
     if cut:
         yield f"All counts are those of a sample: at most {rows:,} rows of {', '.join(cut)}"
     yield from _cohort(records)
     yield f"Stays with a value in their first {window_hours} hours:"
-    for name, count in zip(NAMES, seen, strict=True):
+    for name, count in zip(NAMES, coverage.seen.sum(axis=0), strict=True):
         share = "" if cut else f"{count / len(records.stays):7.0%}"
         yield f"  {name:<15}{count:>9,}{share}  {note(source, name)}".rstrip()
-    if not seen.any():
+    if not coverage.seen.any():
         raise InputError(f"{unusable}: no value of a measurement in the first {window_hours} hours")
     if records.stays["died"].nunique() < 2 and not cut:
         raise InputError(f"{unusable}: all stays have the same outcome")
@@ -88,16 +89,6 @@ def _cohort(records: Records) -> Iterator[str]:
     groups = stays["source_group"].value_counts().sort_index()
     names = ", ".join(f"{name} ({count:,})" for name, count in groups.head(8).items())
     yield f"{len(groups)} source groups (for split.test_groups): {names}"
-
-
-def stays_with(records: Records) -> np.ndarray:
-    """The number of stays with a value of each measurement, int (19,)."""
-    ids = records.stays["stay_id"].to_numpy()
-    seen = np.zeros((len(ids), M), bool)
-    for batch in records.events:
-        row = np.searchsorted(ids, batch["stay_id"].to_numpy())
-        seen[row, batch["measurement"].indices.to_numpy()] = True
-    return seen.sum(axis=0)
 
 
 def recognise(raw: Path) -> str:

@@ -125,7 +125,7 @@ def _programmes(
     expected, slope = margin, first
     start, curvature = Q, _curvature(Q, first, memory, rows, cell, settings)
     for _ in range(settings.programmes):
-        Q, _, price = step(Q, expected, slope, down_to, up_to, kappa, radius, settings)
+        Q, _, price = step(Q, expected, slope, down_to, up_to, kappa, radius, settings.reach)
         move = Q - start
         change = sum(
             (move * direction).sum(1, keepdim=True) * change for direction, change in curvature

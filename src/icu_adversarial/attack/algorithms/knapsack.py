@@ -5,8 +5,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from icu_adversarial.attack.algorithms.settings import StepSettings
-
 
 class Step(NamedTuple):
     """The result of a step.
@@ -30,14 +28,14 @@ def step(
     high: Tensor,
     kappa: Tensor,
     radius: Tensor,
-    settings: StepSettings,
+    reach: float = 1.0,
 ) -> Step:
     """Minimise sum|Q| subject to margin + gradient . (Q - P) <= -kappa, the box and |Q - P| <= radius.
 
     It is a fractional knapsack. Every cell starts at its smallest allowed change. The cells that
     gain the most margin per unit of change go to their bound first, and the last one goes only as
     far as needed. Where all cells together do not reach the boundary, the step goes
-    `settings.reach` of the way. The result of a row depends on this row alone.
+    `reach` of the way. The result of a row depends on this row alone.
 
     Args:
         P: The present perturbation, (n, cells).
@@ -47,7 +45,7 @@ def step(
         high: The upper bounds of Q, (n, cells), with high >= 0 and high >= P.
         kappa: The distance behind the boundary to aim at, in logits, (n,).
         radius: The trust region, in model input units, (n,).
-        settings: The constants.
+        reach: Share of the reachable decrease of the margin, where the boundary is out of reach.
 
     Returns:
         The solution Q, its predicted margin and its price.
@@ -60,7 +58,7 @@ def step(
     gain = gradient * (start - end)
     need = margin + kappa + (gradient * (start - P)).sum(1)
     reachable = gain.sum(1)
-    need = torch.where(need > reachable, settings.reach * reachable, need)
+    need = torch.where(need > reachable, reach * reachable, need)
 
     # fill the cells in the order of their gain per unit of change
     rate, order = torch.where(gain > 0, gradient.abs(), 0).sort(1, descending=True)

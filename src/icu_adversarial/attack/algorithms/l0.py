@@ -9,9 +9,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from icu_adversarial.attack.algorithms.exchange import exchange, keep_sparser
 from icu_adversarial.attack.algorithms.l1 import l1
 from icu_adversarial.attack.algorithms.settings import L1Settings
-from icu_adversarial.attack.algorithms.supports import Samples, exchange, grow, keep_sparser
+from icu_adversarial.attack.algorithms.supports import Samples, grow
 from icu_adversarial.attack.api import Example, Logits, Result, keep
 
 SETTINGS = L1Settings()

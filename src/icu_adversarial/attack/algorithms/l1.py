@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from icu_adversarial.attack.algorithms.descent import descend
+from icu_adversarial.attack.algorithms.exchange import exchange
 from icu_adversarial.attack.algorithms.settings import L1Settings
-from icu_adversarial.attack.algorithms.supports import Samples, exchange, grow
+from icu_adversarial.attack.algorithms.supports import Samples, grow
 from icu_adversarial.attack.api import (
     Example,
     Logits,
@@ -65,7 +66,7 @@ def l1(
 
     Returns:
         The first and the best example. The best one has the smallest L1 norm. It may be larger by
-        the factor `settings.stretch` where this avoids cells below `settings.visible`.
+        the share `settings.stretch` where this avoids cells below `settings.visible`.
     """
     low, high = (
         (bound - x[..., : lower.shape[2]]).flatten(1).clamp(-cap, cap) for bound in (lower, upper)
@@ -153,7 +154,7 @@ def _drop_invisible(samples: Samples, best: Example, settings: L1Settings) -> No
     with these cells moved by twice `settings.visible`.
     """
     logits_fn, x, y, low, high, _ = samples
-    visible, stretch = settings.visible, settings.stretch
+    visible, stretch = settings.visible, 1 + settings.stretch
     for instead, factor in ((0.0, 1.0), (0.0, stretch), (2 * visible, 1.0)):
         P = best.perturbation
         P = torch.where(P.abs() < visible, instead * P.sign(), P)

@@ -23,7 +23,6 @@ class Progress(NamedTuple):
         kappa: The distance behind the boundary at which a step aims, in logits.
         price: L1 norm per unit of margin at the last step.
         best_l1: The norm of the best example; inf without one.
-        first_margin: The margin at the start.
         lowest_l1: The norm of the point of lowest merit.
         lowest_margin: The margin of this point.
         stalled: Passes without progress.
@@ -39,7 +38,6 @@ class Progress(NamedTuple):
     kappa: Tensor
     price: Tensor
     best_l1: Tensor
-    first_margin: Tensor
     lowest_l1: Tensor
     lowest_margin: Tensor
     stalled: Tensor
@@ -60,7 +58,6 @@ def begin(P: Tensor, radius: float, settings: L1Settings) -> Progress:
         kappa=torch.full_like(number, settings.kappa),
         price=torch.ones_like(number),
         best_l1=infinite.clone(),
-        first_margin=number.clone(),
         lowest_l1=infinite.clone(),
         lowest_margin=infinite.clone(),
         stalled=count.clone(),
@@ -85,8 +82,6 @@ def judge(
     Returns:
         The new progress, and which samples improved, bool (n,).
     """
-    started = now.iteration > 0
-
     # trust region: the error is NaN at a start, where no comparison holds
     expected = (now.before - now.predicted).abs().clamp(min=1e-6)
     error = (margin - now.predicted).abs() / expected
@@ -98,13 +93,8 @@ def judge(
     radius = (now.radius * factor).clamp(max=1)
 
     # aim: further behind the boundary until the prediction flips, then closer to it
-    first_margin = torch.where(started, now.first_margin, margin)
-    missing = torch.where(margin < settings.near * first_margin, margin / 2, 0)
-    kappa = torch.where(
-        margin < FLIP_MARGIN,
-        now.kappa / 2,
-        torch.where(started, torch.maximum(now.kappa * 2, missing), now.kappa),
-    ).clamp(settings.kappa, 1)
+    further = torch.where(now.iteration > 0, now.kappa * 2, now.kappa)
+    kappa = torch.where(margin < FLIP_MARGIN, now.kappa / 2, further).clamp(settings.kappa, 1)
 
     # merit: the norm, plus what is left of the margin at its price
     penalty = settings.penalty * now.price
@@ -114,7 +104,6 @@ def judge(
     now = now._replace(
         radius=radius,
         kappa=kappa,
-        first_margin=first_margin,
         lowest_l1=torch.where(lower, norm, now.lowest_l1),
         lowest_margin=torch.where(lower, margin, now.lowest_margin),
     )

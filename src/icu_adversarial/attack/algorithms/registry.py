@@ -13,7 +13,15 @@ OF_CELLS = ("robust_l0", "sparsity", "max_num_nonzero_perts")
 
 
 def method_for(objective: str, method: str) -> str:
-    """`method` itself, or where it is `auto`: l0 for the objectives that count cells, l1 for those that measure sizes."""
+    """Find the attack for an objective.
+
+    Args:
+        objective: The objective of tune_attack.
+        method: attack.method of params.yaml.
+
+    Returns:
+        `method`. Where it is auto: l0 for the objectives that count cells, l1 for the others.
+    """
     if method != "auto":
         return method
     return "l0" if objective in OF_CELLS else "l1"

@@ -4,6 +4,7 @@
 result of a run is in docs/results/constants.md.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -13,23 +14,33 @@ PROTOTYPE = (
     "by hand on a prototype, on simulated records of 48 x 19 values and three LSTM networks of "
     "128 units"
 )
-CHALLENGE = (
-    "by hand, so that few of 512 stays of PhysioNet Challenge 2012 are missed by more than 1 % of "
-    "the best known result, on the default network"
+OPTIMA = (
+    "by hand, because the margin of the default network has many local optima; the stays are not "
+    "recorded"
 )
 PAPER = "taken from Sun et al. 2018"
 NOT_RECORDED = "not recorded"
 
 
-def constant(default: Any, does: str, chosen: str = NOT_RECORDED) -> Any:
+def constant(
+    default: Any,
+    does: str,
+    chosen: str = NOT_RECORDED,
+    *,
+    least: float = 0.0,
+    most: float = math.inf,
+) -> Any:
     """A field of a settings class.
 
     Args:
         default: Its value.
         does: What the constant does, with its unit.
         chosen: How and on which stays the value was chosen.
+        least: The smallest value that makes sense.
+        most: The largest value that makes sense.
     """
-    return field(default=default, metadata={"does": does, "chosen": chosen})
+    about = {"does": does, "chosen": chosen, "least": least, "most": most}
+    return field(default=default, metadata=about)
 
 
 class Start(NamedTuple):
@@ -67,8 +78,9 @@ class StepSettings:
     reach: float = constant(
         0.7,
         "Share of the reachable decrease of the margin that a step takes where the linear model "
-        "cannot reach the boundary.",
+        "does not reach the boundary.",
         PROTOTYPE,
+        most=1.0,
     )
     points: int = constant(
         4, "Number of past points whose gradients give the curvature of the margin."
@@ -80,7 +92,7 @@ class StepSettings:
     )
     programmes: int = constant(5, "Number of linear programmes that are solved per step.")
     shrink: float = constant(
-        0.5, "Factor of the trust region from one linear programme of a step to the next."
+        0.5, "Factor of the trust region from one linear programme of a step to the next.", most=1.0
     )
     independent: float = constant(
         1e-4,
@@ -95,13 +107,9 @@ class L1Settings:
 
     kappa: float = constant(
         2e-5,
-        "Smallest distance behind the linear boundary at which a step aims, in logits. It is "
-        "twice the margin from which a flip counts.",
-    )
-    near: float = constant(
-        0.02,
-        "Where the remaining margin is below this share of the first one, the aim moves back by "
-        "half of the remaining margin.",
+        "Smallest distance behind the boundary of the model at which a step aims, in logits. It "
+        "has to exceed the margin of 1e-5 from which a flip counts.",
+        "as twice that margin",
     )
     poor: float = constant(
         0.5,
@@ -111,8 +119,10 @@ class L1Settings:
     good: float = constant(
         0.2, "Relative error of the predicted margin below which the trust region grows.", PROTOTYPE
     )
-    narrower: float = constant(0.6, "Factor of the trust region after a poor prediction.")
-    wider: float = constant(1.5, "Factor of the trust region after a good prediction.", PROTOTYPE)
+    narrower: float = constant(0.6, "Factor of the trust region after a poor prediction.", most=1.0)
+    wider: float = constant(
+        1.5, "Factor of the trust region after a good prediction.", PROTOTYPE, least=1.0
+    )
     penalty: float = constant(
         2.5,
         "Weight of a margin above zero in the merit of a point, in multiples of the price of the "
@@ -122,7 +132,7 @@ class L1Settings:
     improvement: float = constant(
         1e-3,
         "Smallest relative decrease of the merit or the norm that counts as progress.",
-        PROTOTYPE,
+        most=1.0,
     )
     unflipped: int = constant(
         3, "A sample without an example waits this many times `patience` for progress."
@@ -138,24 +148,25 @@ class L1Settings:
             Start(0.0, 0.0, 0.03),
         ),
         "Where a sample begins again, in this order. `restarts` says how many are used.",
-        CHALLENGE,
+        OPTIMA,
     )
     longest_start: float = constant(
         1 / 3,
         "Share of the passes that one of several starts may take.",
         "by hand: without it, one of 512 stays of PhysioNet Challenge 2012 was left at eight times "
         "its smallest norm",
+        most=1.0,
     )
     beyond_steps: int = constant(
-        10, "Number of gradient steps to the start beyond the boundary.", CHALLENGE
+        10, "Number of gradient steps to the start beyond the boundary.", OPTIMA
     )
     beyond_length: float = constant(
         0.3,
         "How far the steepest cell moves in each of these steps, in model input units.",
-        CHALLENGE,
+        OPTIMA,
     )
     beyond_radius: float = constant(
-        0.03, "First trust region at the start beyond the boundary.", CHALLENGE
+        0.03, "First trust region at the start beyond the boundary.", OPTIMA
     )
     sparse_starts: tuple[SparseStart, ...] = constant(
         (
@@ -165,17 +176,19 @@ class L1Settings:
             SparseStart(0.5, 0.34, 0.3),
         ),
         "The sparse examples at which a sample begins again. `supports` says how many are used.",
-        CHALLENGE,
+        OPTIMA,
     )
     sparse_candidates: int = constant(
-        32, "Number of exchanges that are tried at once for a sparse example.", CHALLENGE
+        32, "Number of exchanges that are tried at once for a sparse example.", OPTIMA
     )
     sparse_patience: int = constant(
-        2, "Number of exchanges without progress after which a sparse example is used.", CHALLENGE
+        2, "Number of exchanges without progress after which a sparse example is used.", OPTIMA
     )
     growth: float = constant(
         0.34,
-        "Share of the cells added at once for a sample that is not flipped otherwise.",
+        "Share of the cells which the linear model asks for that is added at once, for a sample "
+        "that is not flipped otherwise.",
+        most=1.0,
     )
     visible: float = constant(
         1e-3,
@@ -184,8 +197,8 @@ class L1Settings:
         "by hand, on 2 of 512 stays of PhysioNet Challenge 2012 and an over-trained network",
     )
     stretch: float = constant(
-        1.005,
-        "Factor of the other changes and of the norm that such a removal may cost.",
+        0.005,
+        "Share by which the other changes and the norm may grow for such a removal.",
         "by hand, on 2 of 512 stays of PhysioNet Challenge 2012 and an over-trained network",
     )
     step: StepSettings = StepSettings()

@@ -1,6 +1,6 @@
 """eICU-CRD 2.0: its raw tables in files or a database → stays and events.
 
-Times are minutes from the admission to the unit. sources.py calls this reader.
+Times are minutes from the admission to the unit. registry.py calls this reader.
 """
 
 from collections.abc import Iterator

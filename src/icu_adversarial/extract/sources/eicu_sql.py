@@ -8,9 +8,9 @@ from icu_adversarial.extract.units import spelling_rows
 from icu_adversarial.measurements import MEASUREMENTS, Items, Measurement
 
 STAYS_QUERY = "SELECT * FROM patient ORDER BY patientunitstayid"
-# unit: null for the usual unit of the test and for a result without a unit; the sign for micro reads
-# as u. code: the number of a name of its table. reason: why a row does not count, whatever its
-# value. minute: null where unknown. nth: 1 for the first entry of a name and unit in items, which
+# unit: null for the usual unit of the test and for a result without a unit. The sign for micro is
+# read as u. code: the number of a table and name. reason: why a row does not count, whatever its
+# value. nth: 1 for the first entry of a name and unit in items, which
 # has one for each range of values. Of a laboratory result and its revisions, the last counts.
 CHARTED = f"""
 items(source, name, code, unit, rank, above, below, below_counts, fahrenheit, factor, nth) AS (
@@ -40,8 +40,8 @@ items(source, name, code, unit, rank, above, below, below_counts, fahrenheit, fa
   SELECT 'lab', * FROM labs
   UNION ALL
   SELECT * FROM (
-    SELECT 'vitalperiodic', patientunitstayid, observationoffset, c.name, {{vitalperiodic}} AS value,
-           NULL, NULL
+    SELECT 'vitalperiodic', patientunitstayid, observationoffset, c.name,
+           {{vitalperiodic}} AS value, NULL, NULL
     FROM vitalperiodic
     CROSS JOIN (SELECT name FROM names WHERE source = 'vitalperiodic') c
   ) p WHERE value IS NOT NULL
@@ -86,11 +86,11 @@ SELECT stay_id, CAST(minute / CAST(60 AS DOUBLE PRECISION) AS REAL) AS hour, ran
        TRUE AS first_stay
 FROM events ORDER BY stay_id, hour, rank, value, code
 """
-# in_window: rows in the window of a stay that were not revised. numbers: those of them with a
-# number, and no_entry: those whose unit items does not have. Every row has one pair with nth = 1, or
-# one without an entry of items.
+# is_row is true for one pair of each row: that with the first entry of items, or the one without an
+# entry, whose unit is not known. in_window: rows in the window of a stay. revised, no_number and
+# fitting: parts of them. What is left has a wrong unit or an implausible value.
 COUNTS_QUERY = f"""WITH {CHARTED}, paired AS (
-  SELECT c.source, n.name, n.rank, c.unit, c.minute, c.reason, p.stay_id, i.nth, c.value, {FITS} AS fits,
+  SELECT c.source, n.name, n.rank, c.unit, c.minute, c.reason, p.stay_id, c.value, {FITS} AS fits,
          COALESCE(i.nth, 1) = 1 AS is_row,
          c.minute >= 0 AND c.minute < {{minutes}} AND p.stay_id IS NOT NULL AS in_window
   FROM charted c

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from icu_adversarial.extract import units
 from icu_adversarial.measurements import MEASUREMENTS
 
-# Units of a test whose values are read as they are, by the limits in measurements.py. eICU files all
-# ionized calcium under mg/dL; the two units differ by the size of the value.
+# Units in which the values of a test are read as they are, by the limits in measurements.py. eICU
+# files all ionized calcium under mg/dL; the size of a value tells the two units apart.
 USUAL = {
     name: units.USUAL[m.name]
     for m in MEASUREMENTS

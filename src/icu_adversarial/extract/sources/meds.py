@@ -1,7 +1,7 @@
 """MEDS, the Medical Event Data Standard: a folder with data/**/*.parquet and a map of its codes.
 
 MEDS knows subjects, times and codes. A stay opens with a code of ICU admission, and its number is
-its rank by subject and time. sources.py calls this reader.
+its rank by subject and time. registry.py calls this reader.
 
 Which marks belong to a stay:
 - Where the data have a column hadm_id, as MIMIC_IV_MEDS writes, marks of another admission do not
@@ -25,23 +25,18 @@ An event belongs to every stay of its subject whose window contains its time, un
 another admission. Times with a time zone are read as UTC.
 """
 
-import glob
-import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 
-import duckdb
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.extract.account import OF_STAYS, Account
 from icu_adversarial.extract.events import CODES, RANKS, to_events
 from icu_adversarial.extract.records import Records, refuse_blood_gas
 from icu_adversarial.extract.sources.code_map import read_code_map
+from icu_adversarial.extract.sources.meds_files import SPLITS, open_meds
 from icu_adversarial.extract.sources.meds_sql import (
     CHECKS_QUERY,
     CODES_QUERY,
@@ -49,22 +44,10 @@ from icu_adversarial.extract.sources.meds_sql import (
     EVENTS_QUERY,
     STAYS_QUERY,
 )
-from icu_adversarial.extract.storage.duck import BATCH_ROWS, MEMORY
-from icu_adversarial.extract.storage.duck_casts import cast_sql
-from icu_adversarial.extract.storage.raw_files import refuse_copies
-from icu_adversarial.extract.storage.views import literal, quoted
+from icu_adversarial.extract.storage.duck import BATCH_ROWS
 from icu_adversarial.measurements import NAMES, Measurement
 
-COLUMNS = {
-    "subject_id": "BIGINT",
-    "time": "TIMESTAMP",
-    "code": "VARCHAR",
-    "numeric_value": "DOUBLE",
-}
-OPTIONAL = {"hadm_id": "BIGINT"}
 TABLE = "events"
-SPLITS = Path("metadata") / "subject_splits.parquet"
-SPLIT_COLUMNS = {"subject_id": "BIGINT", "split": "VARCHAR"}
 HOURS = ("age", "admit_hour", "discharge_hour", "out_hour", "death_hour")
 
 
@@ -100,7 +83,7 @@ def read(
         ],
         columns=["measurement", "rank", "above", "below", "below_counts"],
     )
-    with _open(raw, limits=limits, meanings=meanings) as connection:
+    with open_meds(raw, limits=limits, meanings=meanings) as connection:
         codes = connection.sql(CODES_QUERY).df().rename_axis("code_number").reset_index()
         _check(raw, code_map, codes)
         connection.register("codes", codes)
@@ -153,7 +136,7 @@ def _events(
     needed = stays[["stay_id", "subject_id", "intime", "named_hadm_id"]].astype(
         {"named_hadm_id": "Int64"}
     )
-    with _open(raw, limits=limits, codes=codes, stays=needed) as connection:
+    with open_meds(raw, limits=limits, codes=codes, stays=needed) as connection:
         counts = connection.sql(COUNTS_QUERY.format(window_hours=window_hours)).df()
         for rank, reason, count in counts.itertuples(index=False):
             name = NAMES[CODES[rank]]
@@ -169,83 +152,3 @@ def _events(
         tables = [TABLE] * len(codes)
         yield from to_events(query.to_arrow_reader(BATCH_ROWS), tables, account)
     account.check(raw)
-
-
-@contextmanager
-def _open(raw: Path, **frames: pd.DataFrame) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection with the views events and splits of the data, and `frames` under their names."""
-    files = _shards(raw)
-    with (
-        tempfile.TemporaryDirectory(prefix="icu-") as folder,
-        closing(
-            duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": folder})
-        ) as opened,
-    ):
-        try:
-            opened.execute("SET TimeZone = 'UTC'")  # else that of the machine
-            _view(opened, raw, "events", files, COLUMNS, OPTIONAL)
-            if (raw / SPLITS).is_file():
-                _view(opened, raw, "splits", [raw / SPLITS], SPLIT_COLUMNS)
-            else:
-                opened.execute("CREATE TABLE splits (subject_id BIGINT, split VARCHAR)")
-            for name, frame in frames.items():
-                opened.register(name, frame)
-            yield opened
-        except (duckdb.Error, pa.ArrowException) as error:
-            raise _explanation(raw, error) from None
-
-
-def _shards(raw: Path) -> list[Path]:
-    """Every Parquet file below `raw`/data, through links to folders as well, each file once."""
-    found: dict[Path, Path] = {}
-    seen: set[Path] = set()
-    for folder, below, names in os.walk(raw / "data", followlinks=True):
-        seen.add(Path(folder).resolve())
-        below[:] = sorted(name for name in below if Path(folder, name).resolve() not in seen)
-        for name in sorted(names):
-            if name.lower().endswith(".parquet"):
-                found.setdefault(Path(folder, name).resolve(), Path(folder, name))
-    files = sorted(found.values())
-    if not files:
-        raise InputError(f"{raw} holds no data/**/*.parquet: give the root of a MEDS data set")
-    refuse_copies(raw, files)
-    return files
-
-
-def _explanation(raw: Path, error: Exception) -> InputError:
-    """DuckDB's own messages may quote a row, and rows are patients."""
-    if isinstance(error, duckdb.ConversionException):
-        types = ", ".join(f"{column} {kind}" for column, kind in (COLUMNS | OPTIONAL).items())
-        return InputError(f"{raw}: a value is not of the type that MEDS gives it ({types})")
-    if isinstance(error, duckdb.OutOfMemoryException) or "No space left" in str(error):
-        return InputError(
-            f"{raw}: no room to sort in {tempfile.gettempdir()}: "
-            "set TMPDIR to a folder on a larger disk"
-        )
-    return InputError(f"{raw}: a Parquet file is damaged, or not what its name says")
-
-
-def _view(
-    connection: duckdb.DuckDBPyConnection,
-    raw: Path,
-    name: str,
-    files: list[Path],
-    columns: dict[str, str],
-    optional: dict[str, str] | None = None,
-) -> None:
-    """A view of the files: `columns`, which every file needs, and `optional` ones, else null."""
-    found = [set(pq.read_schema(file).names) for file in files]
-    if missing := [column for column in columns if any(column not in names for names in found)]:
-        lacking = [names for names in found if not names >= set(columns)]
-        raise InputError(
-            f"{raw}: {len(lacking)} of {len(files)} files of {name} lack the columns "
-            f"{', '.join(missing)}: found {', '.join(sorted(lacking[0]))}"
-        )
-    absent = {column for column in optional or {} if all(column not in names for names in found)}
-    typed = ", ".join(
-        f"{cast_sql('NULL' if column in absent else quoted(column), kind)} AS {quoted(column)}"
-        for column, kind in (columns | (optional or {})).items()
-    )
-    paths = ", ".join(literal(glob.escape(str(file))) for file in files)
-    relation = f"read_parquet([{paths}], union_by_name = true, hive_partitioning = false)"
-    connection.execute(f"CREATE VIEW {name} AS SELECT {typed} FROM {relation}")

@@ -2,7 +2,8 @@
 
 from icu_adversarial.extract.account import IMPLAUSIBLE, NO_NUMBER, NO_STAY, NO_TIME, OUTSIDE
 
-# What each code of the data stands for. `rest`: what the * of the map stands for. rows: of the code.
+# What each code of the data stands for. rest: what the * of the map stands for. rows: how many the
+# code has.
 CODES_QUERY = """
 SELECT c.code, m.stands_for, m.factor, m."offset", substr(c.code, length(m.code) + 1) AS rest,
        c.rows

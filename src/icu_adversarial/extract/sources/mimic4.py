@@ -1,4 +1,4 @@
-"""MIMIC-IV, versions 2 and 3: the tables of its modules hosp and icu, wherever they live → stays and events.
+"""MIMIC-IV, versions 2 and 3: the tables of its modules hosp and icu → stays and events.
 
 Item ids and units are those of MIMIC-III, without CareVue: the labevents of each item have one
 unit, and no row is marked as an error.

@@ -111,8 +111,8 @@ SELECT stay_id, hour, rank, value, code, first_stay FROM paired
 WHERE in_window AND reason IS NULL AND hour < {{window_hours}}
 ORDER BY stay_id, hour, rank, value, code, first_stay
 """
-# chosen is true for one pair at most of a row: the first stay that the row may belong to. rows_read:
-# all rows. of_stay: rows that may belong to a stay. counted: rows in the window of a stay.
+# chosen is true for at most one pair of a row, that with the first stay that the row may belong to.
+# rows_read: all rows. of_stay: rows that may belong to a stay. counted: rows in a stay's window.
 COUNTS_QUERY = f"""{PAIRS}
 SELECT source, rank, reason, COUNT(*) FILTER (WHERE nth IS NULL OR nth = 1) AS rows_read,
        COUNT(*) FILTER (WHERE chosen) AS of_stay,

@@ -1,4 +1,7 @@
-"""Where raw tables live: a folder of files, a DuckDB file, or a PostgreSQL server named by a *.url file. One SQL text reads them all."""
+"""Where raw tables are stored: in a folder, a DuckDB file or on a PostgreSQL server.
+
+A *.url file names the server. One SQL text reads them all.
+"""
 
 import re
 from collections.abc import Iterator
@@ -87,7 +90,12 @@ def open_raw(raw: Path, tables: dict[str, Table]) -> Iterator[Database]:
 
 
 def read_url(file: Path) -> URL:
-    """The SQLAlchemy URL in `file`. Raises InputError without a word of the file, which may hold a password."""
+    """Read the SQLAlchemy URL in `file`.
+
+    Raises:
+        InputError: There is no URL that can be used. The message quotes no word of the file, which
+            may contain a password.
+    """
     try:
         (text,) = file.read_text(encoding="utf-8").strip().splitlines()
         url = make_url(text)

@@ -49,7 +49,8 @@ def open_folder(raw: Path, tables: Mapping[str, Table]) -> Iterator[Opened]:
     """
     if not raw.is_dir():
         raise InputError(
-            f"{raw} is not a folder with the raw tables, a DuckDB file (.duckdb, .db) or a .url file"
+            f"{raw} is not a folder with the raw tables, a DuckDB file (.duckdb, .db)"
+            " or a .url file"
         )
     files = {name: find_file(raw, name) for name in tables}
     with (

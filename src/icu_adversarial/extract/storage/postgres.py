@@ -1,4 +1,7 @@
-"""Raw tables on a PostgreSQL server, read through ADBC: the server filters and sorts, and rows come as Arrow batches by its binary COPY."""
+"""Raw tables on a PostgreSQL server, read through ADBC.
+
+The server filters and sorts. Rows come as Arrow batches by its binary COPY.
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +24,8 @@ from icu_adversarial.extract.storage.views import (
 
 OPTION = "?options=-csearch_path%3D{schema}"
 WHOLE = ("smallint", "integer", "bigint", "numeric")
-# The server's types that hold what a view's type says; any other is refused before a row is read. VARCHAR: every type has a text.
+# The types of the server that hold the values of a view's type. Any other type is refused before a
+# row is read. VARCHAR is not listed, because every type has a text.
 FITTING = {
     "BIGINT": WHOLE,
     "INTEGER": WHOLE,
@@ -59,7 +63,7 @@ def open_database(raw: Path, url: URL, tables: Mapping[str, Table]) -> Iterator[
 
 
 def libpq_uri(url: URL) -> str:
-    """`url` as libpq reads it, which takes a + in the query for a plus, not for a blank."""
+    """`url` for libpq, which reads a + in the query as a plus, not as a blank."""
     text = url.set(drivername="postgresql").render_as_string(hide_password=False)
     place, mark, query = text.partition("?")
     return place + mark + query.replace("+", "%20")
@@ -68,7 +72,8 @@ def libpq_uri(url: URL) -> str:
 def _check_type(raw: Path, column: str, found: str, kind: str) -> None:
     if found not in FITTING.get(kind, (found,)):
         raise InputError(
-            f"{raw}: {column} is of type {found}, not {kind}: load the table with the column types of mimic-code"
+            f"{raw}: {column} is of type {found}, not {kind}:"
+            " load the table with the column types of mimic-code"
         )
 
 

@@ -61,8 +61,8 @@ def find_file(raw: Path, name: str) -> Path:
     part = re.compile(PART.format(re.escape(name)), re.IGNORECASE)
     if parts := [str(file.relative_to(raw)) for file in files if part.fullmatch(file.name)]:
         raise InputError(
-            f"{raw}: {', '.join(parts)} looks like a part or a copy of {name.upper()}: put the parts"
-            " together in one table, or take it out"
+            f"{raw}: {', '.join(parts)} looks like a part or a copy of {name.upper()}:"
+            " put the parts together in one table, or take it out"
         )
     return found[0]
 

@@ -13,13 +13,15 @@ from sqlalchemy import URL
 from icu_adversarial.core.errors import InputError
 
 Reader = Callable[[str], AbstractContextManager[pa.RecordBatchReader]]  # runs a SELECT
-# Of an open place: the views of its tables, what runs a SELECT over them, and the rows of CSV files.
+# An open place: the views of its tables, what runs a SELECT over them, and the number of rows of
+# the CSV files.
 Opened = tuple[dict[str, str], Reader, dict[str, int]]
 # Both DuckDB and PostgreSQL answer this. place: of the schema on the
 # search path.
 CATALOG = """
 SELECT table_schema, table_name, column_name, data_type,
-       array_position(CAST(current_schemas(false) AS VARCHAR[]), CAST(table_schema AS VARCHAR)) AS place
+       array_position(CAST(current_schemas(false) AS VARCHAR[]), CAST(table_schema AS VARCHAR))
+         AS place
 FROM information_schema.columns
 WHERE table_catalog = current_database() AND lower(table_name) IN ({names})
 """
@@ -32,8 +34,11 @@ class MissingTableError(InputError):
 class Table(NamedTuple):
     """What is read of a raw table.
 
-    columns: name in lower case → SQL type: BIGINT, INTEGER, DOUBLE PRECISION, VARCHAR or TIMESTAMP, which DuckDB and PostgreSQL share.
-    keep: a column and the values of it that matter: rows with others may be left out, as a CSV file that streams by leaves them out.
+    Attributes:
+        columns: Name in lower case → SQL type that DuckDB and PostgreSQL share: BIGINT, INTEGER,
+            DOUBLE PRECISION, VARCHAR or TIMESTAMP.
+        keep: A column and the values of it that are needed. Rows with other values may be left
+            out. They are left out when a CSV file is read.
     """
 
     columns: Mapping[str, str]
@@ -41,7 +46,7 @@ class Table(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A table in a database: its qualified name, and its columns with their types, as they are written there."""
+    """A table in a database: its qualified name, and its columns with their types, as written."""
 
     relation: str
     types: dict[str, str]
@@ -150,7 +155,8 @@ def kept(table: Table, names: Mapping[str, str]) -> str:
     if table.keep is None:
         return ""
     column, values = table.keep
-    return f" WHERE {quoted(names[column])} IN ({', '.join(str(value) if isinstance(value, int) else literal(value) for value in values)})"
+    chosen = ", ".join(str(v) if isinstance(v, int) else literal(v) for v in values)
+    return f" WHERE {quoted(names[column])} IN ({chosen})"
 
 
 def search_path(url: URL) -> tuple[str, ...]:
@@ -161,7 +167,11 @@ def search_path(url: URL) -> tuple[str, ...]:
 
 
 def with_views(views: Mapping[str, str], sql: str) -> str:
-    """`sql`, which may begin with a WITH of its own, over `views`: needs no right to create anything. Not materialised: filters reach the tables."""
+    """`sql`, which may begin with a WITH of its own, over `views`.
+
+    It needs no right to create anything. The views are not materialised, so that filters reach the
+    tables.
+    """
     if not views:
         return sql
     heads = ", ".join(f"{name} AS NOT MATERIALIZED ({select})" for name, select in views.items())

@@ -38,7 +38,7 @@ class Network(nn.Module):
         extra_channels: Sequence[str],
         n_summary: int,
         measurement_dropout: float,
-        lstm_activation: str,
+        readout_activation: str,
         dropout: float,
         n_fc: int,
         fc_activation: str,
@@ -52,7 +52,7 @@ class Network(nn.Module):
                 follow the M values.
             n_summary: Units of the SummaryNetwork; 0 for none.
             measurement_dropout: Probability of hiding a measurement in training, in [0, 1).
-            lstm_activation: Activation of the read-out, a name in ACTIVATIONS.
+            readout_activation: Activation of the read-out, a name in ACTIVATIONS.
             dropout: Probability of dropping an element of the read-out in training, in [0, 1).
             n_fc: Units of the dense layer; 0 for none.
             fc_activation: Activation of the dense layer, a name in ACTIVATIONS.
@@ -62,7 +62,7 @@ class Network(nn.Module):
         self.measurement_dropout = measurement_dropout
         width = read_out + statics
         layers = [nn.Linear(width, n_fc), ACTIVATIONS[fc_activation]()] if n_fc else []
-        self.hidden = nn.Sequential(ACTIVATIONS[lstm_activation](), nn.Dropout(dropout), *layers)
+        self.hidden = nn.Sequential(ACTIVATIONS[readout_activation](), nn.Dropout(dropout), *layers)
         self.output = nn.Linear(n_fc or width, 2)
         self.register_buffer("median", torch.zeros(M))
         self.summary = SummaryNetwork(statics, n_summary, dropout) if n_summary else None

@@ -20,7 +20,7 @@ SETTINGS = (
     "extra_channels",
     "n_summary",
     "measurement_dropout",
-    "lstm_activation",
+    "readout_activation",
     "dropout",
     "n_fc",
     "fc_activation",
