@@ -1,1 +1,4 @@
-"""Sparse adversarial perturbations of intensive-care records: which measurement, at which hour, can a model not be trusted on?"""
+"""Sparse adversarial perturbations of intensive-care records.
+
+They show on which measurement, at which hour, a model cannot be trusted.
+"""

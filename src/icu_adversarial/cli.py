@@ -14,7 +14,8 @@ from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.log import logged
 from icu_adversarial.core.paths import SUMMARY
 
-# joblib's, where a worker was killed, and torch's, of a GPU; by name, since most commands import neither
+# Errors of joblib (a worker was killed) and of torch (a GPU is full). They are compared by name,
+# because most commands import neither library.
 OUT_OF_MEMORY = ("TerminatedWorkerError", "OutOfMemoryError")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -191,16 +192,25 @@ def figures(folder: Annotated[Path, typer.Argument(help="Where the PNG files go.
 
 
 def _refuse_another_checkout() -> None:
-    """A queued experiment runs in a copy of the repository: running the original's code there would record the wrong hash."""
+    """Refuse to run the code of another checkout.
+
+    A queued experiment runs in a copy of the repository. With the code of the original, DVC would
+    record a wrong hash.
+    """
     package = Path(icu_adversarial.__file__).resolve()
     if not package.is_relative_to(Path.cwd().resolve()):
         raise InputError(
-            f"the code in {package.parent} is not of this checkout, {Path.cwd()}: run `python src/run.py` from the repository's root"
+            f"the code in {package.parent} is not of this checkout, {Path.cwd()}: "
+            "run `python src/run.py` from the repository's root"
         )
 
 
 def main() -> None:
-    """Run the command line: exit code 0, 1 (an error of the input: one line) or 2 (usage). `--debug` shows the traceback."""
+    """Run the command line.
+
+    The exit code is 0, 1 (an error of the input, reported in one line) or 2 (usage). `--debug`
+    shows the traceback.
+    """
     debug = "--debug" in sys.argv
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
     try:

@@ -97,8 +97,8 @@ def choose_stays(
         split: oof or test.
 
     Returns:
-        The columns stay_id, fold and y, sorted by stay_id. y is the predicted class. A misclassified
-        stay is thus flipped to its true class. No row if no stay is eligible.
+        The columns stay_id, fold and y, sorted by stay_id. y is the predicted class, so a
+        misclassified stay is flipped to its true class. No row if no stay is eligible.
     """
     eligible = (predictions["split"] == split) & (
         attack_misclassified | (predictions["predicted"] == predictions["died"])

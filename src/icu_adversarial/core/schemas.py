@@ -50,8 +50,8 @@ EVENTS = pa.schema(
         pa.field("value", pa.float32(), nullable=False),
     ]
 )
-# The values of a column `fold` that name no fold: the models of all folds together, and a model from
-# a file.
+# Values of a column `fold` that name no fold: the models of all folds together, and a model from a
+# file.
 ENSEMBLE, FILE = -1, -2
 # One row per stay of the cohort, in the order of grid.npy. fold is -1 for stays of the test set.
 COHORT = pa.schema(

@@ -1,4 +1,4 @@
-"""The linear programme of a step: the smallest L1 norm that crosses the linear boundary, exactly."""
+"""The linear programme of a step: the smallest L1 norm that crosses the linear boundary."""
 
 from typing import NamedTuple
 
@@ -30,7 +30,7 @@ def step(
     radius: Tensor,
     reach: float = 1.0,
 ) -> Step:
-    """Minimise sum|Q| subject to margin + gradient . (Q - P) <= -kappa, the box and |Q - P| <= radius.
+    """Minimise sum|Q| so that margin + gradient . (Q - P) <= -kappa, |Q - P| <= radius, in the box.
 
     It is a fractional knapsack. Every cell starts at its smallest allowed change. The cells that
     gain the most margin per unit of change go to their bound first, and the last one goes only as
