@@ -45,7 +45,7 @@ FIGURE = Figure(
     title="Susceptibility of each measurement, A",
     subtitle=[
         "Mean over the attacked stays of the sum of |P| over the hours. 1 is the winsorised range.",
-        "Black line: 95 % interval over subjects and folds. Red ticks: the values of single folds.",
+        "Black line: 95 % interval over subjects and folds. Orange ticks: single folds.",
     ],
     numbers=(
         *("a", "a_low", "a_high", "rank", "rank_low", "rank_high", "a_observed", "s"),

@@ -14,7 +14,7 @@ base = alt.Chart().encode(
     y=alt.Y("label:N", title=None, sort=None, axis=alt.Axis(labelLimit=340)),
     color=alt.condition("datum.few == 1", alt.value(GREY), alt.value(BLUE)),
 )
-x = alt.X("value_shown:Q", title="score", scale=SCALE, axis=alt.Axis(format=".1f", tickCount=6))
+x = alt.X("value_shown:Q", title="score", scale=SCALE, axis=alt.Axis(format=".2f", tickCount=6))
 columns = ("group", "stays:,d", "deaths:,d")
 chart = alt.layer(rule(base, SCALE), point(base, x, *columns), beyond(base, x))
 

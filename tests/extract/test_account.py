@@ -178,6 +178,8 @@ def charts(*rows: dict[str, object]) -> dict[str, str]:
         ({"unit": " bpm "}, KEPT),
         ({"unit": "a spelling of its own"}, KEPT),
         ({"unit": "mmHg"}, UNIT),
+        ({"unit": "µmol/L"}, UNIT),  # the sign for micro
+        ({"unit": "μmol/L"}, UNIT),  # the Greek letter
         ({"unit": "%"}, UNIT),
         ({"time": ""}, NO_TIME),
         ({"hadm": 12}, NO_STAY),
@@ -332,6 +334,7 @@ def test_copies_and_nulls_of_eicu(tmp_path: Path) -> None:
         ("lab.csv", "40,141,420,1,magnesium,2.0000,2.0,mg/dL,mg/dL,430,again\n"),
         ("lab.csv", "41,141,,1,magnesium,2.0,2.0,mg/dL,mg/dL,430,no time\n"),
         ("lab.csv", "42,141,430,1,magnesium,2.1,2.1,mg/dL,bottles,440,an unknown unit\n"),
+        ("lab.csv", "43,141,435,1,magnesium,NaN,NaN,mg/dL,mg/dL,440,no number\n"),
         ("nurseCharting.csv", "17,145,30,35,Vital Signs,Heart Rate,Heart Rate,99.5,again\n"),
         ("vitalPeriodic.csv", "7,143,0,,,80,,,,,,,again\n"),
     ):
@@ -341,7 +344,14 @@ def test_copies_and_nulls_of_eicu(tmp_path: Path) -> None:
     records, events, rows = extracted("eicu", folder)
     assert_adds_up(rows)
     pd.testing.assert_frame_equal(events, before)
-    assert rows["lab"]["magnesium"] == {"read": 5, KEPT: 2, NO_TIME: 1, UNIT: 1, DUPLICATE: 1}
+    assert rows["lab"]["magnesium"] == {
+        "read": 6,
+        KEPT: 2,
+        NO_TIME: 1,
+        NO_NUMBER: 1,
+        UNIT: 1,
+        DUPLICATE: 1,
+    }
     assert rows["nursecharting"]["heartrate"][DUPLICATE] == 1
     assert rows["vitalperiodic"]["heartrate"][DUPLICATE] == 1
     assert records.account.units == {"magnesium in an unknown unit": 1}

@@ -134,7 +134,11 @@ def test_other_tables_are_no_parts(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["0 (copy).parquet", "0 (1).parquet", "0 - Copy.parquet", "Copy of 0.parquet"]
+    "name",
+    [
+        *("0 (copy).parquet", "0 (1).parquet", "0 - Copy.parquet", "Copy of 0.parquet"),
+        *("0 copy.parquet", "0 copy 2.parquet", "0 (3rd copy).parquet", "0_copy.parquet"),
+    ],
 )
 def test_a_copy_in_a_folder_of_parquet_is_refused(name: str, folder: Path, tmp_path: Path) -> None:
     to_parquet(folder, "icu/chartevents/0.parquet")

@@ -104,8 +104,8 @@ SELECT source, name, rank, unit, COUNT(*) FILTER (WHERE is_row) AS rows_read,
        COUNT(*) FILTER (WHERE is_row AND stay_id IS NOT NULL AND minute IS NULL) AS untimed,
        COUNT(*) FILTER (WHERE is_row AND in_window) AS in_window,
        COUNT(*) FILTER (WHERE is_row AND in_window AND reason IS NOT NULL) AS revised,
-       COUNT(*) FILTER (WHERE is_row AND in_window AND reason IS NULL AND value IS NULL)
-         AS no_number,
+       COUNT(*) FILTER (WHERE is_row AND in_window AND reason IS NULL
+         AND (value IS NULL OR value = CAST('NaN' AS DOUBLE PRECISION))) AS no_number,
        COUNT(*) FILTER (WHERE in_window AND reason IS NULL AND fits) AS fitting
 FROM paired GROUP BY source, name, rank, unit ORDER BY source, name, unit
 """

@@ -103,7 +103,8 @@ charted(source, subject_id, hadm_id, stay_id, itemid, charttime, valuenum, value
               ELSE {literal(IMPLAUSIBLE)} END AS reason
   FROM charted e JOIN items i ON i.itemid = e.itemid
   {{join}} JOIN stays s ON s.subject_id = e.subject_id
-  LEFT JOIN spellings u ON u.spelling = LOWER(REPLACE(e.valueuom, ' ', ''))
+  LEFT JOIN spellings u ON u.spelling =
+    LOWER(TRANSLATE(REPLACE(e.valueuom, ' ', ''), 'µμ', 'uu'))
 )
 """
 EVENTS_QUERY = f"""{PAIRS}

@@ -19,8 +19,12 @@ PLACES = ("", "hosp", "icu")  # MIMIC-IV keeps its tables in two folders
 HEADER_BYTES = 1 << 16  # at most
 # What a copy or a part of TABLE.csv is called: TABLE_2.csv, TABLE (1).csv, Copy of TABLE.csv.
 PART = r"(copy of {0}|{0}([ _.(-].*|\d+))\.(csv|csv\.gz|parquet)"
-# What file managers add to the name of a copy: "0 (copy)", "0 - Copy", "0 (1)", "Copy of 0".
-COPY_MARK = re.compile(r"^copy of |( ?\((another copy|copy|\d+)\)| - copy)+(?=\.[^.]*$)", re.I)
+# What file managers add to the name of a copy: "0 (copy)", "0 - Copy", "0 copy 2", "0 (1)".
+COPY_MARK = re.compile(
+    r"^copy of |( ?\((another copy|\d+(st|nd|rd|th) copy|copy|\d+)\)|[ _-]+copy( \d+)?)+"
+    r"(?=\.[^.]*$)",
+    re.I,
+)
 
 
 def find_file(raw: Path, name: str) -> Path:
