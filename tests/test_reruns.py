@@ -18,22 +18,30 @@ ALL = {"synthesize", "extract", "preprocess", "summarize"} | AFTER_GRID
 
 # A line of params.yaml, what replaces it, and the stages that the change makes stale.
 SETTINGS = [
-    ("window_hours: 48", "window_hours: 24", {"extract", "preprocess"} | ATTACKING | {"analyze"}),
+    (
+        "window_hours: 48",
+        "window_hours: 24",
+        {"extract", "preprocess", "tune_attack", "probe", "analyze"},
+    ),
     ("  stays: 2000", "  stays: 1999", {"synthesize"}),
     ("  potassium: both", "  potassium: blood_gas", {"extract"}),
     ("  min_age: ", "  min_age: 4", {"preprocess"}),
     ("  test_fraction: ", "  test_fraction: 0.25", {"preprocess"}),
     ("  interpolation: linear", "  interpolation: previous", {"tune_model", "train"}),
+    ("  epochs: 18", "  epochs: 17", {"train"}),
+    ("  max_stays: 20", "  max_stays: 18", {"tune_attack"}),
+    ("  attack_misclassified: ", "  attack_misclassified: true", {"attack", "probe"}),
+    ("  min_l0: ", "  min_l0: 2", {"analyze"}),
     ("  measurement_dropout: 0.3", "  measurement_dropout: 0.2", {"tune_model"}),
 ]
 # A file, and the stages that a comment at its end makes stale.
 FILES = {
     f"{PACKAGE}/core/io.py": ALL,
-    f"{PACKAGE}/measurements/__init__.py": ALL,
+    f"{PACKAGE}/measurements/__init__.py": ALL - {"summarize"},
     f"{PACKAGE}/synthetic/physiology.py": {"synthesize"},
     f"{PACKAGE}/extract/sources/eicu_units.py": {"extract"},
     f"{PACKAGE}/extract/storage/duck.py": {"extract"},
-    f"{PACKAGE}/features/cohort.py": {"preprocess"} | AFTER_GRID | {"summarize"},
+    f"{PACKAGE}/features/cohort.py": {"preprocess"} | AFTER_GRID,
     f"{PACKAGE}/search/figures.py": {"tune_model", "evaluate", "tune_attack"},
     f"{PACKAGE}/model/networks/storage.py": TRAINING | ATTACKING,
     f"{PACKAGE}/model/training.py": TRAINING,
