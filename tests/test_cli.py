@@ -132,3 +132,18 @@ def test_a_stage_logs_to_a_file_of_its_own(
     assert ran == [options]
     name = "_".join(["attack", *options.values()])
     assert (tmp_path / "logs" / f"{name}.log").read_text().count(f"{name}: ") == 2
+
+
+def test_a_damaged_summary_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "_refuse_another_checkout", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["run.py", "summary"])
+    Path("metrics").mkdir()
+    Path("metrics/summary.json").write_text("{}")
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert capsys.readouterr().err == (
+        "error: metrics/summary.json is not complete: run `dvc repro`\n"
+    )

@@ -125,7 +125,11 @@ def summarize() -> None:
 def summary() -> None:
     """Print the summary of the last run: cohort, scores, attacks, and where the results are."""
     found = import_module("icu_adversarial.core.io").read_json(SUMMARY)
-    for line in import_module("icu_adversarial.analyze.overview").lines(found):
+    try:
+        shown = list(import_module("icu_adversarial.analyze.overview").lines(found))
+    except (KeyError, TypeError):
+        raise InputError(f"{SUMMARY} is not complete: run `dvc repro`") from None
+    for line in shown:
         typer.echo(line)
 
 
