@@ -32,7 +32,7 @@ from icu_adversarial.attack.victims import read_file, read_victims
 from icu_adversarial.config.params import Params
 from icu_adversarial.core import paths
 from icu_adversarial.core.errors import InputError
-from icu_adversarial.core.io import read_json
+from icu_adversarial.core.io import read_json, six_digits
 from icu_adversarial.core.schemas import (
     COHORT,
     ENSEMBLE,
@@ -151,7 +151,8 @@ def test_the_best_trial_is_reported_and_poor_ones_are_pruned() -> None:
     complete, pruned = trials[trials["state"] == "complete"], trials[trials["state"] == "pruned"]
     assert set(best["hyperparameters"]) == {"cap", "share", "candidates", "patience", "starts"}
     assert metrics["method"] == "l0"
-    assert best["value"] == metrics["best_value"] == complete["value"].max() > 0
+    assert best["value"] == complete["value"].max() > 0
+    assert metrics["best_value"] == six_digits(best["value"])
     assert (metrics["trials"], metrics["trials_pruned"]) == (6, len(pruned))
     assert len(pruned) > 0
     assert (pruned["last_step"] < FOLDS - 1).all()  # they were spared work: one task per fold here
@@ -161,7 +162,7 @@ def test_the_best_trial_is_reported_and_poor_ones_are_pruned() -> None:
     assert pruned["success_rate"].notna().all()
     row = trials.iloc[best["trial"]]
     for name in ("attacked", "success_rate", "median_l0", "median_l1", "median_linf"):
-        assert metrics[name] == row[name]
+        assert metrics[name] == pytest.approx(row[name], rel=1e-5)
     assert metrics["attacked"] == 40
     history = pd.read_csv(paths.METRICS / "tune_attack" / OBJECTIVE / "plots" / "history.csv")
     assert history["best"].iloc[-1] == pytest.approx(row["median_l0"])
@@ -244,6 +245,7 @@ def test_max_perts_rules_its_objective_and_no_other() -> None:
     scores = {}
     for max_perts in (1, 3):
         content = make_params(max_stays=20).model_dump()
+        content["objectives"] = ["max_num_nonzero_perts", "sparsity"]
         content["tune_attack"]["max_perts"] = max_perts
         for objective in ("max_num_nonzero_perts", "sparsity"):
             changed = Params.model_validate(content)
