@@ -83,7 +83,7 @@ def room_of(file: str) -> str | None:
 
 
 def level_of(file: str) -> int:
-    """Where a file of the package stands in ORDER. `model/networks` comes before `model`."""
+    """The position of a file of the package in ORDER. `model/networks` comes before `model`."""
     return next(i for i, room in enumerate(ORDER) if file == room or file.startswith(f"{room}/"))
 
 

@@ -26,7 +26,7 @@ def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_stage_without_importing_torch() -> None:
     done = run("--help")
     assert done.returncode == 0
-    beside = ("learning_curve", "literature", "literature_table")
+    studies = ("learning_curve", "literature", "literature_table")
     for stage in (
         "synthesize",
         "extract",
@@ -34,7 +34,7 @@ def test_help_names_every_stage_without_importing_torch() -> None:
         "tune_model",
         "train",
         "evaluate",
-        *beside,
+        *studies,
         "tune_attack",
         "attack",
         "probe",
