@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from literature_set import NAMES, M
 
 from icu_adversarial.core.io import write_json
 from icu_adversarial.core.schemas import (
@@ -18,7 +19,6 @@ from icu_adversarial.core.schemas import (
     write_table,
 )
 from icu_adversarial.features.scaling import fit_scaler
-from icu_adversarial.measurements import NAMES, M
 
 CAP = 0.5  # of the invented attack
 ROOT = Path(__file__).parents[1]

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import torch
 from attack_models import Calibrated
+from literature_set import M
 
 from icu_adversarial.attack.examples import to_tables
 from icu_adversarial.attack.tasks import Task, Victim
-from icu_adversarial.measurements import M
 
 T = 12
 SPAN = np.arange(1, M + 1, dtype=np.float32)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from literature_set import NAMES, M
 from torch import nn
 
 from icu_adversarial.attack.tasks import Victim
@@ -21,7 +22,6 @@ from icu_adversarial.core.schemas import (
     write_table,
 )
 from icu_adversarial.features.scaling import Scaler, fit_scaler
-from icu_adversarial.measurements import NAMES, M
 from icu_adversarial.model.networks.registry import build
 from icu_adversarial.model.networks.storage import save_model
 from icu_adversarial.stages import attack, probe

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from literature_set import NAMES
 
 from icu_adversarial.core.schemas import EVENTS, measurement_column
-from icu_adversarial.measurements import NAMES
 
 NAN = float("nan")
 

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from analysis_tables import ROOT
 from dvc_render.vega import VegaRenderer
+from literature_set import NAMES
 from ruamel.yaml import YAML
 
-from icu_adversarial.measurements import NAMES, UNITS
+from icu_adversarial.measurements import UNITS
 from icu_adversarial.studies.published import HELD_OUT, LEAK, PUBLISHED
 
 MODELS = ("network", "logistic regression", "gradient boosting")

@@ -7,10 +7,10 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from literature_set import MEASUREMENTS
 
 from icu_adversarial.core.schemas import EVENTS, STAYS, to_table
 from icu_adversarial.extract.records import Records
-from icu_adversarial.measurements import MEASUREMENTS
 
 DATA = Path(__file__).parent / "data"
 CODE_MAP = Path(__file__).parents[1] / "code_maps" / "mimiciv_meds.csv"

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from literature_set import M
 
 from icu_adversarial.config.features import Features
 from icu_adversarial.config.model import Model
@@ -11,7 +12,6 @@ from icu_adversarial.config.params import Params
 from icu_adversarial.core import paths
 from icu_adversarial.core.schemas import COHORT, write_table
 from icu_adversarial.features.scaling import Scaler
-from icu_adversarial.measurements import M
 from icu_adversarial.model import fold_data
 from icu_adversarial.model.fold_data import Fold
 

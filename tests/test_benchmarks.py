@@ -25,9 +25,8 @@ from attack_tables import (
     wilson,
 )
 from attack_victims import Group
+from literature_set import M
 from scipy.stats import binomtest
-
-from icu_adversarial.measurements import M
 
 T, STAYS = 4, 10
 

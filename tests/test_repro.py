@@ -344,9 +344,9 @@ def test_the_learning_curve_ends_with_what_train_found(reproduced: Path) -> None
 def test_a_stored_flip_flips_again_from_disk(reproduced: Path) -> None:
     """With nothing but the files: grid, scaler, network and perturbation."""
     import torch
+    from literature_set import NAMES
 
     from icu_adversarial.features.scaling import Scaler
-    from icu_adversarial.measurements import NAMES
     from icu_adversarial.model.networks.storage import load_model
 
     data = reproduced / "data"

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 from jaxtyping import TypeCheckError
+from literature_set import M
 from model_world import MODEL
 from rooms import SRC
 
 from icu_adversarial.features.grid import fill_gaps
-from icu_adversarial.measurements import M
 from icu_adversarial.model.networks.registry import build
 from icu_adversarial.model.scores import rank_scores
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from literature_set import MEASUREMENTS, NAMES, M
 
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.io import (
@@ -25,7 +26,7 @@ from icu_adversarial.core.schemas import (
     write_batches,
     write_table,
 )
-from icu_adversarial.measurements import MEASUREMENTS, NAMES, M, choose
+from icu_adversarial.measurements import choose
 
 
 def cohort() -> pd.DataFrame:

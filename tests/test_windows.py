@@ -12,6 +12,7 @@ import torch
 import vl_convert
 from analysis_tables import ROOT, Attack, build, write_attack
 from feature_tables import event_batches, make_stays
+from literature_set import NAMES, M
 
 from icu_adversarial.config.params import Params
 from icu_adversarial.core import paths
@@ -24,7 +25,6 @@ from icu_adversarial.core.schemas import (
     write_batches,
     write_table,
 )
-from icu_adversarial.measurements import NAMES, M
 from icu_adversarial.model.fold_data import make_fold
 from icu_adversarial.model.networks.registry import build as build_network
 from icu_adversarial.stages import analyze, preprocess

@@ -177,7 +177,7 @@ def validate(
     """Check in seconds whether `extract` can read raw records, and count the measurements."""
     params = load_params()
     lines = import_module("icu_adversarial.tools.validate").validate(
-        raw, source, params.window_hours, params.extract.code_map
+        raw, source, params.window_hours, params.extract.code_map, params.names
     )
     for line in lines:
         typer.echo(line)

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from analysis_tables import CAP, Attack, lay
+from literature_set import M
 
 from icu_adversarial.config.params import Params
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.features.scaling import Scaler
-from icu_adversarial.measurements import M
 from icu_adversarial.stages import analyze
 
 PLOTS = {

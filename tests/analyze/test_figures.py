@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from analysis_tables import Attack, build, nothing_measured
+from literature_set import M
 
 from icu_adversarial.analyze.figures import (
     BINS,
@@ -19,7 +20,6 @@ from icu_adversarial.analyze.figures import (
 from icu_adversarial.analyze.groups import DIRECTIONS, KINDS
 from icu_adversarial.analyze.susceptibility import susceptibility
 from icu_adversarial.features.scaling import Scaler
-from icu_adversarial.measurements import M
 
 SCALER = Scaler(
     np.zeros(M, np.float32),

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 import vl_convert
 from figure_world import ABSENT, CAP, HEATMAPS, PLOTS, SYNTHETIC, filled, older, tables
+from literature_set import NAMES
 
-from icu_adversarial.measurements import NAMES
 from icu_adversarial.tools.render import VEGA_LITE
 from plots.__main__ import FOLDER, templates
 

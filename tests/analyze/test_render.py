@@ -12,9 +12,9 @@ import pytest
 import vl_convert
 from analysis_tables import ROOT
 from figure_world import CURVES, HEATMAPS, PLOTS, REAL, SYNTHETIC
+from literature_set import NAMES
 
 from icu_adversarial.core.errors import InputError
-from icu_adversarial.measurements import NAMES
 from icu_adversarial.studies.published import HELD_OUT, LEAK, PUBLISHED
 from icu_adversarial.tools import render
 

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from analysis_tables import CAP, Attack, Example, build, model_metrics, nothing_measured
+from literature_set import NAMES
 
 from icu_adversarial.analyze.captions import reach
 from icu_adversarial.analyze.report import covers, report
 from icu_adversarial.analyze.summary import summary
 from icu_adversarial.analyze.susceptibility import susceptibility
-from icu_adversarial.measurements import NAMES
 
 SOURCE = "synthetic hospital (not real patients)"
 

@@ -8,10 +8,10 @@ import pytest
 from analysis_tables import Attack, Example, build, nothing_measured
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from literature_set import NAMES, M
 
 from icu_adversarial.analyze.groups import DIRECTIONS, KINDS
 from icu_adversarial.analyze.susceptibility import susceptibility
-from icu_adversarial.measurements import NAMES, M
 
 HOURS = range(2)
 CELLS = len(HOURS) * M

@@ -18,6 +18,7 @@ from attack_tasks import FIRST, make_task, one_process, pick, tables
 from damage import KINDS, damage, flipped
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from literature_set import NAMES, M
 
 from icu_adversarial.attack import checkpoints
 from icu_adversarial.attack.algorithms.l1 import l1
@@ -27,7 +28,6 @@ from icu_adversarial.attack.tasks import Task, Victim, split_by_fold
 from icu_adversarial.attack.verify import run_task
 from icu_adversarial.core.log import logged
 from icu_adversarial.core.schemas import EXAMPLES, PERTURBATIONS, measurement_column, write_table
-from icu_adversarial.measurements import NAMES, M
 
 ATTACK = partial(l1, iterations=20, restarts=0, supports=0)
 

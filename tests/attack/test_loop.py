@@ -20,6 +20,7 @@ from attack_tasks import (
     pick,
     tables,
 )
+from literature_set import NAMES, M
 from torch import Tensor
 
 from icu_adversarial.attack import api as problem
@@ -33,7 +34,6 @@ from icu_adversarial.attack.verify import run_task, run_tasks
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.schemas import EXAMPLES, PERTURBATIONS, read_table, write_table
 from icu_adversarial.features.scaling import fit_scaler
-from icu_adversarial.measurements import NAMES, M
 
 ATTACK = partial(l1, iterations=30, restarts=0, supports=0)
 

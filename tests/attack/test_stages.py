@@ -26,6 +26,7 @@ from attack_world import (
     write_model,
     write_world,
 )
+from literature_set import M
 from optuna.trial import FrozenTrial
 
 from icu_adversarial.attack.victims import read_file, read_victims
@@ -44,7 +45,6 @@ from icu_adversarial.core.schemas import (
     write_table,
 )
 from icu_adversarial.features.scaling import Scaler
-from icu_adversarial.measurements import M
 from icu_adversarial.search.live import LiveStudy
 from icu_adversarial.stages import attack, probe, tune_attack
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from docs_pages import README, ROOT, pages
+from literature_set import NAMES, M
 from ruamel.yaml import YAML
 
 from docs.generate import configuration, outputs
@@ -17,7 +18,6 @@ from docs.generate.__main__ import pages as generated
 from icu_adversarial.analyze.susceptibility import susceptibility
 from icu_adversarial.core import schemas
 from icu_adversarial.features.scaling import Scaler
-from icu_adversarial.measurements import NAMES, M
 
 SECTIONS = [
     "Quick start",

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from literature_set import M
 from model_world import make_cohort
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import f1_score, roc_auc_score
@@ -19,7 +20,6 @@ from icu_adversarial.evaluate.baseline_inputs import SUMMARIES, summaries
 from icu_adversarial.evaluate.baselines import BASELINES, predict, search
 from icu_adversarial.evaluate.predictions import Prediction
 from icu_adversarial.features.statics import fit_statics
-from icu_adversarial.measurements import M
 from icu_adversarial.model.networks.summary import SMALLEST_VARIANCE, summarise
 
 SEED = 7

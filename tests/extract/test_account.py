@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from golden import CODE_MAP, DATA, write_meds
+from literature_set import MEASUREMENTS, NAMES
 from raw_tables import GOLDEN, HEAD, write_challenge, write_golden
 
 from icu_adversarial.core.errors import InputError
@@ -34,7 +35,6 @@ from icu_adversarial.extract.records import Records
 from icu_adversarial.extract.registry import read
 from icu_adversarial.extract.summary import warn
 from icu_adversarial.extract.units import SPELLINGS
-from icu_adversarial.measurements import MEASUREMENTS, NAMES
 from icu_adversarial.synthetic.hospital import generate
 
 Rows = dict[str, dict[str, dict[str, int]]]

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from adbc_driver_postgresql import dbapi
+from literature_set import MEASUREMENTS
 from places import MIMIC3, to_csv, to_duckdb, to_parquet, to_postgres
 
 from icu_adversarial.core.errors import InputError
@@ -15,7 +16,6 @@ from icu_adversarial.core.schemas import EVENTS, STAYS, write_batches, write_tab
 from icu_adversarial.extract.sources import mimic3
 from icu_adversarial.extract.storage.database import open_raw, read_url
 from icu_adversarial.extract.storage.views import Table
-from icu_adversarial.measurements import MEASUREMENTS
 
 SECRET = "wombat-2781"
 LABS = {

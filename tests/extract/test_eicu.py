@@ -7,13 +7,14 @@ import pandas as pd
 import pytest
 from adbc_driver_postgresql import dbapi
 from golden import DATA, assert_golden, collect
+from icu_adversarial.extract.sources.eicu_units import CONVERSIONS, USUAL
+from literature_set import MEASUREMENTS
 from places import to_duckdb, to_postgres
 
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.extract.sources import eicu
-from icu_adversarial.extract.sources.eicu_units import CONVERSIONS, USUAL
 from icu_adversarial.extract.units import SPELLINGS
-from icu_adversarial.measurements import MEASUREMENTS, choose
+from icu_adversarial.measurements import choose
 
 # The column types that eicu-code's scripts give the tables, and the column `why` of the golden
 # tables.

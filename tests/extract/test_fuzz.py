@@ -20,11 +20,11 @@ import slow_reference
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
+from literature_set import NAMES
 
 from icu_adversarial import cli
 from icu_adversarial.core import paths
 from icu_adversarial.core.schemas import EVENTS, STAYS, read_table
-from icu_adversarial.measurements import NAMES
 
 CASES = 22  # of each of 24 kinds of damage
 ROOT = Path(__file__).parents[2]

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from golden import collect
+from literature_set import MEASUREMENTS
 
 from icu_adversarial.extract.records import Records
 from icu_adversarial.extract.sources import mimic3, mimic4
-from icu_adversarial.measurements import MEASUREMENTS
 
 READERS = {"mimiciii": mimic3, "mimiciv": mimic4}
 NAN = float("nan")

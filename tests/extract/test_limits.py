@@ -5,12 +5,13 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import pytest
+from literature_set import MEASUREMENTS, NAMES
 from raw_tables import GOLDEN, HEAD, write_golden
 
 from icu_adversarial.core.schemas import EVENTS
 from icu_adversarial.extract.sources import challenge2012, mimic3
 from icu_adversarial.features.grid import grids
-from icu_adversarial.measurements import MEASUREMENTS, NAMES, choose
+from icu_adversarial.measurements import choose
 
 # The limits that the literature does not give: item of MIMIC, usual value, values within, beyond.
 NEW = {

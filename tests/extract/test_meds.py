@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from golden import CODE_MAP, assert_golden, collect, write_demo, write_meds
+from literature_set import MEASUREMENTS
 
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.extract.sources import meds, mimic3
 from icu_adversarial.extract.sources.code_map import read_code_map
-from icu_adversarial.measurements import MEASUREMENTS, choose
+from icu_adversarial.measurements import choose
 
 
 def read(folder: Path, code_map: Path = CODE_MAP) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from golden import CODE_MAP, collect
+from literature_set import MEASUREMENTS
 
 from icu_adversarial.extract.sources import meds
-from icu_adversarial.measurements import MEASUREMENTS
 
 CODES = {
     "entry": "HOSPITAL_ADMISSION//X",

@@ -8,13 +8,14 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import slow_reference
+from literature_set import MEASUREMENTS, NAMES
 from raw_tables import GOLDEN, write_golden
 
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.schemas import EVENTS, STAYS, to_table
 from icu_adversarial.extract.sources import mimic3
 from icu_adversarial.features.grid import grid_from_events
-from icu_adversarial.measurements import MEASUREMENTS, NAMES, choose
+from icu_adversarial.measurements import choose
 
 EXPECTED = [
     (100, 0.0, "heartrate", 80.0),

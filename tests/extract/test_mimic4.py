@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 from adbc_driver_postgresql import dbapi
 from golden import DATA, assert_golden, collect
+from literature_set import MEASUREMENTS
 from places import to_duckdb, to_postgres
 
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.extract.sources import mimic3, mimic4
-from icu_adversarial.measurements import MEASUREMENTS, choose
+from icu_adversarial.measurements import choose
 
 # The column types that mimic-code's scripts give the tables of MIMIC-IV, and the column `why` of the golden tables.
 HOSP = {

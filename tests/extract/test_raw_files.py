@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from golden import CODE_MAP, DATA, assert_golden, collect, write_meds
+from literature_set import MEASUREMENTS
 
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.extract.sources import meds, mimic4
-from icu_adversarial.measurements import MEASUREMENTS
 from icu_adversarial.tools.validate import validate
 
 CHARTS = Path("icu") / "chartevents.csv"

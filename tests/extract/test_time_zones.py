@@ -26,7 +26,7 @@ EXTRACT = """
 import sys
 from pathlib import Path
 import pyarrow as pa
-from icu_adversarial.measurements import MEASUREMENTS
+from literature_set import MEASUREMENTS
 from icu_adversarial.extract.sources import mimic3
 from icu_adversarial.core.schemas import EVENTS, STAYS, to_table
 for raw in sys.argv[1:]:

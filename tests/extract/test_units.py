@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from literature_set import MEASUREMENTS, NAMES
 
 from icu_adversarial.core.schemas import EVENTS
 from icu_adversarial.extract.records import Records
 from icu_adversarial.extract.sources import challenge2012, mimic3
-from icu_adversarial.measurements import MEASUREMENTS, NAMES
 
 IN_BOTH = [name for name in NAMES if name != "calcium"]  # the Challenge has none
 # What another unit does to a value: conventional to SI, or the other way.

@@ -10,12 +10,12 @@ from feature_tables import event_batches
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from literature_set import NAMES, M
 from slow_reference import filled
 
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.schemas import EVENTS
 from icu_adversarial.features.grid import fill_gaps, grid_from_events, grids, since_observed
-from icu_adversarial.measurements import NAMES, M
 
 NAN = np.nan
 TWO_DAYS = range(48)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from feature_tables import event_batches, make_stays
+from literature_set import NAMES, M
 
 from icu_adversarial.config.params import Params
 from icu_adversarial.core import paths
@@ -20,7 +21,6 @@ from icu_adversarial.core.schemas import (
     write_batches,
     write_table,
 )
-from icu_adversarial.measurements import NAMES, M
 from icu_adversarial.stages import preprocess
 
 NAN = float("nan")

@@ -6,12 +6,12 @@ import pytest
 from feature_tables import event_batches, make_stays
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from literature_set import NAMES, M
 from slow_reference import model_input
 
 from icu_adversarial.features.grid import grids
 from icu_adversarial.features.scaling import CHUNK, Scaler, fit_scaler
 from icu_adversarial.features.statics import NO_STATICS
-from icu_adversarial.measurements import NAMES, M
 
 OPTIONS = {
     "interpolation": "linear",

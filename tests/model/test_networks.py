@@ -4,12 +4,12 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
+from literature_set import M
 from model_world import MODEL, VARIANTS
 from torch import nn
 
 from icu_adversarial.config.model import Architecture
 from icu_adversarial.core.errors import InputError
-from icu_adversarial.measurements import M
 from icu_adversarial.model.networks.base import Network
 from icu_adversarial.model.networks.registry import ARCHITECTURES, build
 from icu_adversarial.model.networks.storage import load_model, save_model

@@ -3,8 +3,8 @@ from math import erf, sqrt
 import numpy as np
 import pytest
 import torch
+from literature_set import M
 
-from icu_adversarial.measurements import M
 from icu_adversarial.model.networks.summary import (
     BENDS,
     SMALLEST_VARIANCE,

@@ -13,6 +13,7 @@ import torch
 from damage import KINDS, damage, flipped
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from literature_set import M
 from model_world import FEATURES, MODEL, VARIANTS, N, make_cohort, make_folds
 from safetensors.torch import load_file
 from sklearn.metrics import f1_score
@@ -21,7 +22,6 @@ from icu_adversarial.config.model import Model
 from icu_adversarial.config.train import Train
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.features.scaling import Scaler
-from icu_adversarial.measurements import M
 from icu_adversarial.model import fold_data, optimizers, training
 from icu_adversarial.model.folds import kept_evaluation, predict, save_folds, train_folds
 from icu_adversarial.model.networks.base import Network

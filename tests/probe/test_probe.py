@@ -18,6 +18,7 @@ from attack_world import (
     run_probe,
     write_world,
 )
+from literature_set import M
 
 from icu_adversarial.attack.tasks import choose_stays
 from icu_adversarial.attack.victims import read_victims
@@ -29,7 +30,6 @@ from icu_adversarial.core.schemas import (
     read_table,
     write_table,
 )
-from icu_adversarial.measurements import M
 from icu_adversarial.model.networks.storage import load_model, save_model
 from icu_adversarial.probe import sanity
 from icu_adversarial.probe.stored import CELLS, attacked_stays, read_best_cells

@@ -9,12 +9,12 @@ import pytest
 import torch
 from attack_models import Recurrent
 from attack_tasks import make_stays
+from literature_set import M
 from torch import Tensor, nn
 
 from icu_adversarial.attack.algorithms.l1 import l1
 from icu_adversarial.attack.api import Example, Result
 from icu_adversarial.attack.tasks import Attack, Task, Victim, model_input
-from icu_adversarial.measurements import M
 from icu_adversarial.probe.sanity import STAYS
 from icu_adversarial.probe.sanity import check as check_examples
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from literature_set import MEASUREMENTS, NAMES
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -19,7 +20,6 @@ from sklearn.preprocessing import StandardScaler
 
 from icu_adversarial.config.params import Params, load_params
 from icu_adversarial.core.paths import SYNTHETIC
-from icu_adversarial.measurements import MEASUREMENTS, NAMES
 from icu_adversarial.stages import synthesize
 from icu_adversarial.synthetic import hospital
 from icu_adversarial.synthetic.hospital import SCHEMAS, generate

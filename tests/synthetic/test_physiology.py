@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from literature_set import NAMES
 
-from icu_adversarial.measurements import NAMES
 from icu_adversarial.synthetic.physiology import (
     FACTORS,
     HOURS,

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from literature_set import MEASUREMENTS
 from typer.testing import CliRunner
 
 from icu_adversarial.cli import app
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.extract.sources import mimic3
-from icu_adversarial.measurements import MEASUREMENTS
 from icu_adversarial.tools.fetch import CHUNK, CREDENTIALED, OPEN, RETRIES, SUMS, fetch
 
 NAME = "mimic-iv-demo"

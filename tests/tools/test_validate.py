@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from adbc_driver_postgresql import dbapi
 from golden import CODE_MAP, DATA, write_demo, write_meds
+from literature_set import NAMES
 from places import MIMIC3, to_csv, to_duckdb, to_postgres
 
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.extract.sources import eicu, mimic3, mimic4
-from icu_adversarial.measurements import NAMES
 from icu_adversarial.synthetic.hospital import generate
 from icu_adversarial.tools.fetch import CREDENTIALED, OPEN
 from icu_adversarial.tools.validate import ROWS, validate

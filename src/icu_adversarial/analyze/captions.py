@@ -4,13 +4,14 @@ The cap is the largest change of a cell that the attack allows. If many examples
 determines the size of |P|, and so GMP and S, and the model does not.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from icu_adversarial.analyze.groups import DIRECTIONS, KINDS, changes, select
-from icu_adversarial.measurements import ABSENT, NAMES, note
+from icu_adversarial.measurements import ABSENT, note
 
 NEAR = 1e-4  # |P| reaches the cap within this tolerance, because deltas are stored as float32
 
@@ -48,30 +49,34 @@ def reach(
     return pd.DataFrame(rows, columns=columns)
 
 
-def what_differs(source: str) -> list[str]:
+def what_differs(source: str, names: Sequence[str]) -> list[str]:
     """What names mean only in these data, for example "spo2: arterial SaO2".
 
     Args:
         source: extract.source.
+        names: The measurements.
     """
-    found = {name: note(source, name) for name in NAMES}
+    found = {name: note(source, name) for name in names}
     return [f"{name}: {text}" for name, text in found.items() if text not in ("", ABSENT)]
 
 
-def notes(reached: pd.DataFrame, cap: float | None, source: str) -> dict[tuple[str, str], str]:
+def notes(
+    reached: pd.DataFrame, cap: float | None, source: str, names: Sequence[str]
+) -> dict[tuple[str, str], str]:
     """The captions of the figures, by direction and kind.
 
     Args:
         reached: The result of `reach`.
         cap: As in `reach`.
         source: The value of extract.source.
+        names: The measurements.
 
     Returns:
         By (direction, kind): the number of examples, the cap, how often it is reached, and what
         names mean only in these data.
     """
-    names = "".join(f" {text}." for text in what_differs(source))
-    return {(row.direction, row.kind): _note(row, cap) + names for row in reached.itertuples()}
+    differs = "".join(f" {text}." for text in what_differs(source, names))
+    return {(row.direction, row.kind): _note(row, cap) + differs for row in reached.itertuples()}
 
 
 def _note(row: Any, cap: float | None) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from icu_adversarial.analyze.groups import DIRECTIONS, KINDS, select
 from icu_adversarial.features.scaling import Scaler
-from icu_adversarial.measurements import NAMES, UNITS, M
+from icu_adversarial.measurements import DICTIONARY
 
 HEATMAPS = ("a", "s", "gpp", "ganzp", "sensitivity")
 # The columns of every heat map.
@@ -147,7 +147,7 @@ def patients(
     Args:
         chosen: n rows of schemas.EXAMPLES, kind best.
         perturbations: schemas.PERTURBATIONS.
-        grids: (n, T, 19), NaN = not observed.
+        grids: (n, T, M), NaN = not observed.
         hours: the first hour of each bin.
         scalers: by fold.
 
@@ -165,10 +165,14 @@ def patients(
         cells = perturbations[
             (perturbations.stay_id == example.stay_id) & (perturbations.kind == "best")
         ]
-        columns = pd.Index(NAMES).get_indexer(pd.Index(cells.measurement))
-        delta, size = np.zeros(grid.shape), np.bincount(columns, cells.delta.abs(), M)
-        delta[cells.hour // hours.step, columns] = cells.delta_clinical
         scaler = scalers[int(example.fold)]
+        names = scaler.names
+        columns = pd.Index(names).get_indexer(pd.Index(cells.measurement))
+        delta, size = (
+            np.zeros(grid.shape),
+            np.bincount(columns, cells.delta.abs(), len(names)),
+        )
+        delta[cells.hour // hours.step, columns] = cells.delta_clinical
         original = scaler.to_clinical(scaler.values(grid[None])[0])
         for rank, j in enumerate(
             np.argsort(-size, kind="stable")[: np.count_nonzero(size)], start=1
@@ -178,8 +182,8 @@ def patients(
                 number[example.direction],
                 int(example.l0),
                 rank,
-                NAMES[j],
-                UNITS[NAMES[j]],
+                names[j],
+                DICTIONARY[names[j]].unit,
             )
             perturbed = original[:, j] + delta[:, j]
             flags = (delta[:, j] != 0).astype(int), np.isfinite(grid[:, j]).astype(int)

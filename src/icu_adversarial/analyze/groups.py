@@ -1,8 +1,9 @@
 """Sums over the attacked stays of one direction and kind, for `susceptibility`.
 
-A cell is a bin of hours and a measurement, numbered bin * 19 + measurement; there are C = T * 19.
+A cell is a bin of hours and a measurement, numbered bin * M + measurement; there are C = T * M.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,6 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from icu_adversarial.analyze.intervals import Sample
-from icu_adversarial.measurements import NAMES, M
 
 DIRECTIONS = ("0→1", "1→0")
 KINDS = ("first", "best")
@@ -72,10 +72,10 @@ def changes(perturbations: pd.DataFrame, chosen: pd.DataFrame, kind: str) -> pd.
 
 
 def measured_cells(grid: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """How many of the stays `rows` have a measured value in each cell: int (T, 19).
+    """How many of the stays `rows` have a measured value in each cell: int (T, M).
 
     Args:
-        grid: (N, T, 19), NaN = not measured; may be memory-mapped.
+        grid: (N, T, M), NaN = not measured; may be memory-mapped.
         rows: int (n,).
     """
     found = np.zeros(grid.shape[1:], np.int64)
@@ -92,6 +92,7 @@ def group(
     direction: str,
     kind: str,
     hours: range,
+    names: Sequence[str],
     min_l0: int,
     max_l0: int,
 ) -> Group:
@@ -99,8 +100,9 @@ def group(
 
     Args:
         examples, perturbations, cohort: schemas.EXAMPLES, PERTURBATIONS and COHORT.
-        grid: (N, T, 19) in the order of `cohort`, NaN = not measured.
+        grid: (N, T, M) in the order of `cohort`, NaN = not measured.
         hours: the first hour of each bin.
+        names: The measurements, M.
         min_l0, max_l0: examples with another L0 count as 0, as failures do.
     """
     attacked = examples[(examples.direction == direction) & (examples.kind == kind)]
@@ -111,11 +113,11 @@ def group(
     )
     folds, fold = np.unique(attacked.fold.to_numpy()[first], return_inverse=True)
     cells = changes(perturbations, chosen, kind)
-    column = pd.Index(NAMES).get_indexer(pd.Index(cells.measurement))
-    cell = cells.hour.to_numpy(np.int64) // hours.step * M + column
+    column = pd.Index(names).get_indexer(pd.Index(cells.measurement))
+    cell = cells.hour.to_numpy(np.int64) // hours.step * len(names) + column
     size = cells.delta.abs().to_numpy(np.float64)
     owner = subject[pd.Index(attacked.stay_id).get_indexer(cells.stay_id)]
-    shape = (len(first), len(hours) * M)
+    shape = (len(first), len(hours) * len(names))
     largest = np.zeros(shape[1])
     np.maximum.at(largest, cell, size)
     change = csr_array((size, (owner, cell)), shape=shape)

@@ -16,7 +16,7 @@ class Inputs(NamedTuple):
     """An attack with one objective, and what it was made on.
 
     examples, perturbations, cohort: Tables of core.schemas.
-    grid: (N, T, 19) in the order of `cohort`, NaN = not measured; memory-mapped.
+    grid: (N, T, M) in the order of `cohort`, NaN = not measured; memory-mapped.
     cap: The largest change of a cell that the attack allows, in model input units. None where the
         attack has no cap.
     scalers: By the fold that the examples name.

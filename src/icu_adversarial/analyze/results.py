@@ -14,7 +14,6 @@ from icu_adversarial.analyze.susceptibility import susceptibility
 from icu_adversarial.config.analyze import Analyze
 from icu_adversarial.core import paths
 from icu_adversarial.core.io import atomic, write_csv, write_json
-from icu_adversarial.measurements import M
 
 
 class Settings(NamedTuple):
@@ -23,6 +22,7 @@ class Settings(NamedTuple):
     objective: What the attack maximised.
     source, label: The name of the source in params.yaml, and its name in figures.
     hours: The first hour of each bin.
+    names: The measurements that are columns of the grid.
     options: The block `analyze` of params.yaml.
     """
 
@@ -30,12 +30,13 @@ class Settings(NamedTuple):
     source: str
     label: str
     hours: range
+    names: tuple[str, ...]
     options: Analyze
 
     @property
     def l0(self) -> dict[str, int]:
         """The smallest and largest L0 of the examples in the maps, as keyword arguments."""
-        largest = self.options.max_l0 or len(self.hours) * M
+        largest = self.options.max_l0 or len(self.hours) * len(self.names)
         return {"min_l0": self.options.min_l0, "max_l0": largest}
 
     @property
@@ -64,6 +65,7 @@ def make_maps(settings: Settings, found: Inputs) -> Maps:
         found.cohort,
         found.grid,
         hours=settings.hours,
+        names=settings.names,
         resamples=settings.options.bootstrap,
         **settings.l0,
     )
@@ -82,7 +84,7 @@ def write_tables(settings: Settings, found: Inputs, maps: Maps) -> None:
         "ranking": maps.by_measurement,
         **figures.heatmaps(maps.by_cell),
     }
-    notes = captions.notes(maps.reached, found.cap, settings.source)
+    notes = captions.notes(maps.reached, found.cap, settings.source, settings.names)
     small = warning_of(found.cohort) is not None
     tables = {
         settings.folder / "plots" / f"{name}.csv": captions.noted(table, notes, small)
@@ -133,7 +135,7 @@ def write_report(settings: Settings, found: Inputs, maps: Maps, attack: dict[str
         attack,
         maps.by_cell,
         maps.by_measurement,
-        captions.what_differs(settings.source),
+        captions.what_differs(settings.source, settings.names),
     )
     with atomic(settings.folder / "report.md") as temporary:
         temporary.write_text(page, encoding="utf-8")

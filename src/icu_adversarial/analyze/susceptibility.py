@@ -11,6 +11,7 @@ They have no interval, because a maximum grows with the number of examples, and 
 that no example perturbs has an undefined GANZP (NaN) and sensitivity 0.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,40 +20,41 @@ from scipy.sparse import csr_array
 
 from icu_adversarial.analyze.groups import DIRECTIONS, KINDS, Group, group, measured_cells
 from icu_adversarial.analyze.intervals import interval, rank_sets
-from icu_adversarial.measurements import NAMES, M
 
 FEWEST_PATIENTS = 5  # with fewer, a cell or measurement has no interval and is grey in maps
 
 
 def tables(
-    g: Group, hours: range, known: np.ndarray, resamples: int
+    g: Group, hours: range, names: Sequence[str], known: np.ndarray, resamples: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The numbers of every cell (T * 19 rows, hour <= time < end_hour) and every measurement.
+    """The numbers of every cell (T * M rows, hour <= time < end_hour) and every measurement.
 
     Args:
         g: of one direction and kind.
         hours: the first hour of each bin.
-        known: bool (19,), whether any stay of the data has a value of the measurement.
+        names: the measurements, M.
+        known: bool (M,), whether any stay of the data has a value of the measurement.
         resamples: of folds and subjects, for the ranks.
 
     Returns:
-        The cells in the order of the grid, and the measurements: 19 rows with `fold` "all" (rank 1
+        The cells in the order of the grid, and the measurements: M rows with `fold` "all" (rank 1
         is the largest A; for rank_low and rank_high see `intervals.rank_sets`). If there are
-        several models, 19 more rows for each model have its own A and rank. A cell or measurement
+        several models, M more rows for each model have its own A and rank. A cell or measurement
         has no interval if it is perturbed in fewer than FEWEST_PATIENTS subjects. a_observed is
         the mean |P| of the cells with a measured value, NaN if there are none.
     """
+    m = len(names)
     t, k, n, common = len(hours), max(g.k, 1), max(g.n, 1), {"examples": g.k, "attacked": g.n}
     total, gpp = g.sample.change.sum(axis=0), g.count / k
-    ganzp = np.divide(total, g.count, out=np.full(t * M, np.nan), where=g.count > 0)
-    sensitivity = np.divide(gpp, ganzp, out=np.zeros(t * M), where=g.count > 0)
+    ganzp = np.divide(total, g.count, out=np.full(t * m, np.nan), where=g.count > 0)
+    sensitivity = np.divide(gpp, ganzp, out=np.zeros(t * m), where=g.count > 0)
     s = g.largest * gpp
     low, high, patients = _interval(g)
     by_cell = pd.DataFrame(
         {
-            "hour": np.repeat(hours, M),
-            "end_hour": np.repeat(hours, M) + hours.step,
-            "measurement": np.tile(NAMES, t),
+            "hour": np.repeat(hours, m),
+            "end_hour": np.repeat(hours, m) + hours.step,
+            "measurement": np.tile(names, t),
             "a": total / n,
             "a_low": low,
             "a_high": high,
@@ -72,16 +74,16 @@ def tables(
     )
 
     def summed(values: np.ndarray) -> np.ndarray:
-        return values.reshape(t, M).sum(axis=0)
+        return values.reshape(t, m).sum(axis=0)
 
-    whole = replace(g, sample=g.sample._replace(change=_over_bins(g.sample.change)))
+    whole = replace(g, sample=g.sample._replace(change=_over_bins(g.sample.change, m)))
     low, high, patients = _interval(whole)
     a = summed(total) / n
-    lowest, highest = rank_sets(whole.sample, resamples) if g.k else (np.full(M, np.nan),) * 2
+    lowest, highest = rank_sets(whole.sample, resamples) if g.k else (np.full(m, np.nan),) * 2
     pooled = pd.DataFrame(
         {
             "fold": "all",
-            "measurement": NAMES,
+            "measurement": names,
             "a": a,
             "a_low": low,
             "a_high": high,
@@ -96,7 +98,7 @@ def tables(
             **common,
         }
     )
-    return by_cell, pd.concat([pooled, *_single_folds(whole, known)], ignore_index=True)
+    return by_cell, pd.concat([pooled, *_single_folds(whole, names, known)], ignore_index=True)
 
 
 def susceptibility(
@@ -106,6 +108,7 @@ def susceptibility(
     grid: np.ndarray,
     *,
     hours: range,
+    names: Sequence[str],
     min_l0: int,
     max_l0: int,
     resamples: int,
@@ -114,8 +117,9 @@ def susceptibility(
 
     Args:
         examples, perturbations, cohort: schemas.EXAMPLES, PERTURBATIONS and COHORT.
-        grid: (N, T, 19) in the order of `cohort`, NaN = not measured.
+        grid: (N, T, M) in the order of `cohort`, NaN = not measured.
         hours: the first hour of each bin.
+        names: the measurements, M.
         min_l0, max_l0: examples with another L0 count as 0, as failures do.
         resamples: of folds and subjects, for the ranks.
     """
@@ -123,8 +127,11 @@ def susceptibility(
     found = []
     for direction in DIRECTIONS:
         for kind in KINDS:
-            g = group(examples, perturbations, cohort, grid, direction, kind, hours, min_l0, max_l0)
-            pair = tables(g, hours, known, resamples)
+            g = group(
+                *(examples, perturbations, cohort, grid, direction, kind),
+                *(hours, names, min_l0, max_l0),
+            )
+            pair = tables(g, hours, names, known, resamples)
             for table in pair:
                 table.insert(0, "direction", direction)
                 table.insert(1, "kind", kind)
@@ -142,21 +149,21 @@ def _interval(g: Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return low, high, patients
 
 
-def _over_bins(change: csr_array) -> csr_array:
-    """(S, T * 19) → (S, 19)."""
+def _over_bins(change: csr_array, m: int) -> csr_array:
+    """(S, T * M) → (S, M)."""
     cells = change.shape[1]
-    column = np.arange(cells) % M
+    column = np.arange(cells) % m
     return csr_array(change @ csr_array((np.ones(cells), (np.arange(cells), column))))
 
 
-def _single_folds(g: Group, known: np.ndarray) -> list[pd.DataFrame]:
+def _single_folds(g: Group, names: Sequence[str], known: np.ndarray) -> list[pd.DataFrame]:
     """A and rank of each measurement by the model of each fold; nothing if there is one model."""
     found = []
-    for i, name in enumerate(g.folds if len(g.folds) > 1 else ()):
+    for i, fold in enumerate(g.folds if len(g.folds) > 1 else ()):
         rows = np.flatnonzero(g.sample.fold == i)
         n = int(g.sample.stays[rows].sum())
         a = g.sample.change[rows].sum(axis=0) / n
-        own = {"fold": str(name), "measurement": NAMES, "a": a, "rank": _ranks(a)}
+        own = {"fold": str(fold), "measurement": names, "a": a, "rank": _ranks(a)}
         counts = {"examples": g.examples[i], "attacked": n}
         found.append(pd.DataFrame({**own, "known": known.astype(np.int64), **counts}))
     return found

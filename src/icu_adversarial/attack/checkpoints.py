@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from icu_adversarial.attack.examples import to_tables
+from icu_adversarial.attack.examples import examples_table, perturbations_table
 from icu_adversarial.attack.tasks import Attack, Task, split_by_fold
 from icu_adversarial.attack.verify import in_processes, run_task
 from icu_adversarial.core.io import atomic, clear_way, digest, discard
@@ -108,10 +108,10 @@ def _attack_and_store(
 ) -> tuple[int, int]:
     """Attack a task and store it; the seal comes last. Returns the stays, and how many flipped."""
     found = run_task(task, attack)
-    for path, table, schema in zip(
-        checkpoint.tables, to_tables([found], bin_hours), (EXAMPLES, PERTURBATIONS), strict=True
-    ):
-        write_table(path, table, schema)
+    names = task.victim.scaler.names
+    write_table(checkpoint.examples, examples_table([found]), EXAMPLES)
+    changes = perturbations_table(found, bin_hours, names)
+    write_table(checkpoint.perturbations, changes, PERTURBATIONS)
     with atomic(checkpoint.seal) as temporary:
         temporary.write_text(digest(*checkpoint.tables))
     best = found.examples["kind"] == "best"

@@ -11,14 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from icu_adversarial.features.scaling import Scaler, widest
-from icu_adversarial.measurements import M
 
 
 class EnsembleScaling:
     """The inputs of all members next to each other.
 
-    The channels 0 to 18 are the values that an attack changes, in [0, 1] between the widest limits
-    of all members. The channels 19 to 37 are the same values again, so that the change can be
+    The first M channels are the values that an attack changes, in [0, 1] between the widest limits
+    of all members. The next M channels are the same values again, so that the change can be
     computed. Then come the channels of each member.
 
     Args:
@@ -29,24 +28,29 @@ class EnsembleScaling:
         self.scalers, self.reference = scalers, widest(scalers)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The measurements, M."""
+        return self.reference.names
+
+    @property
     def perturbable(self) -> np.ndarray:
-        """Which measurements may be changed, bool (19,)."""
+        """Which measurements may be changed, bool (M,)."""
         return self.reference.perturbable
 
     @property
     def clinical_span(self) -> np.ndarray:
-        """What 1 in model input units is in clinical units, float32 (19,)."""
+        """What 1 in model input units is in clinical units, float32 (M,)."""
         return self.reference.clinical_span
 
     def apply(self, grid: np.ndarray, stays: pd.DataFrame | None = None) -> np.ndarray:
         """Turn a grid into the input of the ensemble.
 
         Args:
-            grid: (N, T, 19) in clinical units, NaN = not observed.
+            grid: (N, T, M) in clinical units, NaN = not observed.
             stays: As for Scaler.apply.
 
         Returns:
-            float32 (N, T, 38 + the channels of all members).
+            float32 (N, T, 2 M + the channels of all members).
         """
         values = self.reference.values(grid)
         return np.concatenate(
@@ -71,19 +75,20 @@ class Ensemble(nn.Module):
         self.channels = [scaler.channels for scaler in scaling.scalers]
         spans = np.stack([scaler.clinical_span for scaler in scaling.scalers])
         ratio = np.divide(scaling.clinical_span, spans, out=np.zeros_like(spans), where=spans > 0)
-        # (members, 19): one unit of the reference in units of each member.
+        # (members, M): one unit of the reference in units of each member.
         self.register_buffer("ratio", torch.from_numpy(ratio))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C) of EnsembleScaling → (B, 2)."""
-        moved = x[..., :M] - x[..., M : 2 * M]
+        m = self.get_buffer("ratio").shape[1]
+        moved = x[..., :m] - x[..., m : 2 * m]
         logits = []
         for member, ratio, own in zip(
             self.members,
             self.get_buffer("ratio"),
-            torch.split(x[..., 2 * M :], self.channels, 2),
+            torch.split(x[..., 2 * m :], self.channels, 2),
             strict=True,
         ):
-            values = (own[..., :M] + moved * ratio).clamp(0, 1)
-            logits.append(member(torch.cat([values, own[..., M:]], 2)))
+            values = (own[..., :m] + moved * ratio).clamp(0, 1)
+            logits.append(member(torch.cat([values, own[..., m:]], 2)))
         return torch.stack(logits).mean(0)

@@ -1,6 +1,6 @@
 """The examples of attacked stays as tables: their norms, and their changed cells."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -40,7 +40,7 @@ def describe(
     Args:
         task: The attacked stays.
         kind: first or best.
-        delta: The perturbations, (n, T, 19), in model input units.
+        delta: The perturbations, (n, T, M), in model input units.
         iteration: The steps until the example was found, (n,).
         margin: The margin Z_y - Z_t of the perturbed stays, (n,).
         success: Which stays are flipped, bool (n,).
@@ -86,30 +86,36 @@ def join(found: Iterable[Found]) -> Found:
     return Found(*(pd.concat(frames, ignore_index=True) for frames in zip(*found, strict=True)))
 
 
-def to_tables(found: Iterable[Found], bin_hours: int) -> tuple[pa.Table, pa.Table]:
-    """Make the two tables that the stage `attack` stores.
+def examples_table(found: Iterable[Found]) -> pa.Table:
+    """schemas.EXAMPLES of all tasks, sorted by stay_id and kind (first, best)."""
+    parts = [part.examples for part in found]
+    if not parts:
+        return EXAMPLES.empty_table()
+    examples = pd.concat(parts, ignore_index=True)
+    return to_table(
+        examples.sort_values(["stay_id", "kind"], key=_rank, ignore_index=True), EXAMPLES
+    )
+
+
+def perturbations_table(found: Found, bin_hours: int, names: Sequence[str]) -> pa.Table:
+    """schemas.PERTURBATIONS of a task.
 
     Args:
-        found: The examples of all tasks.
+        found: The examples of the task.
         bin_hours: Hours of a row of the grid.
+        names: The measurements of the columns of the grid.
 
     Returns:
-        schemas.EXAMPLES and schemas.PERTURBATIONS, sorted by stay_id, kind (first, best), hour and
-        measurement.
+        The table, sorted by stay_id, kind (first, best), hour and measurement.
     """
-    parts = list(found)
-    if not parts:
-        return EXAMPLES.empty_table(), PERTURBATIONS.empty_table()
-    examples, cells = join(parts)
-    examples = examples.sort_values(["stay_id", "kind"], key=_rank, ignore_index=True)
-    cells = cells.sort_values(
+    cells = found.cells.sort_values(
         ["stay_id", "kind", "bin", "measurement"], key=_rank, ignore_index=True
     )
     cells["hour"] = (cells["bin"] * bin_hours).astype(np.int8)
     columns = {name: cells[name] for name in PERTURBATIONS.names} | {
-        "measurement": measurement_column(cells["measurement"].to_numpy())
+        "measurement": measurement_column(cells["measurement"].to_numpy(), names)
     }
-    return to_table(examples, EXAMPLES), pa.table(columns, schema=PERTURBATIONS)
+    return pa.table(columns, schema=PERTURBATIONS)
 
 
 def _rank(column: pd.Series) -> pd.Series:

@@ -29,7 +29,7 @@ def score(
     Args:
         objective: One of these names.
         examples: Rows of schemas.EXAMPLES of one kind, one per attacked stay.
-        cells: The number of cells that a perturbation could change, T * 19.
+        cells: The number of cells that a perturbation could change, T * M.
         max_perts: The cells that `max_num_nonzero_perts` allows.
         stays: The number of stays to attack, where not all have been attacked yet. None: all have.
 
@@ -90,7 +90,7 @@ def metrics(
     Args:
         examples: The table schemas.EXAMPLES.
         objective: The objective of `score`.
-        cells: The number of cells that a perturbation could change, T * 19.
+        cells: The number of cells that a perturbation could change, T * M.
         max_perts: As for `score`.
 
     Returns:

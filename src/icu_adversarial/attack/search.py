@@ -14,7 +14,7 @@ import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from icu_adversarial.attack.algorithms.registry import METHODS
-from icu_adversarial.attack.examples import Found, to_tables
+from icu_adversarial.attack.examples import Found, examples_table
 from icu_adversarial.attack.objectives import score, summarise
 from icu_adversarial.attack.tasks import Attack, Task
 from icu_adversarial.attack.verify import run_tasks
@@ -43,7 +43,6 @@ def search_attack(
     objective: str,
     method: str,
     cells: int,
-    bin_hours: int,
     state: Path,
     watch: Callable[[list[FrozenTrial]], None],
 ) -> list[FrozenTrial]:
@@ -59,7 +58,6 @@ def search_attack(
         objective: What the search maximises, as for `objectives.score`.
         method: A name in METHODS.
         cells: Number of cells that a perturbation may change, T * M.
-        bin_hours: Hours of a row of the grid.
         state: The folder of the study.
         watch: As for `run_study`.
 
@@ -71,10 +69,10 @@ def search_attack(
     def evaluate(trial: optuna.Trial, hyperparameters: dict[str, Any]) -> float:
         attack = partial(METHODS[method], **hyperparameters, iterations=settings.iterations)
         found: list[Found] = []
-        examples, value = _best_examples(found, bin_hours), 0.0
+        examples, value = _best_examples(found), 0.0
         for result in _in_groups(tasks, attack):
             found.append(result)
-            examples = _best_examples(found, bin_hours)
+            examples = _best_examples(found)
             value = score(
                 objective, examples, stays=stays, cells=cells, max_perts=settings.max_perts
             )
@@ -137,9 +135,9 @@ def _in_groups(tasks: list[Task], attack: Attack) -> Iterator[Found]:
         yield from list(run_tasks(tasks[start : start + processes], attack))
 
 
-def _best_examples(found: list[Found], bin_hours: int) -> pd.DataFrame:
+def _best_examples(found: list[Found]) -> pd.DataFrame:
     """The rows of schemas.EXAMPLES of kind best."""
-    return to_tables(found, bin_hours)[0].to_pandas().query("kind == 'best'")
+    return examples_table(found).to_pandas().query("kind == 'best'")
 
 
 def _describe(trial: optuna.Trial, examples: pd.DataFrame) -> None:

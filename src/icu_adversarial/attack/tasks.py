@@ -10,7 +10,6 @@ from torch import Tensor
 
 from icu_adversarial.attack.api import Result, device_of
 from icu_adversarial.core.errors import InputError
-from icu_adversarial.measurements import M
 
 # Stays of a task, at most, on a CPU and on a GPU. A run that is killed loses one task per process.
 TASK, GPU_TASK = 256, 4096
@@ -24,17 +23,21 @@ class Scaling(Protocol):
     """What an attack needs of features.scaling.Scaler."""
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The measurements, M."""
+
+    @property
     def perturbable(self) -> np.ndarray:
-        """Which measurements may be changed, bool (19,)."""
+        """Which measurements may be changed, bool (M,)."""
 
     @property
     def clinical_span(self) -> np.ndarray:
-        """What 1 in model input units is in clinical units, float32 (19,)."""
+        """What 1 in model input units is in clinical units, float32 (M,)."""
 
     def apply(self, grid: np.ndarray, stays: pd.DataFrame | None = None) -> np.ndarray:
-        """Turn a grid (N, T, 19) into the input of a model, (N, T, C).
+        """Turn a grid (N, T, M) into the input of a model, (N, T, C).
 
-        The channels 0 to 18 are the values, in [0, 1] or NaN. An attack changes no others.
+        The first M channels are the values, in [0, 1] or NaN. An attack changes no others.
         """
 
 
@@ -58,7 +61,7 @@ class Task(NamedTuple):
         fold: The fold, or schemas.ENSEMBLE or FILE.
         victim: The model that is attacked.
         stays: The n rows of schemas.COHORT.
-        grid: (n, T, 19) in clinical units, NaN = not observed.
+        grid: (n, T, M) in clinical units, NaN = not observed.
         y: The class to leave, (n,).
     """
 
@@ -129,7 +132,7 @@ def make_tasks(
     Args:
         chosen: The stays, from `choose_stays`.
         cohort: schemas.COHORT.
-        grid: (N, T, 19) in the order of the cohort. Only the rows of one task are read at a time.
+        grid: (N, T, M) in the order of the cohort. Only the rows of one task are read at a time.
         victims: The models, by fold.
         size: Stays of a task, at most, as for `split_by_fold`.
 
@@ -181,13 +184,14 @@ def model_input(task: Task) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         task: The task.
 
     Returns:
-        x (n, T, C), y (n,), and the box `lower`, `upper`, (n, T, 19) each.
+        x (n, T, C), y (n,), and the box `lower`, `upper`, (n, T, M) each.
     """
     device, scaler = device_of(task.victim.model), task.victim.scaler
     x = torch.from_numpy(scaler.apply(task.grid, task.stays)).to(device)
-    movable = torch.from_numpy(scaler.perturbable).to(device) & x[..., :M].isfinite()
+    m = task.grid.shape[2]
+    movable = torch.from_numpy(scaler.perturbable).to(device) & x[..., :m].isfinite()
     x = x.nan_to_num()
-    values = x[..., :M]
+    values = x[..., :m]
     return (
         x,
         torch.from_numpy(task.y).to(device),

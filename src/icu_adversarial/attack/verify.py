@@ -12,7 +12,6 @@ from icu_adversarial.attack.api import margins, zero_small
 from icu_adversarial.attack.examples import KINDS, Found, describe, join
 from icu_adversarial.attack.tasks import Attack, Task, model_input
 from icu_adversarial.core.parallel import prepare_worker, workers
-from icu_adversarial.measurements import M
 
 
 def run_tasks(tasks: Iterable[Task], attack: Attack) -> Iterator[Found]:
@@ -68,7 +67,7 @@ def run_task(task: Task, attack: Attack) -> Found:
     for kind, (perturbation, iteration) in zip(KINDS, result, strict=True):
         delta = zero_small(perturbation)
         with torch.autocast(x.device.type, enabled=False):  # whatever precision the attack ran in
-            margin = margins(model, x, y, torch.clamp(x[..., :M] + delta, 0, 1))
+            margin = margins(model, x, y, torch.clamp(x[..., : delta.shape[2]] + delta, 0, 1))
         success = (iteration >= 0) & (margin < 0)
         arrays = (tensor.cpu().numpy() for tensor in (delta, iteration, margin, success))
         found.append(describe(task, kind, *arrays))
@@ -78,4 +77,5 @@ def run_task(task: Task, attack: Attack) -> Found:
 def decide(task: Task) -> np.ndarray:
     """Predict with the task's model whether its stays die, bool (n,)."""
     x, y, *_ = model_input(task)
-    return (margins(task.victim.model, x, torch.zeros_like(y), x[..., :M]) < 0).cpu().numpy()
+    values = x[..., : task.grid.shape[2]]
+    return (margins(task.victim.model, x, torch.zeros_like(y), values) < 0).cpu().numpy()

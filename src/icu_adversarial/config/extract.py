@@ -8,8 +8,11 @@ from pydantic import model_validator
 from icu_adversarial.config.base import Block
 from icu_adversarial.core.labels import LABELS
 from icu_adversarial.core.paths import SYNTHETIC
+from icu_adversarial.measurements import Limits
 
 CODE_MAP = Path("code_maps/mimiciv_meds.csv")  # of extract.code_map, if nothing reads it
+
+HAVE_BLOOD_GAS = ("synthetic", "mimiciii", "mimiciv")
 
 
 class Extract(Block):
@@ -17,6 +20,7 @@ class Extract(Block):
     raw: Path
     potassium: Literal["both", "blood_gas"]
     code_map: Path
+    limits: dict[str, Limits]
 
     @model_validator(mode="after")
     def _labelled(self) -> Self:
@@ -24,6 +28,11 @@ class Extract(Block):
             raise ValueError(
                 f"source {self.source} does not fit raw {self.raw}: source synthetic and raw "
                 f"{SYNTHETIC} go together: set both extract.source and extract.raw"
+            )
+        if self.potassium != "both" and self.source not in HAVE_BLOOD_GAS:
+            raise ValueError(
+                f"potassium {self.potassium} has no effect with source {self.source}: only MIMIC "
+                "tells which potassium is from blood gases: set it to both"
             )
         if self.source != "meds" and self.code_map != CODE_MAP:
             raise ValueError(

@@ -24,6 +24,7 @@ from icu_adversarial.config.extract import Extract
 from icu_adversarial.config.features import Features
 from icu_adversarial.config.learning_curve import LearningCurve
 from icu_adversarial.config.literature import Literature
+from icu_adversarial.config.measurements import Measurements
 from icu_adversarial.config.model import Model
 from icu_adversarial.config.preprocess import Preprocess
 from icu_adversarial.config.split import Split
@@ -33,6 +34,7 @@ from icu_adversarial.config.tune_attack import MAX_PERTS, TuneAttack
 from icu_adversarial.config.tune_model import TuneModel
 from icu_adversarial.config.tuned import fill, outside
 from icu_adversarial.core.errors import InputError
+from icu_adversarial.measurements import columns_of, names_of
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -42,6 +44,7 @@ class Params(Block):
 
     window_hours: Annotated[int, Field(ge=2, le=127)]
     bin_hours: Positive
+    measurements: Measurements
     objectives: Annotated[tuple[Objective, ...], NotEmpty, Distinct]
     split: Split
     synthesize: Synthesize
@@ -103,10 +106,48 @@ class Params(Block):
             ]
         return []
 
+    @model_validator(mode="after")
+    def _measurements_are_used(self) -> Self:
+        chosen = set(self.names)
+        if not columns_of(self.names):
+            raise ValueError("measurements: only static ones are named: the grid would be empty")
+        if self.extract.potassium != "both" and "potassium" not in chosen:
+            raise ValueError(
+                f"extract.potassium {self.extract.potassium} has no effect without potassium among "
+                "measurements: set it to both"
+            )
+        if unused := [name for name in self.extract.limits if name not in chosen]:
+            raise ValueError(
+                f"extract.limits: {', '.join(unused)}: not among measurements, so the limits have "
+                "no effect: remove them"
+            )
+        for name in ("weight", "height"):
+            if name in self.model.static_inputs and name not in chosen:
+                raise ValueError(
+                    f"model.static_inputs: {name} is not among measurements: use a set or list that"
+                    " has it, such as extended"
+                )
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The measurements that are read."""
+        return names_of(self.measurements)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The measurements that are columns of the grid; M = len(columns)."""
+        return columns_of(self.names)
+
     @property
     def hours(self) -> range:
         """The first hour of each bin of the window; T = len(hours)."""
         return range(0, self.window_hours, self.bin_hours)
+
+    @property
+    def cells(self) -> int:
+        """Number of cells of the grid of a stay, T * M."""
+        return len(self.hours) * len(self.columns)
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:

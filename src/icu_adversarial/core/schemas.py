@@ -3,7 +3,7 @@
 Reading and writing check them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.io import atomic
-from icu_adversarial.measurements import NAMES
 
 MEASUREMENT = pa.dictionary(pa.int8(), pa.string())
 FLAG, HOURS, TEXT = pa.bool_(), pa.float32(), pa.string()
@@ -116,9 +115,9 @@ PERTURBATIONS = pa.schema(
 )
 
 
-def measurement_column(codes: np.ndarray | pa.Array) -> pa.DictionaryArray:
-    """Column numbers 0..18 as a dictionary column of names."""
-    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int8()), pa.array(NAMES))
+def measurement_column(codes: np.ndarray | pa.Array, names: Sequence[str]) -> pa.DictionaryArray:
+    """Numbers of measurements, in the order of `names`, as a dictionary column of names."""
+    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int8()), pa.array(names))
 
 
 def to_table(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:

@@ -5,14 +5,13 @@ about what a reader of the results must know.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import SupportsInt
 
 import pandas as pd
 
 from icu_adversarial.core.errors import InputError
-from icu_adversarial.measurements import NAMES
 
 KEPT = "kept"
 NO_STAY = "no stay"
@@ -46,14 +45,19 @@ Group = tuple[str, str]  # a table and a measurement
 class Account:
     """Rows read, kept and left out by reason, per raw table and measurement.
 
+    Args:
+        names: The measurements that are read, in their order.
+
     Attributes:
+        names: The same.
         read: Rows read of each group. A row is counted once, also where the windows of two stays
             contain it.
         rows: Rows of each group by reason; the reason KEPT is one of them.
         units: Laboratory values left out because of their unit, by test and unit.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
         self.read: Counter[Group] = Counter()
         self.rows: Counter[tuple[str, str, str]] = Counter()
         self.units: dict[str, int] = {}
@@ -120,7 +124,7 @@ class Account:
             table, measurement, reason, rows: sorted by table, measurement (in column order) and
             reason. For every group the first row has the reason "read", the second KEPT.
         """
-        order = {name: number for number, name in enumerate((OF_STAYS, *NAMES, OTHER))}
+        order = {name: number for number, name in enumerate((OF_STAYS, *self.names, OTHER))}
         reasons = {name: number for number, name in enumerate(("read", KEPT, *REASONS))}
         rows = [(*group, "read", count) for group, count in self.read.items()]
         rows += [(*group, KEPT, self.rows[*group, KEPT]) for group in self.read]
@@ -135,8 +139,8 @@ class Account:
             measurement (in column order), reason, rows, and share of the measurement's rows.
         """
         table = self.table()
-        table = table[table["measurement"].isin(NAMES) & (table["reason"] != "read")]
-        names = pd.Categorical(table["measurement"], NAMES)
+        table = table[table["measurement"].isin(self.names) & (table["reason"] != "read")]
+        names = pd.Categorical(table["measurement"], self.names)
         reasons = pd.Categorical(table["reason"], [KEPT, *REASONS])
         rows = table["rows"].groupby([names, reasons], observed=True).sum()
         rows = rows.rename_axis(["measurement", "reason"]).reset_index()
@@ -152,7 +156,7 @@ class Account:
             (rows in a window, also those without a time) and share.
         """
         found: list[dict[str, str | int | float]] = []
-        for name in NAMES:
+        for name in self.names:
             by_reason: Counter[str] = Counter()
             for (_, measurement, reason), count in self.rows.items():
                 if measurement == name:

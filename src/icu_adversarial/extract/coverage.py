@@ -1,13 +1,13 @@
 """How many events each measurement has, and how many stays have at least one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from icu_adversarial.core.log import follow
-from icu_adversarial.measurements import ABSENT, NAMES, M, note
+from icu_adversarial.measurements import ABSENT, note
 
 
 class Coverage:
@@ -15,20 +15,21 @@ class Coverage:
 
     Attributes:
         stay_ids: int64 (stays), sorted.
+        names: The measurements, in their order; there are M.
         events: int64 (M): events of each measurement.
         seen: bool (stays, M): whether a stay has an event of a measurement.
     """
 
-    def __init__(self, stay_ids: np.ndarray) -> None:
-        self.stay_ids = stay_ids
-        self.events = np.zeros(M, np.int64)
-        self.seen = np.zeros((len(stay_ids), M), bool)
+    def __init__(self, stay_ids: np.ndarray, names: Sequence[str]) -> None:
+        self.stay_ids, self.names = stay_ids, tuple(names)
+        self.events = np.zeros(len(names), np.int64)
+        self.seen = np.zeros((len(stay_ids), len(names)), bool)
 
     def watch(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """The same batches of tables.EVENTS, counted, with a progress bar."""
         for batch in follow(batches, "extract", "batch"):
             codes = batch["measurement"].indices.to_numpy()
-            self.events += np.bincount(codes, minlength=M)
+            self.events += np.bincount(codes, minlength=len(self.names))
             self.seen[np.searchsorted(self.stay_ids, batch["stay_id"].to_numpy()), codes] = True
             yield batch
 
@@ -46,12 +47,12 @@ class Coverage:
         stays = self.seen.sum(axis=0)
         remarks = [
             note(source, name) if events else ABSENT
-            for name, events in zip(NAMES, self.events, strict=True)
+            for name, events in zip(self.names, self.events, strict=True)
         ]
         return pd.DataFrame(
             {
                 "source": label,
-                "measurement": NAMES,
+                "measurement": self.names,
                 "stays": stays,
                 "share": stays / len(self.stay_ids),
                 "events": self.events,

@@ -7,11 +7,14 @@ import pyarrow as pa
 
 from icu_adversarial.core.schemas import EVENTS, measurement_column
 from icu_adversarial.extract.account import DUPLICATE, KEPT, Account
-from icu_adversarial.measurements import NAMES, M
+from icu_adversarial.measurements import Measurement
 
-CODES = np.argsort(NAMES)  # of each rank the number of its column
-RANKS = {name: rank for rank, name in enumerate(sorted(NAMES))}  # the order of the events
 KEY = ("stay_id", "hour", "rank", "value", "code")  # rows that agree in these are identical
+
+
+def ranks(measurements: Sequence[Measurement]) -> dict[str, int]:
+    """The order of the measurements within an hour: by name."""
+    return {name: rank for rank, name in enumerate(sorted(m.name for m in measurements))}
 
 
 def to_events(
@@ -23,12 +26,13 @@ def to_events(
     double precision, because PostgreSQL refuses what float32 holds as 0.
 
     Args:
-        batches: stay_id, hour, rank (of RANKS), value, code (an index of `tables`) and
+        batches: stay_id, hour, rank (of `ranks`), value, code (an index of `tables`) and
             first_stay (whether the stay is the first that the raw row belongs to), sorted by all
             of them in this order.
         tables: The raw table of each code.
         account: What counts the rows. A row that belongs to two stays counts once.
     """
+    number = np.argsort(account.names)  # of each rank, the measurement's place in account.names
     last: list[np.generic] = []
     for batch in batches:
         if not len(batch):
@@ -42,17 +46,17 @@ def to_events(
         rank, code = columns[2], columns[4]
         first = batch["first_stay"].to_numpy(zero_copy_only=False)
         for reason, chosen in ((KEPT, first & ~repeated), (DUPLICATE, first & repeated)):
-            counts = np.bincount(code[chosen] * M + rank[chosen])
+            counts = np.bincount(code[chosen] * len(number) + rank[chosen])
             for group in np.flatnonzero(counts).tolist():
-                table, name = tables[group // M], NAMES[CODES[group % M]]
-                account.add(table, name, reason, counts[group])
+                table, place = tables[group // len(number)], number[group % len(number)]
+                account.add(table, account.names[place], reason, counts[group])
         if repeated.any():
             batch = batch.filter(pa.array(~repeated))
             rank = rank[~repeated]
         values = [
             batch["stay_id"],
             batch["hour"],
-            measurement_column(CODES[rank]),
+            measurement_column(number[rank], account.names),
             batch["value"].cast(pa.float32(), safe=False),
         ]
         yield pa.RecordBatch.from_arrays(values, schema=EVENTS)

@@ -1,4 +1,4 @@
-"""Units as raw records write them, and the units in which a measurement is read as it is."""
+"""Units as raw records write them."""
 
 from itertools import product
 
@@ -38,29 +38,12 @@ SPELLINGS = {
     "°C": ("°c", "?c", "degc", "deg.c", "celsius", "c"),
     "°F": ("°f", "?f", "degf", "deg.f", "fahrenheit", "f"),
     "%": ("%",),
-}
-# The units in which the values of a measurement are read as they are, by the limits in
-# measurements.py. For ions of charge one, 1 mEq is 1 mmol.
-USUAL = {
-    "potassium": ("mEq/L", "mmol/L"),
-    "calcium": ("mmol/L",),
-    "ph": ("pH",),
-    "pco2": ("mmHg",),
-    "lactate": ("mmol/L", "mEq/L"),
-    "albumin": ("g/dL",),
-    "bun": ("mg/dL",),
-    "creatinine": ("mg/dL",),
-    "sodium": ("mEq/L", "mmol/L"),
-    "bicarbonate": ("mEq/L", "mmol/L"),
-    "platelet": ("K/uL",),
-    "glucose": ("mg/dL",),
-    "magnesium": ("mg/dL",),
-    "heartrate": ("/min",),
-    "sysbp": ("mmHg",),
-    "diasbp": ("mmHg",),
-    "tempc": ("°C", "°F"),
-    "resprate": ("/min",),
-    "spo2": ("%",),
+    "IU/L": ("iu/l", "u/l", "units/l"),
+    "ng/mL": ("ng/ml",),
+    "ug/L": ("ug/l", "mcg/l"),
+    "mL": ("ml", "cc"),
+    "kg": ("kg", "kgs"),
+    "cm": ("cm",),
 }
 
 

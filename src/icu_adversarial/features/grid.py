@@ -1,10 +1,10 @@
-"""Events → a grid of the mean value in each bin of time, and its gaps filled along time.
+"""Events → a grid of one value in each bin of time, and its gaps filled along time.
 
 All values are in clinical units. The shapes use N for stays, T for bins, M for measurements and E
 for events.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,11 +14,14 @@ from jaxtyping import Bool, Float, Float32, Int, Real
 from icu_adversarial.core import paths
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.schemas import EVENTS
-from icu_adversarial.measurements import NAMES, M
+from icu_adversarial.measurements import DICTIONARY
 
 
 def grids(
-    events: Iterable[pa.RecordBatch], stay_id: Int[np.ndarray, " N"], hours: range
+    events: Iterable[pa.RecordBatch],
+    stay_id: Int[np.ndarray, " N"],
+    hours: range,
+    names: Sequence[str],
 ) -> Iterator[tuple[slice, Float32[np.ndarray, "n T M"]]]:
     """Make the grid of all stays, some stays at a time.
 
@@ -28,6 +31,7 @@ def grids(
         events: schemas.EVENTS, sorted by stay_id, in batches of any size.
         stay_id: The stays, sorted.
         hours: The first hour of each bin.
+        names: The measurements that are columns of the grid. Events of others are left out.
 
     Yields:
         Consecutive slices of the stays and their grid, as from `grid_from_events`. A stay without
@@ -45,15 +49,18 @@ def grids(
                 f"{paths.EVENTS}: an event belongs to none of the ICU stays: run `dvc repro`"
             )
         measurement = part["measurement"].unify_dictionaries().combine_chunks()
-        names = pd.Index(NAMES)  # the dictionary of the file may have another order
-        column = names.get_indexer(measurement.dictionary.to_pylist())[measurement.indices]
+        # the dictionary of the file may have another order
+        found = pd.Index(names).get_indexer(measurement.dictionary.to_pylist())
+        column = found[measurement.indices]
         hour, value = part["hour"].to_numpy(), part["value"].to_numpy()
         rows = slice(done, int(row[-1]) + 1)
+        if (column < 0).any():
+            row, hour, column, value = (a[column >= 0] for a in (row, hour, column, value))
         stays = rows.stop - done
-        yield rows, grid_from_events(row - done, hour, column, value, stays, hours)
+        yield rows, grid_from_events(row - done, hour, column, value, stays, hours, names)
         done = rows.stop
     if done < len(stay_id):
-        empty = np.full((len(stay_id) - done, len(hours), M), np.nan, np.float32)
+        empty = np.full((len(stay_id) - done, len(hours), len(names)), np.nan, np.float32)
         yield slice(done, len(stay_id)), empty
 
 
@@ -79,16 +86,18 @@ def grid_from_events(
     value: Real[np.ndarray, " E"],
     stays: int,
     hours: range,
+    names: Sequence[str],
 ) -> Float32[np.ndarray, "N T M"]:
-    """Average the values of each stay, bin and measurement.
+    """Make one value of those of each stay, bin and measurement, as the dictionary says.
 
     Args:
-        stay: The row of the stay of each event, in [0, stays).
+        stay: The row of the stay of each event, in [0, stays). Events are in the order of time.
         hour: Hours since ICU admission, in the window.
         measurement: The column of the measurement, in [0, M).
         value: The value in clinical units.
         stays: Number of stays, N.
         hours: The first hour of each bin. The bin of hour h covers [h, h + hours.step).
+        names: The measurements, M.
 
     Returns:
         The grid. NaN where a cell has no event.
@@ -100,14 +109,24 @@ def grid_from_events(
         raise InputError(
             f"{paths.EVENTS}: an event lies outside the window [0, {hours.stop}) h: run `dvc repro`"
         )
-    t = len(hours)
-    cells = stays * t * M
-    cell = (stay.astype(np.int64) * t + hour.astype(np.int64) // hours.step) * M + measurement
+    t, m = len(hours), len(names)
+    cells = stays * t * m
+    cell = (stay.astype(np.int64) * t + hour.astype(np.int64) // hours.step) * m + measurement
     count = np.bincount(cell, minlength=cells)
     total = np.bincount(cell, weights=value, minlength=cells)  # float64, in the order of the events
     with np.errstate(invalid="ignore"):
         mean = total / count
-    return mean.astype(np.float32).reshape(stays, t, M)
+    grid = mean.astype(np.float32).reshape(stays, t, m)
+    others = {DICTIONARY[name].hour for name in names} - {"mean"}
+    for rule in sorted(others):
+        columns = [i for i, name in enumerate(names) if DICTIONARY[name].hour == rule]
+        if rule == "last":
+            found = np.full(cells, np.nan)
+            found[cell] = value  # of several values in a cell, the last one stays
+        else:
+            found = np.where(count, total if rule == "sum" else total > 0, np.nan)
+        grid[..., columns] = found.reshape(grid.shape)[..., columns]
+    return grid
 
 
 def fill_gaps(

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Float32
 from icu_adversarial.core.io import read_json, write_json
 from icu_adversarial.features.grid import fill_gaps, since_observed
 from icu_adversarial.features.statics import NO_STATICS, Statics, fit_statics
-from icu_adversarial.measurements import NAMES, M
+from icu_adversarial.measurements import DICTIONARY
 
 CHUNK = 128  # stays that are scaled at a time: their intermediate arrays stay in the cache
 
@@ -27,6 +27,7 @@ class Scaler:
     A measurement without a spread in the training stays (lower = upper, or never observed) becomes
     the constant 0 and is not `perturbable`: no model can have learned from it.
 
+    names: The measurements, M.
     lower, upper: The limits of each measurement, in clinical units. They become 0 and 1.
     median: The median of each measurement, in clinical units.
     interpolation, limit_direction: As for `grid.fill_gaps`.
@@ -37,6 +38,7 @@ class Scaler:
         lstm_adversarial_attack does.
     """
 
+    names: tuple[str, ...]
     lower: Float32[np.ndarray, " M"]
     upper: Float32[np.ndarray, " M"]
     median: Float32[np.ndarray, " M"]
@@ -59,7 +61,7 @@ class Scaler:
     @property
     def channels(self) -> int:
         """Number of channels, C: M values, M for each extra channel, and the static inputs."""
-        return M * (1 + len(self.extra_channels)) + self.statics.size
+        return len(self.names) * (1 + len(self.extra_channels)) + self.statics.size
 
     def apply(
         self, grid: Float[np.ndarray, "N T M"], stays: pd.DataFrame | None = None
@@ -96,7 +98,8 @@ class Scaler:
 
     def _write(self, grid: np.ndarray, x: np.ndarray) -> None:
         """Fill all channels of x, (n, T, C), but the static inputs. grid: (n, T, M)."""
-        observed, values = np.isfinite(grid), x[..., :M]
+        m = len(self.names)
+        observed, values = np.isfinite(grid), x[..., :m]
         if self.winsorise == "before_gaps":
             grid = np.clip(grid, self.lower, self.upper)
         values[:] = fill_gaps(grid, self.interpolation, self.limit_direction)
@@ -106,7 +109,7 @@ class Scaler:
         values -= self.lower
         values /= np.where(self.perturbable, self.clinical_span, 1)
         for i, name in enumerate(self.extra_channels, start=1):
-            x[..., i * M : (i + 1) * M] = (
+            x[..., i * m : (i + 1) * m] = (
                 observed if name == "observed" else since_observed(observed)
             )
 
@@ -117,8 +120,9 @@ class Scaler:
     def save(self, path: Path) -> None:
         """Write this scaler as JSON."""
         content: dict[str, Any] = asdict(self)
+        names = content.pop("names")
         for name in ("lower", "upper", "median"):
-            content[name] = dict(zip(NAMES, map(float, content[name]), strict=True))
+            content[name] = dict(zip(names, map(float, content[name]), strict=True))
         write_json(path, content, exact=True)
 
     @classmethod
@@ -129,8 +133,9 @@ class Scaler:
             InputError: The file is missing or not JSON.
         """
         content = read_json(path)
+        content["names"] = tuple(content["lower"])
         for name in ("lower", "upper", "median"):
-            content[name] = np.array([content[name][m] for m in NAMES], np.float32)
+            content[name] = np.array([*content[name].values()], np.float32)
         content["extra_channels"] = tuple(content["extra_channels"])
         content["statics"] = Statics.of(content["statics"])
         return cls(**content)
@@ -150,6 +155,7 @@ def widest(scalers: Sequence[Scaler]) -> Scaler:
 
 def fit_scaler(
     grid: Float[np.ndarray, "N T M"],
+    names: Sequence[str],
     stays: pd.DataFrame | None = None,
     *,
     interpolation: str,
@@ -164,6 +170,8 @@ def fit_scaler(
 
     Args:
         grid: Values of the training stays in clinical units; NaN = not observed.
+        names: The measurements, M. A binary one has the limits 0 and 1, and is 0 in a stay that has
+            no value of it.
         stays: Their rows of schemas.COHORT, needed for static inputs alone.
         interpolation, limit_direction, extra_channels, winsorise: As for `Scaler`.
         lower_percentile, upper_percentile: Which percentiles become 0 and 1, in [0, 100].
@@ -176,17 +184,20 @@ def fit_scaler(
         ValueError: There are static inputs, but no stays.
     """
     if static_inputs and stays is None:
-        raise ValueError("static inputs are fitted on the stays: fit_scaler(grid, stays, …)")
-    numbers = np.zeros((3, M), np.float32)
-    for j in range(M):
+        raise ValueError("static inputs are fitted on the stays: fit_scaler(grid, names, stays, …)")
+    numbers = np.zeros((3, len(names)), np.float32)
+    for j, name in enumerate(names):
         seen = grid[..., j][np.isfinite(grid[..., j])]
-        if len(seen):
+        if DICTIONARY[name].kind == "binary":
+            numbers[:, j] = 0, float(len(seen) > 0), 0
+        elif len(seen):
             numbers[:, j] = np.percentile(seen, [lower_percentile, upper_percentile, 50])
     statics = NO_STATICS
     if static_inputs and stays is not None:
         statics = fit_statics(stays, static_inputs)
     lower, upper, median = numbers
     return Scaler(
+        tuple(names),
         lower,
         upper,
         median,

@@ -1,6 +1,6 @@
 """The cohort with its grid, and what the stage preprocess reports about it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,6 @@ from icu_adversarial.core.io import write_csv, write_json, write_parts
 from icu_adversarial.core.schemas import EVENTS, read_batches
 from icu_adversarial.features.grid import grids
 from icu_adversarial.features.splits import assign_folds, choose_test
-from icu_adversarial.measurements import M
 
 
 def write_grid(
@@ -23,6 +22,7 @@ def write_grid(
     eligible: Bool[np.ndarray, " N"],
     hours: range,
     least: int,
+    names: Sequence[str],
 ) -> Int[np.ndarray, " N"]:
     """Write the grids of the stays of the cohort as one array.
 
@@ -32,6 +32,7 @@ def write_grid(
         eligible: The stays that follow all rules of the cohort.
         hours: The first hour of each bin.
         least: The cohort has only stays with at least so many observed cells.
+        names: The measurements that are columns of the grid, M.
 
     Returns:
         The number of observed cells of each stay. The cohort consists of the eligible
@@ -43,11 +44,11 @@ def write_grid(
     observed = np.zeros(len(stay_id), np.int64)
 
     def kept() -> Iterator[np.ndarray]:
-        for rows, grid in grids(read_batches(paths.EVENTS, EVENTS), stay_id, hours):
+        for rows, grid in grids(read_batches(paths.EVENTS, EVENTS), stay_id, hours, names):
             observed[rows] = np.isfinite(grid).sum(axis=(1, 2))
             yield grid[eligible[rows] & (observed[rows] >= least)]
 
-    write_parts(file, kept(), (len(hours), M))
+    write_parts(file, kept(), (len(hours), len(names)))
     return observed
 
 

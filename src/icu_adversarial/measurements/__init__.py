@@ -1,174 +1,237 @@
-"""The 19 measurements: order of the columns, unit, place in each source, and valid values.
+"""The dictionary of measurements: dictionary.yaml, which describes its own fields.
 
-No other module has such a table. Item ids and limits are those of MIMIC-III v1.4, from the concepts
-of MIT-LCP mimic-code. MIMIC-IV has the same laboratory and MetaVision ids and the same units. Names
-in eICU v2.0 are from the concepts of MIT-LCP eicu-code. The codes of MEDS are in code_maps/.
+No other module has a table of measurements. A new measurement is a new entry in the file, and a
+name in a set. Measurements are in the order of their set: it is the order of the grid's columns.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
 
-LARGEST_FLOAT32 = 3.4e38
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+FILE = Path(__file__).with_name("dictionary.yaml")
+ABSENT = "not in these data"
+SOURCES = ("mimic", "eicu", "challenge2012")  # the keys of an entry with rows of a source
 
 
-@dataclass(frozen=True)
-class Items:
-    """The rows of one raw table that have a measurement, and which of their values are valid.
+class Entry(BaseModel):
+    """A part of the dictionary. Unknown keys are errors, and values never change."""
 
-    A value v is valid if above < v < below. If `below_counts`, v = below is valid too. The limits
-    apply to the charted value.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    table: The raw table, in lower case.
-    itemids: The item ids in MIMIC-III and MIMIC-IV.
-    fahrenheit: The value is stored as (v - 32) / 1.8.
-    names: The names in eICU: of a laboratory test, a column of vital signs, or a nurse's entry.
-    factor: Otherwise, the value is stored as v * factor.
+
+class Limits(Entry):
+    """The values that count: v > above, and v < below or v <= at_most."""
+
+    above: float
+    at_most: float | None = None
+    below: float | None = None
+
+    @model_validator(mode="after")
+    def _one_upper_limit(self) -> Self:
+        if (self.at_most is None) == (self.below is None):
+            raise ValueError("limits need either at_most or below")
+        if not self.above < self.highest:
+            raise ValueError(f"above {self.above:g} is not below the upper limit {self.highest:g}")
+        return self
+
+    @property
+    def highest(self) -> float:
+        """The upper limit."""
+        return float(self.below if self.at_most is None else self.at_most)  # type: ignore[arg-type]
+
+    @property
+    def highest_counts(self) -> bool:
+        """Whether the upper limit itself is a valid value."""
+        return self.at_most is not None
+
+    def __str__(self) -> str:
+        return f"{self.above:g} < v {'≤' if self.highest_counts else '<'} {self.highest:g}"
+
+
+class Rows(Entry):
+    """The rows of one raw table that have a measurement.
+
+    table: The raw table, in lower case; empty for records without tables.
+    codes: Item ids or names with their labels. A name is its own label.
+    limits: The charted values that count.
+    read_as: The units in which a value is read as it is.
+    unit: The unit of these rows, if it is not one of read_as. °F is converted to °C.
+    factor: The value is stored as v * factor.
+    means_one: Whether a row with a value is stored as 1.
+    only: When the rows are read: if extract.potassium is `both`, or from `mimiciv` alone.
+    stand_in: Whether the rows are read only if no other chosen measurement reads their codes.
     """
 
-    table: str
-    itemids: tuple[int, ...] = ()
-    above: float = 0.0
-    below: float = LARGEST_FLOAT32
-    below_counts: bool = True
-    fahrenheit: bool = False
-    names: tuple[str, ...] = ()
-    factor: float = 1.0
+    table: str = ""
+    codes: dict[str, str]
+    limits: Limits
+    read_as: tuple[str, ...]
+    unit: str = ""
+    factor: float = Field(default=1.0, gt=0)
+    means_one: bool = False
+    only: Literal["both", "mimiciv"] | None = None
+    stand_in: bool = False
 
-    def at(self, table: str, *names: str) -> "Items":
-        """The same limits and unit in another table, by name."""
-        return replace(self, table=table, itemids=(), names=names)
+    @field_validator("codes", mode="before")
+    @classmethod
+    def _as_text(cls, found: Any) -> dict[str, str]:
+        """Names are their own labels. Item ids become text."""
+        named = found.items() if isinstance(found, dict) else ((name, name) for name in found)
+        return {str(code): label for code, label in named}
+
+    def within(self, limits: Limits, former: Limits) -> "Rows":
+        """A copy with other limits of the stored value.
+
+        Args:
+            limits: The limits of the stored value.
+            former: Those that they replace. Rows with limits of their own keep them too, because
+                they tell two units apart.
+        """
+        if self.limits == former:
+            return self.model_copy(update={"limits": limits})
+        low, high = (
+            v * 1.8 + 32 if self.fahrenheit else v / self.factor
+            for v in (limits.above, limits.highest)
+        )
+        own = self.limits
+        top: dict[str, float | None] = {"at_most" if limits.highest_counts else "below": high}
+        if own.highest <= high:
+            top = {"at_most": own.at_most, "below": own.below}
+        return self.model_copy(update={"limits": Limits(above=max(low, own.above), **top)})
+
+    @property
+    def fahrenheit(self) -> bool:
+        """Whether the value is stored as (v - 32) / 1.8."""
+        return self.unit == "°F"
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """One column of the grid.
+class Measurement(Entry):
+    """One measurement.
 
-    items: Where MIMIC-III and MIMIC-IV store it. The limits of the last entry also apply to the
-        values of Challenge 2012, and to those of MEDS after the conversion of units.
-    challenge: Its parameter names in the records of PhysioNet Challenge 2012.
-    eicu: Where eICU stores it.
+    name, unit: Its name, and the unit in which it is stored; empty for none.
+    kind: What its values are.
+    hour: How the values of a bin become one. A static measurement has none.
+    static: Whether it has one value per stay instead of a column of the grid.
+    limits: The values that count, as stored. The rows of a source may have others.
+    limits_source: Where the limits are from.
+    read_as: As in Rows.
+    mimic, eicu, challenge2012: Where each source has it.
+    notes: What a reader of a map must know about it, by extract.source.
     """
 
     name: str
     unit: str
-    items: tuple[Items, ...]
-    challenge: tuple[str, ...]
-    eicu: tuple[Items, ...]
+    kind: Literal["continuous", "integer", "binary"]
+    hour: Literal["mean", "sum", "last", "any"] = "mean"
+    static: bool = False
+    limits: Limits
+    limits_source: str
+    read_as: tuple[str, ...]
+    mimic: tuple[Rows, ...] = ()
+    eicu: tuple[Rows, ...] = ()
+    challenge2012: tuple[Rows, ...] = ()
+    notes: dict[str, str] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rows_have_limits(cls, content: Any) -> Any:
+        """Rows take the limits and units of the measurement unless they have their own."""
+        own = {key: content[key] for key in ("limits", "read_as") if key in content}
+        rows = {key: [own | row for row in content[key]] for key in SOURCES if key in content}
+        return content | rows
+
+    def within(self, limits: Limits) -> "Measurement":
+        """A copy with other limits, for all of its rows."""
+        change = {
+            key: tuple(row.within(limits, self.limits) for row in getattr(self, key))
+            for key in SOURCES
+        }
+        return self.model_copy(update={"limits": limits, **change})
+
+    def keep(self, wanted: Any) -> "Measurement":
+        """A copy with the rows for which `wanted(key, row)` is true."""
+        change = {
+            key: tuple(row for row in getattr(self, key) if wanted(key, row)) for key in SOURCES
+        }
+        return self.model_copy(update=change)
 
 
-def _lab(
-    name: str,
-    unit: str,
-    itemid: int,
-    challenge: str,
-    eicu: str,
-    at_most: float,
-    above: float = 0.0,
-) -> Measurement:
-    items = Items("labevents", (itemid,), above=above, below=at_most)
-    return Measurement(name, unit, (items,), (challenge,), (items.at("lab", eicu),))
+def _read() -> tuple[dict[str, tuple[str, ...]], dict[str, Measurement]]:
+    """The sets and the measurements of the file."""
+    content = yaml.load(FILE.read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    found = {
+        name: Measurement(name=name, **entry) for name, entry in content["measurements"].items()
+    }
+    return {name: tuple(names) for name, names in content["sets"].items()}, found
 
 
-def _vital(
-    name: str, unit: str, items: Items, challenge: tuple[str, ...], eicu: dict[str, tuple[str, ...]]
-) -> Measurement:
-    return Measurement(
-        name,
-        unit,
-        (items,),
-        challenge,
-        tuple(items.at(table, *names) for table, names in eicu.items()),
-    )
+SETS, DICTIONARY = _read()
 
 
-# The literature has no upper limit for the following five. Records contain values that no patient
-# can have, such as a pH of 735 or a magnesium of 21 mg/dL. Such a value is left out, so that it
-# does not change the mean of its hour.
-POTASSIUM_BLOOD_GAS = Items("labevents", (50822,), below=30)  # the literature's limit of chemistry
-POTASSIUM_CHEMISTRY = Items("labevents", (50971,), below=30)
-# The highest ionised calcium of patients is about 2.5 mmol/L. A larger value is in mg/dL, where 4.6
-# is normal.
-FREE_CALCIUM = Items("labevents", (50808,), below=2.5)
-# A patient survived 16.6 mg/dL with asystole: Internal Medicine 44:448-452, 2005.
-MAGNESIUM = Items("labevents", (50960,), below=20)
-# eicu-code, concepts/pivoted/pivoted-bg.sql: pH 6.5 to 8.5, paCO2 5 to 250 mmHg. The lower limit of
-# pH is 6.3 here, because patients with metformin poisoning have survived less than 6.5.
-PH_ABOVE, PH_AT_MOST = 6.3, 8.5
-PCO2_ABOVE, PCO2_AT_MOST = 5.0, 250.0
-FAHRENHEIT = Items(
-    "chartevents", (223761, 678), above=70, below=120, below_counts=False, fahrenheit=True
-)
-CELSIUS = Items("chartevents", (223762, 676), above=10, below=50, below_counts=False)
-HEARTRATE = Items("chartevents", (211, 220045), below=300, below_counts=False)
-SYSBP = Items("chartevents", (51, 442, 455, 6701, 220179, 220050), below=400, below_counts=False)
-DIASBP = Items(
-    "chartevents", (8368, 8440, 8441, 8555, 220180, 220051), below=300, below_counts=False
-)
-RESPRATE = Items("chartevents", (615, 618, 220210, 224690), below=70, below_counts=False)
-SPO2 = Items("chartevents", (646, 220277), below=100)
+def names_of(choice: str | Sequence[str]) -> tuple[str, ...]:
+    """The names of a set, or of a list.
 
-# eICU stores every ionised calcium as mg/dL, although many laboratories report mmol/L. Patients
-# have 0.6 to 2.5 mmol/L, so a larger value is in mg/dL. 1 mmol is 40.08 mg.
-# extract/sources/eicu_units.py has the units that the size of a value does not show.
-EICU_CALCIUM = (
-    FREE_CALCIUM.at("lab", "ionized calcium"),
-    replace(
-        FREE_CALCIUM.at("lab", "ionized calcium"), above=2.5, below=2.5 * 4.008, factor=1 / 4.008
-    ),
-)
-# The size of a temperature shows its unit. Monitors report both units, and nurses chart both units
-# under both names.
-EICU_TEMPERATURE = (
-    CELSIUS.at("vitalperiodic", "temperature"),
-    FAHRENHEIT.at("vitalperiodic", "temperature"),
-    CELSIUS.at("nursecharting", "Temperature (C)", "Temperature (F)"),
-    FAHRENHEIT.at("nursecharting", "Temperature (C)", "Temperature (F)"),
-)
+    Args:
+        choice: `measurements` in params.yaml: the name of a set, or names of measurements.
 
-MEASUREMENTS = (
-    Measurement("potassium", "mEq/L", (POTASSIUM_BLOOD_GAS, POTASSIUM_CHEMISTRY), ("K",), (
-        POTASSIUM_CHEMISTRY.at("lab", "potassium"),
-    )),
-    Measurement("calcium", "mmol/L", (FREE_CALCIUM,), (), EICU_CALCIUM),
-    _lab("ph", "", 50820, "pH", "pH", PH_AT_MOST, PH_ABOVE),
-    _lab("pco2", "mmHg", 50818, "PaCO2", "paCO2", PCO2_AT_MOST, PCO2_ABOVE),
-    _lab("lactate", "mmol/L", 50813, "Lactate", "lactate", at_most=50),
-    _lab("albumin", "g/dL", 50862, "Albumin", "albumin", at_most=10),
-    _lab("bun", "mg/dL", 51006, "BUN", "BUN", at_most=300),
-    _lab("creatinine", "mg/dL", 50912, "Creatinine", "creatinine", at_most=150),
-    _lab("sodium", "mEq/L", 50983, "Na", "sodium", at_most=200),
-    _lab("bicarbonate", "mEq/L", 50882, "HCO3", "bicarbonate", at_most=10000),
-    _lab("platelet", "K/uL", 51265, "Platelets", "platelets x 1000", at_most=10000),
-    _lab("glucose", "mg/dL", 50931, "Glucose", "glucose", at_most=10000),
-    Measurement("magnesium", "mg/dL", (MAGNESIUM,), ("Mg",), (MAGNESIUM.at("lab", "magnesium"),)),
-    _vital("heartrate", "/min", HEARTRATE, ("HR",), {
-        "vitalperiodic": ("heartrate",), "nursecharting": ("Heart Rate",),
-    }),
-    _vital("sysbp", "mmHg", SYSBP, ("SysABP", "NISysABP"), {
-        "vitalperiodic": ("systemicsystolic",), "vitalaperiodic": ("noninvasivesystolic",),
-        "nursecharting": ("Invasive BP Systolic", "Non-Invasive BP Systolic"),
-    }),
-    _vital("diasbp", "mmHg", DIASBP, ("DiasABP", "NIDiasABP"), {
-        "vitalperiodic": ("systemicdiastolic",), "vitalaperiodic": ("noninvasivediastolic",),
-        "nursecharting": ("Invasive BP Diastolic", "Non-Invasive BP Diastolic"),
-    }),
-    Measurement("tempc", "°C", (FAHRENHEIT, CELSIUS), ("Temp",), EICU_TEMPERATURE),
-    _vital("resprate", "/min", RESPRATE, ("RespRate",), {
-        "vitalperiodic": ("respiration",), "nursecharting": ("Respiratory Rate",),
-    }),
-    _vital("spo2", "%", SPO2, ("SaO2",), {
-        "vitalperiodic": ("sao2",), "nursecharting": ("O2 Saturation",),
-    }),
-)  # fmt: skip
-NAMES = tuple(m.name for m in MEASUREMENTS)
-UNITS = {m.name: m.unit for m in MEASUREMENTS}
-M = len(MEASUREMENTS)
+    Raises:
+        ValueError: The set or a name is unknown, or a name occurs twice.
+    """
+    if isinstance(choice, str):
+        if choice not in SETS:
+            raise ValueError(
+                f"{choice!r} is no set of measurements: use {' or '.join(SETS)}, or a list of names"
+            )
+        return SETS[choice]
+    if unknown := [name for name in choice if name not in DICTIONARY]:
+        raise ValueError(
+            f"unknown measurements: {', '.join(unknown)}: known are {', '.join(DICTIONARY)}"
+        )
+    if len(set(choice)) < len(choice):
+        raise ValueError("a measurement is named twice: name each once")
+    return tuple(choice)
 
-ABSENT = "not in these data"
-# What readers of a map must know about a measurement of one source, by (extract.source, name).
-NOTES = {
-    ("challenge2012", "spo2"): "arterial SaO2 of blood gases, not pulse oximetry",
-    ("challenge2012", "calcium"): ABSENT,
-}
+
+def columns_of(names: Sequence[str]) -> tuple[str, ...]:
+    """The names that are columns of the grid: all but the static ones."""
+    return tuple(name for name in names if not DICTIONARY[name].static)
+
+
+def choose(
+    names: Sequence[str],
+    source: str = "",
+    potassium: str = "both",
+    limits: Mapping[str, Limits] | None = None,
+) -> tuple[Measurement, ...]:
+    """The measurements that are read, with what is read of each.
+
+    Args:
+        names: Their names.
+        source: extract.source.
+        potassium: extract.potassium. `blood_gas` leaves out the potassium of chemistry.
+        limits: extract.limits: other limits, by name.
+
+    Returns:
+        The measurements in the order of `names`.
+    """
+    conditions = {None, potassium, source}
+    found = [DICTIONARY[name].keep(lambda _, row: row.only in conditions) for name in names]
+    firm = {
+        (key, code)
+        for m in found
+        for key in SOURCES
+        for row in getattr(m, key)
+        if not row.stand_in
+        for code in row.codes
+    }
+    found = [
+        m.keep(lambda key, row: not (row.stand_in and {(key, c) for c in row.codes} & firm))
+        for m in found
+    ]
+    return tuple(m.within(limits[m.name]) if limits and m.name in limits else m for m in found)
 
 
 def note(source: str, measurement: str) -> str:
@@ -176,23 +239,13 @@ def note(source: str, measurement: str) -> str:
 
     Args:
         source: As extract.source.
-        measurement: One of NAMES.
+        measurement: A name.
 
     Returns:
         A short phrase without a full stop, ABSENT for a measurement that the source does not
         have, or "" if nothing differs.
     """
-    return NOTES.get((source, measurement), "")
-
-
-def choose(potassium: str) -> tuple[Measurement, ...]:
-    """The measurements with potassium from `both` of its items, or only from the `blood_gas` item.
-
-    The method `prior` uses only the blood gas item.
-
-    Args:
-        potassium: The value of extract.potassium.
-    """
-    if potassium == "both":
-        return MEASUREMENTS
-    return (replace(MEASUREMENTS[0], items=(POTASSIUM_BLOOD_GAS,)), *MEASUREMENTS[1:])
+    m = DICTIONARY[measurement]
+    if source == "challenge2012" and not m.challenge2012:
+        return ABSENT
+    return m.notes.get(source, "")

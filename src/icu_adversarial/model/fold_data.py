@@ -3,6 +3,7 @@
 The stages that train a network and the search for one call it.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -58,6 +59,7 @@ class Fold(NamedTuple):
 
 def make_fold(
     grid: Float[np.ndarray, "N T M"],
+    names: Sequence[str],
     stays: pd.DataFrame,
     held_out: Bool[np.ndarray, " N"],
     features: Features,
@@ -69,6 +71,7 @@ def make_fold(
 
     Args:
         grid: Values in clinical units; NaN = not observed.
+        names: The measurements of its columns.
         stays: The rows of schemas.COHORT of these stays.
         held_out: The stays that score the model.
         features: How the scaler is fitted.
@@ -82,6 +85,7 @@ def make_fold(
     learn = ~held_out if learn is None else learn
     scaler = fit_scaler(
         grid[learn],
+        names,
         stays[learn],
         extra_channels=model.extra_channels,
         static_inputs=model.static_inputs,
@@ -100,6 +104,7 @@ def make_fold(
 
 def make_folds(
     grid: Float[np.ndarray, "N T M"],
+    names: Sequence[str],
     cohort: pd.DataFrame,
     features: Features,
     model: Model,
@@ -112,6 +117,7 @@ def make_folds(
 
     Args:
         grid: Values in clinical units; NaN = not observed.
+        names: The measurements of its columns.
         cohort: schemas.COHORT, in the order of grid.
         features: How the scalers are fitted.
         model: The network that the folds are for.
@@ -131,7 +137,7 @@ def make_folds(
         if model.keep == "best":
             validation = _validation(cohort, chosen, int(k))
             chosen = chosen & ~validation
-        pairs.append(make_fold(grid, cohort, fold == k, features, model, chosen, validation))
+        pairs.append(make_fold(grid, names, cohort, fold == k, features, model, chosen, validation))
     return [data for data, _ in pairs], [scaler for _, scaler in pairs]
 
 

@@ -53,7 +53,7 @@ def search_folds(
         seed=options.fold_seed,
     )
     folds = [
-        make_fold(grid, stays, fold == k, params.features, params.model)[0]
+        make_fold(grid, params.columns, stays, fold == k, params.features, params.model)[0]
         for k in range(options.folds)
     ]
     return folds, [seed_of(options.seed, k) for k in range(options.folds)]

@@ -11,7 +11,6 @@ from jaxtyping import Float32
 from icu_adversarial.attack.api import DIRECTIONS
 from icu_adversarial.attack.tasks import Task
 from icu_adversarial.core.schemas import PERTURBATIONS, read_batches
-from icu_adversarial.measurements import NAMES
 
 CELLS = ["stay_id", "hour", "measurement", "delta", "delta_clinical"]
 
@@ -66,6 +65,8 @@ def dense(
     near = cells[slice(*ends)]
     row = pd.Index(task.stay_id).get_indexer(near["stay_id"])
     own = near[row >= 0]
-    measurement = pd.Index(NAMES).get_indexer(pd.Index(own["measurement"].astype(str)))
+    measurement = pd.Index(task.victim.scaler.names).get_indexer(
+        pd.Index(own["measurement"].astype(str))
+    )
     values[row[row >= 0], own["hour"] // bin_hours, measurement] = own[column]
     return values

@@ -9,7 +9,6 @@ import torch
 from icu_adversarial.attack.api import DIRECTIONS, device_of, margins
 from icu_adversarial.attack.tasks import Task, Victim, model_input
 from icu_adversarial.core.schemas import ENSEMBLE, FILE
-from icu_adversarial.measurements import M
 from icu_adversarial.probe.stored import attacked_stays, dense
 
 
@@ -69,7 +68,7 @@ def _before_and_after(task: Task, clinical: np.ndarray) -> tuple[np.ndarray, np.
     limits of the scaler.
     """
     x, y, lower, upper = model_input(task)
-    scaler, values = task.victim.scaler, x[..., :M]
+    scaler, values = task.victim.scaler, x[..., : task.grid.shape[2]]
     span = np.where(scaler.perturbable, scaler.clinical_span, np.inf).astype(np.float32)
     moved = torch.from_numpy(clinical / span).to(device_of(task.victim.model))
     changed = (values + moved).clamp(lower, upper)

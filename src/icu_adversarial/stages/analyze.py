@@ -31,7 +31,7 @@ def run(params: Params, objective: str) -> None:
     """
     found = read_inputs(objective, params.attack.models, params.attack.target)
     source, label = params.extract.source, params.extract.label
-    settings = Settings(objective, source, label, params.hours, params.analyze)
+    settings = Settings(objective, source, label, params.hours, params.columns, params.analyze)
     maps = make_maps(settings, found)
     write_tables(settings, found, maps)
     attack = write_metrics(settings, found, maps)

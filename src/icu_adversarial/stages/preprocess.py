@@ -11,7 +11,6 @@ from icu_adversarial.core.io import atomic, read_json
 from icu_adversarial.core.schemas import COHORT, STAYS, read_table, write_table
 from icu_adversarial.features.cohort import cohort_flow, cohort_rules
 from icu_adversarial.features.selection import split_cohort, write_grid, write_results
-from icu_adversarial.measurements import M
 
 
 def run(params: Params) -> None:
@@ -21,12 +20,12 @@ def run(params: Params) -> None:
         InputError: An input is missing or wrong, or the cohort cannot be divided.
     """
     options, hours = params.preprocess, params.hours
-    least = options.min_observed_cells
+    least, names = options.min_observed_cells, params.columns
     stays = read_table(paths.STAYS, STAYS)
     rules = cohort_rules(stays, params.window_hours, options)
     eligible = np.all([*rules.values()], axis=0)
     with atomic(paths.GRID) as temporary:
-        observed = write_grid(temporary, stays["stay_id"].to_numpy(), eligible, hours, least)
+        observed = write_grid(temporary, stays["stay_id"].to_numpy(), eligible, hours, least, names)
         chosen = eligible & (observed >= least)
         kept = stays[chosen].reset_index(drop=True).astype({"died": bool})
         cohort = split_cohort(kept, params.split)
@@ -34,5 +33,5 @@ def run(params: Params) -> None:
 
     rules |= {f"observed cells ≥ {least}": observed >= least}
     flow = cohort_flow(stays, rules, read_json(paths.EXCLUDED))
-    share = float(observed[chosen].mean() / (len(hours) * M))
+    share = float(observed[chosen].mean() / (len(hours) * len(names)))
     write_results(params.extract.label, flow, cohort, share)

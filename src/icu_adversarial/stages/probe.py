@@ -14,7 +14,6 @@ from icu_adversarial.config.params import Params
 from icu_adversarial.core import paths
 from icu_adversarial.core.io import write_csv, write_json
 from icu_adversarial.core.schemas import EXAMPLES, read_table
-from icu_adversarial.measurements import M
 from icu_adversarial.probe import sanity
 from icu_adversarial.probe.stored import attacked_stays, dense, read_best_cells
 from icu_adversarial.probe.transfer import transfer
@@ -25,16 +24,16 @@ def run(params: Params, objective: str) -> None:
     settings, label, hours = params.attack, params.extract.label, params.bin_hours
     source, folder = paths.ATTACK / objective, paths.METRICS / "probe" / objective
     examples = read_table(source / "examples.parquet", EXAMPLES)
-    cells = read_best_cells(source / "perturbations.parquet")
+    changed = read_best_cells(source / "perturbations.parquet")
     tasks = read_tasks(victims := read_attacked_models(settings.target, settings.models))
-    shares = transfer(examples, cells, tasks, victims, hours)
+    shares = transfer(examples, changed, tasks, victims, hours)
     write_csv(folder / "plots" / "transfer.csv", shares.assign(source=label, objective=objective))
     tried = attacked_stays(examples).groupby("fold").head(sanity.STAYS)
-    found = partial(dense, cells=cells, column="delta", bin_hours=hours)
+    found = partial(dense, cells=changed, column="delta", bin_hours=hours)
     warnings = sanity.check(tasks(tried), found, settings.seed)
     for warning in warnings:
         print(f"warning: {objective}: {warning}", file=sys.stderr)
     max_perts, method = params.tune_attack.max_perts, method_for(objective, settings.method)
-    numbers = metrics(examples, objective, cells=len(params.hours) * M, max_perts=max_perts)
+    numbers = metrics(examples, objective, cells=params.cells, max_perts=max_perts)
     about = {"source": label, "method": method, "warnings": warnings}
     write_json(folder / "metrics.json", about | numbers)

@@ -24,7 +24,7 @@ def run(params: Params) -> None:
     cohort, grid = read_table(paths.COHORT, COHORT), read_array(paths.GRID)
     best = paths.TUNE_MODEL / "best.json"
     model = Model.model_validate(read_json(best)["hyperparameters"])
-    folds, scalers = make_folds(grid, cohort, params.features, model)
+    folds, scalers = make_folds(grid, params.columns, cohort, params.features, model)
     folders = [paths.MODELS / f"fold_{k}" for k in range(len(folds))]
     settings = params.train.model_dump_json() + params.features.model_dump_json()
     with resumable("train", settings, paths.GRID, paths.COHORT, best, rooms=ROOMS) as checkpoints:

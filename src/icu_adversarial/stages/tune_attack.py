@@ -14,7 +14,6 @@ from icu_adversarial.config.params import Params
 from icu_adversarial.core import paths
 from icu_adversarial.core.resume import resumable
 from icu_adversarial.core.schemas import PREDICTIONS, read_table
-from icu_adversarial.measurements import M
 from icu_adversarial.search.live import LiveStudy
 from icu_adversarial.search.study import SEARCH, write_study
 
@@ -33,7 +32,7 @@ def run(params: Params, objective: str) -> None:
     shown = shown_attribute(objective)
     with resumable("tune_attack", key, *files, rooms=ROOMS, keep=True) as state:
         live = LiveStudy(folder, "maximize", shown, **labels, objective=objective)
-        about = (settings, objective, method, len(params.hours) * M, params.bin_hours)
+        about = (settings, objective, method, params.cells)
         trials = search_attack(tasks, *about, state, live.update)
         best = write_study(paths.TUNE_ATTACK / objective, trials, "maximize")
     live.finish(trials, labels | {"method": method} | summary(trials, best))

@@ -50,7 +50,7 @@ def run(params: Params) -> None:
         for share in sorted(set(options.shares)):
             learn = some_subjects(cohort["subject_id"].to_numpy(), share, options.seed)
             about = {"share": share, "stays": training_stays(cohort, learn)}
-            folds, _ = make_folds(grid, cohort, params.features, model, learn)
+            folds, _ = make_folds(grid, params.columns, cohort, params.features, model, learn)
             refuse_one_outcome(share, folds)
             states = train_folds(folds, model, params.train, state / f"{share:g}")
             kept = [s.history[kept_evaluation(s, model)] for s in states]

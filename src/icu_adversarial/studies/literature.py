@@ -34,7 +34,7 @@ def run(params: Params, row: str) -> None:
     folder, about = paths.LITERATURE / row, rows[row]
     cohort, grid = read_table(paths.COHORT, COHORT), read_array(paths.GRID)
     model = params.literature.model_of(row)
-    folds, scalers = make_folds(grid, cohort, params.literature.features, model)
+    folds, scalers = make_folds(grid, params.columns, cohort, params.literature.features, model)
     models = [folder / "models" / f"fold_{k}" for k in range(len(folds))]
     blocks = [
         part.model_dump_json()

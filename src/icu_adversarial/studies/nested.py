@@ -81,7 +81,9 @@ def score_fold(
         folds=params.tune_model.folds,
         seed=params.tune_model.fold_seed,
     )
-    data, scaler = make_fold(grid[inside], cohort[inside], inner == 0, params.features, model)
+    data, scaler = make_fold(
+        grid[inside], params.columns, cohort[inside], inner == 0, params.features, model
+    )
     folder = state / f"fold_{k}"
     trained = train_folds([data], model, params.train, folder)
     save_folds([folder], trained, [data], [scaler], model)

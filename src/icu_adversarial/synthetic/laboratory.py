@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from icu_adversarial.measurements import MEASUREMENTS, NAMES
+from icu_adversarial.measurements import SETS
 from icu_adversarial.synthetic.admitting import HOUR
 from icu_adversarial.synthetic.charting import (
     DECIMALS,
@@ -28,9 +28,8 @@ from icu_adversarial.synthetic.variables import COLUMN, VARIABLES
 LAB_FACTOR = 0.2  # shares of the laboratory, relative to those of the charts
 # Share of the draws after the hospital admission without a hadm_id. Earlier draws never have one.
 NO_HADM_SHARE = 0.03
-UNBOUNDED = np.array(
-    [m.items[0].below > 1e9 for m in MEASUREMENTS] + [True] * (len(VARIABLES) - len(NAMES))
-)
+# Variables without plausible limits: those that are no measurement of the literature.
+UNBOUNDED = np.array([variable.name not in SETS["literature"] for variable in VARIABLES])
 
 
 def laboratory(

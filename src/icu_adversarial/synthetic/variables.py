@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from icu_adversarial.measurements import NAMES
+from icu_adversarial.measurements import SETS
 
 
 class Variable(NamedTuple):
@@ -90,7 +90,7 @@ VARIABLES = (
     Variable("hematocrit", 32, 4.0, 0.8, 0.98, 0.6, (-0.3, -0.5, 0.0, -0.4), 14, 58, 1),
 )
 COLUMN = {variable.name: number for number, variable in enumerate(VARIABLES)}
-assert tuple(COLUMN)[:19] == NAMES
+assert tuple(COLUMN)[:19] == SETS["literature"]
 # Correlations beyond what illness explains: (name, other, r). They are applied in this order. A
 # later row of the same name weakens an earlier one by the factor sqrt(1 - r^2).
 FOLLOWS = (

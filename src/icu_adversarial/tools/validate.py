@@ -5,7 +5,7 @@ the source's own reader, counts the stays with each measurement, and prints the 
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from icu_adversarial.extract.records import Records
 from icu_adversarial.extract.registry import READERS, read
 from icu_adversarial.extract.sources.challenge2012 import SETS
 from icu_adversarial.extract.storage.views import MissingTableError, Table
-from icu_adversarial.measurements import MEASUREMENTS, NAMES, note
+from icu_adversarial.measurements import Measurement, choose, names_of, note
 from icu_adversarial.tools.next_step import command
 from icu_adversarial.tools.sample import first_rows, sample
 
@@ -25,7 +25,12 @@ ROWS = 2_000_000  # rows of a sample, per table
 
 
 def validate(
-    raw: Path, source: str | None, window_hours: int, code_map: Path, rows: int = ROWS
+    raw: Path,
+    source: str | None,
+    window_hours: int,
+    code_map: Path,
+    names: Sequence[str],
+    rows: int = ROWS,
 ) -> Iterator[str]:
     """Report what a place with raw records contains.
 
@@ -34,6 +39,7 @@ def validate(
         source: A value of extract.source, or None to recognise it.
         window_hours: Length of the observation window.
         code_map: The value of extract.code_map.
+        names: The measurements to look for.
         rows: Only so many rows of a longer table are read.
 
     Yields:
@@ -49,15 +55,16 @@ def validate(
     source = source or recognise(raw)
     yield f"{raw}: {LABELS[source]} (extract.source: {source})"
     unusable = f"{raw} cannot be used as {source}"
-    if reasons := missing(raw, source):
+    measurements = choose(names, source)
+    if reasons := missing(raw, source, measurements):
         texts = (str(reason).removeprefix(f"{raw}: ") for reason in reasons)
         raise InputError(f"{unusable}: {'; '.join(texts)}")
     with tempfile.TemporaryDirectory(prefix="icu-") as folder:
-        cut = sample(raw, source, tables_of(source), rows, Path(folder))
+        cut = sample(raw, source, tables_of(source, measurements), rows, Path(folder))
         place = Path(folder) if cut else raw
         try:
-            records = read(source, place, window_hours, MEASUREMENTS, code_map)
-            coverage = Coverage(records.stays["stay_id"].to_numpy())
+            records = read(source, place, window_hours, measurements, code_map)
+            coverage = Coverage(records.stays["stay_id"].to_numpy(), names)
             for _ in coverage.watch(records.events):
                 pass
         except InputError as error:
@@ -66,7 +73,7 @@ def validate(
         yield f"All counts are those of a sample: at most {rows:,} rows of {', '.join(cut)}"
     yield from _cohort(records)
     yield f"Stays with a value in their first {window_hours} hours:"
-    for name, count in zip(NAMES, coverage.seen.sum(axis=0), strict=True):
+    for name, count in zip(names, coverage.seen.sum(axis=0), strict=True):
         share = "" if cut else f"{count / len(records.stays):7.0%}"
         yield f"  {name:<15}{count:>9,}{share}  {note(source, name)}".rstrip()
     if not coverage.seen.any():
@@ -104,9 +111,10 @@ def recognise(raw: Path) -> str:
         return "challenge2012"
     if any((raw / "data").rglob("*.parquet")):
         return "meds"
-    reasons = {source: missing(raw, source) for source in ("mimiciii", "mimiciv", "eicu")}
+    usual = choose(names_of("literature"))  # tables of rarer measurements need not be there
+    reasons = {source: missing(raw, source, usual) for source in ("mimiciii", "mimiciv", "eicu")}
     best = min(reasons, key=lambda source: len(reasons[source]))
-    if len(reasons[best]) < len(tables_of(best)):
+    if len(reasons[best]) < len(tables_of(best, usual)):
         return best
     for reason in reasons[best]:
         if not isinstance(reason, MissingTableError):
@@ -117,16 +125,16 @@ def recognise(raw: Path) -> str:
     )
 
 
-def tables_of(source: str) -> Mapping[str, Table]:
+def tables_of(source: str, measurements: Sequence[Measurement]) -> Mapping[str, Table]:
     """The tables that the reader of a source reads. Challenge 2012 and MEDS have none."""
     reader = import_module(f"icu_adversarial.extract.sources.{READERS[source]}")
-    return getattr(reader, "TABLES", {})
+    return reader.tables(measurements) if hasattr(reader, "tables") else {}
 
 
-def missing(raw: Path, source: str) -> list[InputError]:
+def missing(raw: Path, source: str, measurements: Sequence[Measurement]) -> list[InputError]:
     """Why tables of a source cannot be read in `raw`. Almost no row is read."""
     reasons = []
-    for name, table in tables_of(source).items():
+    for name, table in tables_of(source, measurements).items():
         try:
             with first_rows(raw, name, table, 0):
                 pass

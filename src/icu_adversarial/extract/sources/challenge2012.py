@@ -16,7 +16,7 @@ import pyarrow.csv
 
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.extract.account import Account
-from icu_adversarial.extract.records import Records, refuse_blood_gas
+from icu_adversarial.extract.records import Records
 from icu_adversarial.extract.sources.challenge2012_events import DESCRIPTORS, events
 from icu_adversarial.measurements import Measurement
 
@@ -49,9 +49,6 @@ def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) ->
         InputError: A set or outcome file is missing, a set is there twice, a record is not one, or
             the window is longer than the records.
     """
-    refuse_blood_gas(
-        measurements, "the Challenge records do not tell which potassium is from blood gases"
-    )
     if window_hours > RECORD_HOURS:
         raise InputError(
             f"window_hours: {window_hours}: the Challenge records end after {RECORD_HOURS} hours:"
@@ -76,7 +73,7 @@ def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) ->
         np.repeat(np.arange(len(sets)), [len(rows) for rows, _ in sets]), found
     )
     stays = _stays(rows, pd.concat([outcomes for _, outcomes in sets], ignore_index=True))
-    account = Account()
+    account = Account([m.name for m in measurements])
     return Records(stays, events(raw, rows, window_hours, measurements, account), account)
 
 

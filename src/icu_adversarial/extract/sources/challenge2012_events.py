@@ -8,10 +8,11 @@ import pandas as pd
 import pyarrow as pa
 
 from icu_adversarial.extract.account import IMPLAUSIBLE, NO_NUMBER, OF_STAYS, OUTSIDE, Account
-from icu_adversarial.extract.events import KEY, RANKS, to_events
-from icu_adversarial.measurements import Measurement
+from icu_adversarial.extract.events import KEY, ranks, to_events
+from icu_adversarial.measurements import Measurement, Rows
 
 DESCRIPTORS = ["Age", "Gender", "ICUType"]
+BODY, UNKNOWN = ["Height", "Weight"], -1  # the value of an unknown height or weight
 
 
 def events(
@@ -30,14 +31,17 @@ def events(
         measurements: What is read.
         account: What counts the rows; the table of a row is its set.
     """
+    rank = ranks(measurements)
     parts = [
-        _counting(rows[rows["parameter"] == parameter], m, window_hours, account).assign(
-            rank=RANKS[m.name], parameter=parameter
+        _counting(rows[rows["parameter"] == code], m.name, entry, window_hours, account).assign(
+            rank=rank[m.name]
         )
         for m in measurements
-        for parameter in m.challenge
+        for entry in m.challenge2012
+        for code in entry.codes
     ]
-    for name, count in rows.loc[rows["parameter"].isin(DESCRIPTORS), "set"].value_counts().items():
+    described = rows["parameter"].isin(DESCRIPTORS)
+    for name, count in rows.loc[described, "set"].value_counts().items():
         account.add_all(str(name), OF_STAYS, count)
     for name, count in rows["set"].value_counts().items():
         account.add_unmapped(str(name), count)
@@ -65,21 +69,26 @@ def events(
 
 
 def _counting(
-    rows: pd.DataFrame, m: Measurement, window_hours: int, account: Account
+    rows: pd.DataFrame, name: str, entry: Rows, window_hours: int, account: Account
 ) -> pd.DataFrame:
-    """The rows of a parameter that count; those that do not are counted by reason."""
-    items, value = m.items[-1], rows["value"]
-    below = value <= items.below if items.below_counts else value < items.below
+    """The rows of a parameter that count; those that do not are counted by reason.
+
+    The value UNKNOWN of BODY is no number.
+    """
+    limits, value = entry.limits, rows["value"]
+    below = value <= limits.highest if limits.highest_counts else value < limits.highest
+    unknown = value.isna() | rows["parameter"].isin(BODY) & (value == UNKNOWN)
     reason = pd.Series(
         np.select(
-            [rows["hour"] >= window_hours, value.isna(), ~(below & (value > items.above))],
+            [rows["hour"] >= window_hours, unknown, ~(below & (value > limits.above))],
             [OUTSIDE, NO_NUMBER, IMPLAUSIBLE],
             "",
         ),
         rows.index,
     )
-    for (name, why), count in reason.groupby([rows["set"], reason], observed=True).size().items():
-        account.add_read(name, m.name, count)
+    for (place, why), count in reason.groupby([rows["set"], reason], observed=True).size().items():
+        account.add_read(place, name, count)
         if why:
-            account.add(name, m.name, why, count)
-    return rows[reason == ""]
+            account.add(place, name, why, count)
+    kept = rows[reason == ""]
+    return kept.assign(value=1.0 if entry.means_one else kept["value"] * entry.factor)

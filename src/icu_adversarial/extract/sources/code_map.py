@@ -5,11 +5,12 @@ A CSV file with the columns code, stands_for, factor, offset.
 
 import csv
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from icu_adversarial.core.errors import InputError
-from icu_adversarial.measurements import NAMES
+from icu_adversarial.measurements import DICTIONARY
 
 COLUMNS = ["code", "stands_for", "factor", "offset"]
 NEEDED = ("icu_admission", "icu_discharge", "hospital_discharge")
@@ -31,7 +32,7 @@ class Meaning(NamedTuple):
     offset: float
 
 
-def read_code_map(path: Path) -> list[Meaning]:
+def read_code_map(path: Path, chosen: Sequence[str]) -> list[Meaning]:
     """Read a code map.
 
     Lines that begin with # are comments, a * at the end of a code stands for any rest, and empty
@@ -39,6 +40,7 @@ def read_code_map(path: Path) -> list[Meaning]:
 
     Args:
         path: A CSV file in UTF-8.
+        chosen: The measurements that are read. Codes of others are left out.
 
     Returns:
         The meanings in the order of the file.
@@ -72,7 +74,8 @@ def read_code_map(path: Path) -> list[Meaning]:
     found = {meaning.stands_for for meaning in meanings.values()}
     if missing := [name for name in NEEDED if name not in found]:
         raise InputError(f"extract.code_map: {path}: no code stands for {', '.join(missing)}")
-    return list(meanings.values())
+    known = {*NEEDED, *OPTIONAL, *chosen}
+    return [meaning for meaning in meanings.values() if meaning.stands_for in known]
 
 
 def _fields(path: Path, number: int, line: str) -> list[str]:
@@ -92,7 +95,7 @@ def _meaning(path: Path, number: int, row: list[str]) -> Meaning:
             f"expected {','.join(COLUMNS)}"
         )
     code, stands_for, factor, offset = row
-    known = (*NEEDED, *OPTIONAL, *NAMES)
+    known = (*NEEDED, *OPTIONAL, *DICTIONARY)
     if stands_for not in known:
         raise InputError(
             f"extract.code_map: {path}, line {number}: stands_for is {stands_for!r}, "

@@ -3,7 +3,7 @@
 Times are minutes from the admission to the unit. registry.py calls this reader.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,27 +22,21 @@ from icu_adversarial.extract.account import (
     UNIT,
     Account,
 )
-from icu_adversarial.extract.events import CODES, to_events
-from icu_adversarial.extract.records import Records, refuse_blood_gas
+from icu_adversarial.extract.events import to_events
+from icu_adversarial.extract.records import Records
 from icu_adversarial.extract.sources.eicu_outcomes import death_minute, outcome
 from icu_adversarial.extract.sources.eicu_sql import (
     COUNTS_QUERY,
     EVENTS_QUERY,
     STAYS_QUERY,
     fill,
-    tables,
+    names_by_table,
+    table_of_codes,
 )
 from icu_adversarial.extract.storage.database import open_raw
 from icu_adversarial.extract.storage.views import Table
-from icu_adversarial.measurements import MEASUREMENTS, Measurement
-from icu_adversarial.measurements import NAMES as MEASUREMENT_NAMES
+from icu_adversarial.measurements import Measurement
 
-NAMES = {  # of the labs, columns and charts that are read, by table
-    table: tuple(
-        sorted({name for m in MEASUREMENTS for i in m.eicu if i.table == table for name in i.names})
-    )
-    for table in ("lab", "vitalperiodic", "vitalaperiodic", "nursecharting")
-}
 STAY = {"patientunitstayid": "BIGINT"}
 MONITOR = STAY | {"observationoffset": "BIGINT"}
 LAB = STAY | {
@@ -74,18 +68,32 @@ PATIENT_TEXTS = (
     "unittype",
     "unitstaytype",
 )
-TABLES = {
+PATIENT = {
     "patient": Table(
         STAY | dict.fromkeys(PATIENT_NUMBERS, "BIGINT") | dict.fromkeys(PATIENT_TEXTS, "VARCHAR")
-    ),
-    "lab": Table(LAB | {"labresultrevisedoffset": "BIGINT"}, keep=("labname", NAMES["lab"])),
-    "vitalperiodic": Table(MONITOR | dict.fromkeys(NAMES["vitalperiodic"], "DOUBLE PRECISION")),
-    "vitalaperiodic": Table(MONITOR | dict.fromkeys(NAMES["vitalaperiodic"], "DOUBLE PRECISION")),
-    "nursecharting": Table(NURSE, keep=("nursingchartcelltypevalname", NAMES["nursecharting"])),
+    )
 }
+# The tables that name a measurement in a column, and those that have a column for each.
+NAMED = {
+    "lab": (LAB | {"labresultrevisedoffset": "BIGINT"}, "labname"),
+    "nursecharting": (NURSE, "nursingchartcelltypevalname"),
+}
+MONITORS = ("vitalperiodic", "vitalaperiodic")
 SEXES = {"Female": "F", "Male": "M"}
 ICU, STEP_DOWN = ("admit", "readmit", "transfer"), "stepdown/other"  # of unitstaytype
 OLDEST = 120  # years: a larger age is an error
+
+
+def tables(measurements: Sequence[Measurement]) -> dict[str, Table]:
+    """All tables that are read, and their columns."""
+    found = dict(PATIENT)
+    for table, names in names_by_table(measurements).items():
+        if table in MONITORS:
+            found[table] = Table(MONITOR | dict.fromkeys(names, "DOUBLE PRECISION"))
+        else:
+            columns, name = NAMED[table]
+            found[table] = Table(columns, keep=(name, names))
+    return found
 
 
 def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) -> Records:
@@ -114,8 +122,7 @@ def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) ->
         InputError: A missing place, table, column or id, a value of the wrong type, ids that are
             not unique, or no ICU stay.
     """
-    refuse_blood_gas(measurements, "eICU does not tell which potassium is from blood gases")
-    with open_raw(raw, {"patient": TABLES["patient"]}) as database:
+    with open_raw(raw, PATIENT) as database:
         patient = database.frame(STAYS_QUERY)
     _check(raw, patient)
     kind = patient["unitstaytype"].fillna("").str.strip(" ").str.lower()
@@ -130,7 +137,7 @@ def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) ->
             "there is no ICU stay"
         )
     patient = patient.assign(died=outcome(patient), death=death_minute(patient))
-    account = Account()
+    account = Account([m.name for m in measurements])
     return Records(
         _stays(patient[in_icu].reset_index(drop=True)),
         _events(raw, window_hours, measurements, account),
@@ -201,13 +208,13 @@ def _events(
     raw: Path, window_hours: int, measurements: tuple[Measurement, ...], account: Account
 ) -> Iterator[pa.RecordBatch]:
     """Batches of tables.EVENTS; `account` is complete when the last one is read."""
-    with open_raw(raw, TABLES) as database:
+    with open_raw(raw, tables(measurements)) as database:
         counts = database.frame(fill(COUNTS_QUERY, window_hours, measurements, ICU))
         _count(counts, account)
-        for table in ("lab", "nursecharting"):
+        for table in NAMED.keys() & names_by_table(measurements):
             account.add_unmapped(table, database.rows(table))
         rows = database.batches(fill(EVENTS_QUERY, window_hours, measurements, ICU))
-        yield from to_events(rows, tables(measurements), account)
+        yield from to_events(rows, table_of_codes(measurements), account)
     for m in measurements:  # the query of the events left out what a monitor has, without a count
         group = "nursecharting", m.name
         others = sum(count for key, count in account.rows.items() if key[:2] == group)
@@ -217,8 +224,9 @@ def _events(
 
 def _count(counts: pd.DataFrame, account: Account) -> None:
     """The rows read, and those left out by reason, from the result of COUNTS_QUERY."""
+    names = sorted(account.names)
     for row in counts.itertuples(index=False):
-        group = row.source, MEASUREMENT_NAMES[CODES[row.rank]]
+        group = row.source, names[row.rank]
         account.add_read(*group, row.rows_read)
         account.add(*group, NO_STAY, row.no_stay)
         account.add(*group, NO_TIME, row.untimed)

@@ -1,63 +1,61 @@
 """The queries of eicu.py, in the SQL that DuckDB and PostgreSQL share."""
 
+from collections.abc import Sequence
+
 from icu_adversarial.extract.account import REVISED
-from icu_adversarial.extract.events import RANKS
-from icu_adversarial.extract.sources.eicu_units import CONVERSIONS, UNKNOWN, USUAL, Conversion
+from icu_adversarial.extract.events import ranks
 from icu_adversarial.extract.storage.views import literal
 from icu_adversarial.extract.units import spelling_rows
-from icu_adversarial.measurements import MEASUREMENTS, Items, Measurement
+from icu_adversarial.measurements import Measurement, Rows
 
+UNKNOWN = "an unknown unit"
 STAYS_QUERY = "SELECT * FROM patient ORDER BY patientunitstayid"
 # unit: null for the usual unit of the test and for a result without a unit. The sign for micro is
 # read as u. code: the number of a table and name. reason: why a row does not count, whatever its
 # value. nth: 1 for the first entry of a name and unit in items, which
 # has one for each range of values. Of a laboratory result and its revisions, the last counts.
-CHARTED = f"""
+CHARTED = """
 items(source, name, code, unit, rank, above, below, below_counts, fahrenheit, factor, nth) AS (
   SELECT *, ROW_NUMBER() OVER (PARTITION BY source, name, unit ORDER BY above)
-  FROM (VALUES {{items}}) v(source, name, code, unit, rank, above, below, below_counts, fahrenheit,
+  FROM (VALUES {items}) v(source, name, code, unit, rank, above, below, below_counts, fahrenheit,
                             factor)
 ), names AS (
   SELECT DISTINCT source, name, code, rank FROM items
 ), spellings(spelling, unit) AS (
-  VALUES {{spellings}}
+  VALUES {spellings}
 ), stays AS (
-  SELECT patientunitstayid AS stay_id FROM patient WHERE LOWER(TRIM(unitstaytype)) IN ({{icu}})
-), labs AS (
-  SELECT l.patientunitstayid, labresultoffset AS minute, labname AS name, labresult AS value,
+  SELECT patientunitstayid AS stay_id FROM patient WHERE LOWER(TRIM(unitstaytype)) IN ({icu})
+), charted(source, patientunitstayid, minute, name, value, unit, reason) AS (
+  {charted}
+)"""
+MONITOR = """
+  SELECT * FROM (
+    SELECT '{0}', patientunitstayid, observationoffset, c.name, {{values}} AS value, NULL, NULL
+    FROM {0} CROSS JOIN (SELECT name FROM names WHERE source = '{0}') c
+  ) {0}_rows WHERE value IS NOT NULL"""
+# The rows of each raw table: source, stay, minute, name, value, unit, reason.
+SELECTS = {
+    "lab": f"""
+  SELECT 'lab', l.patientunitstayid, labresultoffset, labname, labresult,
          CASE WHEN labmeasurenameinterface IS NULL OR TRIM(labmeasurenameinterface) = ''
                 OR (labname, s.unit) IN ({{usual}}) THEN NULL
-              ELSE COALESCE(s.unit, {literal(UNKNOWN)}) END AS unit,
+              ELSE COALESCE(s.unit, {literal(UNKNOWN)}) END,
          CASE WHEN labresultrevisedoffset IS DISTINCT FROM last_revision
-              THEN {literal(REVISED)} END AS reason
+              THEN {literal(REVISED)} END
   FROM (
     SELECT *, MAX(labresultrevisedoffset) OVER (
       PARTITION BY patientunitstayid, labname, labresultoffset
     ) AS last_revision FROM lab
   ) l LEFT JOIN spellings s ON s.spelling =
-    LOWER(REGEXP_REPLACE(REPLACE(labmeasurenameinterface, ' ', ''), '[^ -~]', 'u', 'g'))
-), charted(source, patientunitstayid, minute, name, value, unit, reason) AS (
-  SELECT 'lab', * FROM labs
-  UNION ALL
-  SELECT * FROM (
-    SELECT 'vitalperiodic', patientunitstayid, observationoffset, c.name,
-           {{vitalperiodic}} AS value, NULL, NULL
-    FROM vitalperiodic
-    CROSS JOIN (SELECT name FROM names WHERE source = 'vitalperiodic') c
-  ) p WHERE value IS NOT NULL
-  UNION ALL
-  SELECT * FROM (
-    SELECT 'vitalaperiodic', patientunitstayid, observationoffset, c.name,
-           {{vitalaperiodic}} AS value, NULL, NULL
-    FROM vitalaperiodic
-    CROSS JOIN (SELECT name FROM names WHERE source = 'vitalaperiodic') c
-  ) a WHERE value IS NOT NULL
-  UNION ALL
+    LOWER(REGEXP_REPLACE(REPLACE(labmeasurenameinterface, ' ', ''), '[^ -~]', 'u', 'g'))""",
+    "vitalperiodic": MONITOR.format("vitalperiodic"),
+    "vitalaperiodic": MONITOR.format("vitalaperiodic"),
+    "nursecharting": """
   SELECT 'nursecharting', patientunitstayid, nursingchartoffset, nursingchartcelltypevalname,
-         CASE WHEN nursingchartvalue ~ '^-?[0-9]{{{{1,9}}}}([.][0-9]*)?$'
+         CASE WHEN nursingchartvalue ~ '^-?[0-9]{{1,9}}([.][0-9]*)?$'
               THEN CAST(nursingchartvalue AS DOUBLE PRECISION) END, NULL, NULL
-  FROM nursecharting
-)"""
+  FROM nursecharting""",
+}
 # fits: the value is in the range of the entry of items.
 FITS = """
 c.value > i.above AND (c.value < i.below OR (i.below_counts AND c.value = i.below))"""
@@ -112,7 +110,7 @@ FROM paired GROUP BY source, name, rank, unit ORDER BY source, name, unit
 
 
 def fill(
-    query: str, window_hours: int, measurements: tuple[Measurement, ...], icu: tuple[str, ...]
+    query: str, window_hours: int, measurements: Sequence[Measurement], icu: tuple[str, ...]
 ) -> str:
     """EVENTS_QUERY or COUNTS_QUERY as SQL.
 
@@ -126,58 +124,72 @@ def fill(
         A SELECT over the tables of eicu.py.
     """
     numbers = {key: number for number, key in enumerate(_codes(measurements))}
+    rank = ranks(measurements)
     items = [
-        _item(i, name, numbers[i.table, name], None, RANKS[m.name])
+        _item(rows, name, numbers[rows.table, name], rank[m.name])
         for m in measurements
-        for i in m.eicu
-        for name in i.names
+        for rows in m.eicu
+        for name in rows.codes
     ]
-    rank = {name: RANKS[m.name] for m in measurements for i in m.eicu for name in i.names}
-    items += [
-        _item(_converted(c), c.test, numbers["lab", c.test], c.unit, rank[c.test])
-        for c in CONVERSIONS
-        if c.test in rank
+    usual = dict.fromkeys(
+        (name, unit)
+        for m in measurements
+        for rows in m.eicu
+        if rows.table == "lab" and not rows.unit
+        for name in rows.codes
+        for unit in rows.read_as
+    )
+    pairs = ", ".join(f"({literal(name)}, {literal(unit)})" for name, unit in usual)
+    charted = [
+        SELECTS[table].format(usual=pairs, values=_chosen(names))
+        for table, names in names_by_table(measurements).items()
     ]
-    usual = [(test, unit) for test, units in USUAL.items() for unit in units]
     return query.format(
         items=", ".join(items),
         spellings=spelling_rows(),
-        usual=", ".join(f"({literal(t)}, {literal(u)})" for t, u in usual),
         icu=", ".join(map(literal, icu)),
-        vitalperiodic=_chosen("vitalperiodic"),
-        vitalaperiodic=_chosen("vitalaperiodic"),
+        charted="\n  UNION ALL".join(charted),
         minutes=60 * window_hours,
     )
 
 
-def tables(measurements: tuple[Measurement, ...]) -> list[str]:
+def table_of_codes(measurements: Sequence[Measurement]) -> list[str]:
     """The raw table of each `code` in the rows of EVENTS_QUERY."""
     return [table for table, _ in _codes(measurements)]
 
 
-def _codes(measurements: tuple[Measurement, ...]) -> list[tuple[str, str]]:
+def names_by_table(measurements: Sequence[Measurement]) -> dict[str, tuple[str, ...]]:
+    """What is read of each raw table: names of tests and charts, or columns. Sorted."""
+    found: dict[str, set[str]] = {}
+    for table, name in _codes(measurements):
+        found.setdefault(table, set()).add(name)
+    return {table: tuple(sorted(names)) for table, names in found.items()}
+
+
+def _codes(measurements: Sequence[Measurement]) -> list[tuple[str, str]]:
     """Table and name of what is read, each once."""
     return list(
-        dict.fromkeys((i.table, name) for m in measurements for i in m.eicu for name in i.names)
+        dict.fromkeys(
+            (rows.table, name) for m in measurements for rows in m.eicu for name in rows.codes
+        )
     )
 
 
-def _converted(c: Conversion) -> Items:
-    return Items("lab", names=(c.test,), above=c.above, below=c.at_most, factor=c.factor)
-
-
-def _item(i: Items, name: str, code: int, unit: str | None, rank: int) -> str:
-    """A row of `items`."""
-    texts = f"{literal(i.table)}, {literal(name)}, {code}, {literal(unit) if unit else 'NULL'}"
-    limits = f"{_double(i.above)}, {_double(i.below)}, {i.below_counts}, {i.fahrenheit}"
-    return f"({texts}, {rank}, {limits}, {_double(i.factor)})"
+def _item(rows: Rows, name: str, code: int, rank: int) -> str:
+    """A row of `items`. Only results of the laboratory state their unit."""
+    unit = literal(rows.unit) if rows.table == "lab" and rows.unit else "NULL"
+    limits = (
+        f"{_double(rows.limits.above)}, {_double(rows.limits.highest)},"
+        f" {rows.limits.highest_counts}, {rows.fahrenheit}"
+    )
+    texts = f"{literal(rows.table)}, {literal(name)}, {code}, {unit}"
+    return f"({texts}, {rank}, {limits}, {_double(rows.factor)})"
 
 
 def _double(number: float) -> str:
     return f"CAST({number} AS DOUBLE PRECISION)"
 
 
-def _chosen(table: str) -> str:
+def _chosen(columns: Sequence[str]) -> str:
     """The column of a table of monitors that c.name names."""
-    columns = {name for m in MEASUREMENTS for i in m.eicu if i.table == table for name in i.names}
-    return f"CASE c.name {' '.join(f'WHEN {literal(c)} THEN {c}' for c in sorted(columns))} END"
+    return f"CASE c.name {' '.join(f'WHEN {literal(c)} THEN {c}' for c in columns)} END"

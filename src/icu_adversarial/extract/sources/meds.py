@@ -33,8 +33,8 @@ import pyarrow as pa
 
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.extract.account import OF_STAYS, Account
-from icu_adversarial.extract.events import CODES, RANKS, to_events
-from icu_adversarial.extract.records import Records, refuse_blood_gas
+from icu_adversarial.extract.events import ranks, to_events
+from icu_adversarial.extract.records import Records
 from icu_adversarial.extract.sources.code_map import read_code_map
 from icu_adversarial.extract.sources.meds_files import SPLITS, open_meds
 from icu_adversarial.extract.sources.meds_sql import (
@@ -45,7 +45,7 @@ from icu_adversarial.extract.sources.meds_sql import (
     STAYS_QUERY,
 )
 from icu_adversarial.extract.storage.duck import BATCH_ROWS
-from icu_adversarial.measurements import NAMES, Measurement
+from icu_adversarial.measurements import Measurement
 
 TABLE = "events"
 HOURS = ("age", "admit_hour", "discharge_hour", "out_hour", "death_hour")
@@ -73,19 +73,18 @@ def read(
             the map takes for two measurements, a subject in two splits, a row without a subject,
             or data without an ICU admission or a measurement.
     """
-    refuse_blood_gas(measurements, "the code map says which potassium counts")
-    meanings = pd.DataFrame(read_code_map(code_map))
+    rank = ranks(measurements)
+    meanings = pd.DataFrame(read_code_map(code_map, list(rank)))
     limits = pd.DataFrame(
         [
-            (m.name, RANKS[m.name], i.above, i.below, i.below_counts)
+            (m.name, rank[m.name], m.limits.above, m.limits.highest, m.limits.highest_counts)
             for m in measurements
-            for i in m.items[-1:]
         ],
         columns=["measurement", "rank", "above", "below", "below_counts"],
     )
     with open_meds(raw, limits=limits, meanings=meanings) as connection:
         codes = connection.sql(CODES_QUERY).df().rename_axis("code_number").reset_index()
-        _check(raw, code_map, codes)
+        _check(raw, code_map, codes, list(rank))
         connection.register("codes", codes)
         counts = connection.sql(CHECKS_QUERY).df().iloc[0]
         if counts["without_subject"]:
@@ -102,7 +101,7 @@ def read(
         dict.fromkeys(HOURS, "float32") | {"died": "boolean", "hadm_id": "Int64"}
     )
     untimed = int(counts["without_time"])
-    account = Account()
+    account = Account([m.name for m in measurements])
     return Records(
         described,
         _events(raw, window_hours, limits, codes, stays, account),
@@ -111,8 +110,8 @@ def read(
     )
 
 
-def _check(raw: Path, code_map: Path, codes: pd.DataFrame) -> None:
-    measured = codes.loc[codes["stands_for"].isin(NAMES), "code"]
+def _check(raw: Path, code_map: Path, codes: pd.DataFrame, names: list[str]) -> None:
+    measured = codes.loc[codes["stands_for"].isin(names), "code"]
     if measured.empty:
         raise InputError(f"{raw}: none of its codes stands for a measurement in {code_map}")
     if not (codes["stands_for"] == "icu_admission").any():
@@ -138,8 +137,9 @@ def _events(
     )
     with open_meds(raw, limits=limits, codes=codes, stays=needed) as connection:
         counts = connection.sql(COUNTS_QUERY.format(window_hours=window_hours)).df()
+        names = sorted(account.names)
         for rank, reason, count in counts.itertuples(index=False):
-            name = NAMES[CODES[rank]]
+            name = names[rank]
             account.add_read(TABLE, name, count)
             if not pd.isna(reason):
                 account.add(TABLE, name, reason, count)

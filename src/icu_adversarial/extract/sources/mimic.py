@@ -1,6 +1,6 @@
 """What MIMIC-III and MIMIC-IV share: which events belong to a stay, and what is refused."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -8,12 +8,12 @@ import pyarrow as pa
 
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.extract.account import NO_STAY, NO_TIME, OUTSIDE, Account
-from icu_adversarial.extract.events import CODES, to_events
+from icu_adversarial.extract.events import to_events
 from icu_adversarial.extract.sources.mimic_sql import COUNTS_QUERY, EVENTS_QUERY, fill
 from icu_adversarial.extract.sources.mimic_sql import tables as tables_of
 from icu_adversarial.extract.storage.database import Database, open_raw
 from icu_adversarial.extract.storage.views import Table
-from icu_adversarial.measurements import MEASUREMENTS, NAMES, Measurement
+from icu_adversarial.measurements import Measurement
 
 ADMISSIONS = Table(
     {
@@ -25,7 +25,7 @@ ADMISSIONS = Table(
         "hospital_expire_flag": "INTEGER",
     }
 )
-EVENT_TABLES = ("chartevents", "labevents")
+EVENT_TABLES = ("chartevents", "labevents", "outputevents")
 EVENT_COLUMNS = {
     "subject_id": "BIGINT",
     "hadm_id": "BIGINT",
@@ -33,6 +33,9 @@ EVENT_COLUMNS = {
     "charttime": "TIMESTAMP",
     "valuenum": "DOUBLE PRECISION",
     "valueuom": "VARCHAR",
+}
+OUTPUT_COLUMNS = {key: kind for key, kind in EVENT_COLUMNS.items() if key != "valuenum"} | {
+    "value": "DOUBLE PRECISION"
 }
 REASONS = {
     "unknown": "admission and patient known",
@@ -81,21 +84,24 @@ def checked(
     return stays.drop(columns="flag").astype(types), excluded
 
 
-def with_events(stay_tables: dict[str, Table], chart: dict[str, str]) -> dict[str, Table]:
-    """All that is read: the tables of the stays, CHARTEVENTS and LABEVENTS.
+def event_tables(
+    measurements: Sequence[Measurement], columns: dict[str, dict[str, str]]
+) -> dict[str, Table]:
+    """The tables of the events that hold a measurement.
 
     Args:
-        stay_tables: The tables of the stays.
-        chart: Columns of CHARTEVENTS in addition to EVENT_COLUMNS.
+        measurements: What is read.
+        columns: The columns of each table of EVENT_TABLES.
     """
-    items = [i for m in MEASUREMENTS for i in m.items]
-    keep = {
-        table: ("itemid", tuple(n for i in items if i.table == table for n in i.itemids))
+    rows = [row for m in measurements for row in m.mimic]
+    items = {
+        table: tuple(int(code) for row in rows if row.table == table for code in row.codes)
         for table in EVENT_TABLES
     }
-    return stay_tables | {
-        "chartevents": Table(EVENT_COLUMNS | chart, keep["chartevents"]),
-        "labevents": Table(EVENT_COLUMNS, keep["labevents"]),
+    return {
+        table: Table(columns[table], ("itemid", items[table]))
+        for table in EVENT_TABLES
+        if items[table]
     }
 
 
@@ -107,7 +113,7 @@ def events(
     account: Account,
     *,
     stays: str,
-    charts: str,
+    charted: dict[str, str],
 ) -> Iterator[pa.RecordBatch]:
     """Batches of tables.EVENTS.
 
@@ -115,16 +121,19 @@ def events(
         raw: The place of the tables.
         window_hours: Length of the observation window.
         measurements: What is read.
-        tables: Those of with_events.
+        tables: The tables of the stays and of the events.
         account: What counts the rows. It is complete when the last batch is read.
-        stays, charts: As in mimic_sql.fill.
+        stays, charted: As in mimic_sql.fill.
 
     Raises:
         InputError: A table cannot be read, or changes while it is read.
     """
-    arguments = (window_hours, measurements, stays, charts)
+    found = {table: charted[table] for table in EVENT_TABLES if table in tables}
+    arguments = (window_hours, measurements, stays, found)
     with open_raw(raw, tables) as database:
         _count(database, fill(COUNTS_QUERY, *arguments), account)
+        for table in found:
+            account.add_unmapped(table, database.rows(table))
         rows = database.batches(fill(EVENTS_QUERY, *arguments))
         yield from to_events(rows, tables_of(measurements), account)
     account.check(raw)
@@ -132,13 +141,12 @@ def events(
 
 def _count(database: Database, query: str, account: Account) -> None:
     """All rows, and why those that are left out are left out."""
+    names = sorted(account.names)
     for row in database.frame(query).itertuples(index=False):
-        group = row.source, NAMES[CODES[row.rank]]
+        group = row.source, names[row.rank]
         account.add_read(*group, row.rows_read)
         account.add(*group, NO_STAY, row.rows_read - row.of_stay)
         account.add(*group, NO_TIME, row.untimed)
         account.add(*group, OUTSIDE, row.of_stay - row.untimed - row.counted)
         if not pd.isna(row.reason):
             account.add(*group, row.reason, row.counted)
-    for table in EVENT_TABLES:
-        account.add_unmapped(table, database.rows(table))

@@ -1,17 +1,20 @@
 """MIMIC-III: its raw tables, wherever they live → stays and events, in one query each."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from icu_adversarial.extract.account import Account
 from icu_adversarial.extract.records import Records
 from icu_adversarial.extract.sources.mimic import (
     ADMISSIONS,
+    EVENT_COLUMNS,
+    OUTPUT_COLUMNS,
     REASONS,
     checked,
+    event_tables,
     events,
-    with_events,
 )
-from icu_adversarial.extract.sources.mimic_sql import stays_query, stays_sql
+from icu_adversarial.extract.sources.mimic_sql import LABS, stays_query, stays_sql
 from icu_adversarial.extract.storage.database import open_raw
 from icu_adversarial.extract.storage.views import Table
 from icu_adversarial.measurements import Measurement
@@ -29,7 +32,6 @@ STAY_TABLES = {
         }
     ),
 }
-TABLES = with_events(STAY_TABLES, {"icustay_id": "BIGINT", "error": "INTEGER"})
 REQUIRED = {"stay_id": "ICUSTAYS.icustay_id", "source_group": "ICUSTAYS.dbsource"}
 STAYS = stays_sql("icustay_id", "s.dbsource, p.dob", REASONS)
 # MIMIC-III stores ages above 89 as about 300 years; a year is 365.2425 days.
@@ -39,11 +41,27 @@ STAYS_QUERY = stays_query(
     years="CAST(EXTRACT(EPOCH FROM (intime - dob)) AS DOUBLE PRECISION) / 31556952.0",
     over_89="years > 89",
 )
-CHARTS = """
+COLUMNS = {
+    "chartevents": EVENT_COLUMNS | {"icustay_id": "BIGINT", "error": "INTEGER"},
+    "labevents": EVENT_COLUMNS,
+    "outputevents": OUTPUT_COLUMNS | {"icustay_id": "BIGINT", "iserror": "INTEGER"},
+}
+CHARTED = {
+    "chartevents": """
 SELECT 'chartevents', subject_id, hadm_id, icustay_id, itemid, charttime, valuenum, valueuom,
        error IS NOT DISTINCT FROM 1
-FROM chartevents
-"""
+FROM chartevents""",
+    "labevents": LABS,
+    "outputevents": """
+SELECT 'outputevents', subject_id, hadm_id, icustay_id, itemid, charttime, value, valueuom,
+       iserror IS NOT DISTINCT FROM 1
+FROM outputevents""",
+}
+
+
+def tables(measurements: Sequence[Measurement]) -> dict[str, Table]:
+    """All tables that are read, and their columns."""
+    return STAY_TABLES | event_tables(measurements, COLUMNS)
 
 
 def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) -> Records:
@@ -57,6 +75,8 @@ def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) ->
     """
     with open_raw(raw, STAY_TABLES) as database:
         stays, excluded = checked(raw, database.frame(STAYS_QUERY), REQUIRED)
-    account = Account()
-    batches = events(raw, window_hours, measurements, TABLES, account, stays=STAYS, charts=CHARTS)
+    account = Account([m.name for m in measurements])
+    batches = events(
+        raw, window_hours, measurements, tables(measurements), account, stays=STAYS, charted=CHARTED
+    )
     return Records(stays, batches, account, excluded)

@@ -4,18 +4,21 @@ Item ids and units are those of MIMIC-III, without CareVue: the labevents of eac
 unit, and no row is marked as an error.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from icu_adversarial.extract.account import Account
 from icu_adversarial.extract.records import Records
 from icu_adversarial.extract.sources.mimic import (
     ADMISSIONS,
+    EVENT_COLUMNS,
+    OUTPUT_COLUMNS,
     REASONS,
     checked,
+    event_tables,
     events,
-    with_events,
 )
-from icu_adversarial.extract.sources.mimic_sql import stays_query, stays_sql
+from icu_adversarial.extract.sources.mimic_sql import LABS, stays_query, stays_sql
 from icu_adversarial.extract.storage.database import open_raw
 from icu_adversarial.extract.storage.views import Table
 from icu_adversarial.measurements import Measurement
@@ -36,7 +39,6 @@ STAY_TABLES = {
         | {"first_careunit": "VARCHAR", "intime": "TIMESTAMP", "outtime": "TIMESTAMP"}
     ),
 }
-TABLES = with_events(STAY_TABLES, {"stay_id": "BIGINT"})
 REQUIRED = {"stay_id": "ICUSTAYS.stay_id", "source_group": "PATIENTS.anchor_year_group"}
 STAYS = stays_sql("stay_id", "p.anchor_age, p.anchor_year, p.anchor_year_group", REASONS)
 # Ages are whole years in the anchor year. 91 means over 89, also in any other year.
@@ -46,10 +48,25 @@ STAYS_QUERY = stays_query(
     years="anchor_age + EXTRACT(YEAR FROM intime) - anchor_year",
     over_89="anchor_age > 89 OR years > 89",
 )
-CHARTS = """
+COLUMNS = {
+    "chartevents": EVENT_COLUMNS | {"stay_id": "BIGINT"},
+    "labevents": EVENT_COLUMNS,
+    "outputevents": OUTPUT_COLUMNS | {"stay_id": "BIGINT"},
+}
+CHARTED = {
+    "chartevents": """
 SELECT 'chartevents', subject_id, hadm_id, stay_id, itemid, charttime, valuenum, valueuom, FALSE
-FROM chartevents
-"""
+FROM chartevents""",
+    "labevents": LABS,
+    "outputevents": """
+SELECT 'outputevents', subject_id, hadm_id, stay_id, itemid, charttime, value, valueuom, FALSE
+FROM outputevents""",
+}
+
+
+def tables(measurements: Sequence[Measurement]) -> dict[str, Table]:
+    """All tables that are read, and their columns."""
+    return STAY_TABLES | event_tables(measurements, COLUMNS)
 
 
 def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) -> Records:
@@ -64,6 +81,8 @@ def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) ->
     """
     with open_raw(raw, STAY_TABLES) as database:
         stays, excluded = checked(raw, database.frame(STAYS_QUERY), REQUIRED)
-    account = Account()
-    batches = events(raw, window_hours, measurements, TABLES, account, stays=STAYS, charts=CHARTS)
+    account = Account([m.name for m in measurements])
+    batches = events(
+        raw, window_hours, measurements, tables(measurements), account, stays=STAYS, charted=CHARTED
+    )
     return Records(stays, batches, account, excluded)

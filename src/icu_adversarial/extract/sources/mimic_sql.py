@@ -1,12 +1,12 @@
 """The queries of mimic.py, in the SQL that DuckDB and PostgreSQL share."""
 
-from math import nextafter
+from math import inf, nextafter
 
 from icu_adversarial.extract.account import ERROR, IMPLAUSIBLE, NO_NUMBER, UNIT
-from icu_adversarial.extract.events import RANKS
+from icu_adversarial.extract.events import ranks
 from icu_adversarial.extract.storage.views import literal
-from icu_adversarial.extract.units import USUAL, spelling_rows
-from icu_adversarial.measurements import Items, Measurement
+from icu_adversarial.extract.units import spelling_rows
+from icu_adversarial.measurements import Limits, Measurement, Rows
 
 # PostgreSQL extracts a numeric, DuckDB a double.
 HOURS = "CAST(EXTRACT(EPOCH FROM ({} - {})) AS DOUBLE PRECISION) / 3600.0"
@@ -71,16 +71,15 @@ FROM aged ORDER BY stay_id
 # the window's end. first_stay: no earlier stay has the row in its window.
 # usual: the units of each kind of item. A row that states another one does not count. A spelling
 # that is not in `spellings` says nothing: the item decides, as in mimic-code.
+# other: a second range of values of the item, in another unit; null if there is none.
 # reason: why the row does not count although it is in the window.
 EARLIER = "CASE WHEN e.hadm_id IS NULL THEN s.before ELSE s.before_same END"
 PAIRS = f"""
-WITH {{stays}}, items(itemid, code, rank, above, at_most, fahrenheit, kind) AS (VALUES {{items}}),
+WITH {{stays}}, items(itemid, code, rank, above, at_most, fahrenheit, factor, other_above,
+                 other_at_most, other_factor, means_one, kind) AS (VALUES {{items}}),
 spellings(spelling, unit) AS (VALUES {{spellings}}),
 charted(source, subject_id, hadm_id, stay_id, itemid, charttime, valuenum, valueuom, flagged) AS (
-  {{charts}}
-  UNION ALL
-  SELECT 'labevents', subject_id, hadm_id, NULL, itemid, charttime, valuenum, valueuom, FALSE
-  FROM labevents
+  {{charted}}
 ), paired AS (
   SELECT e.source, s.stay_id, i.code, i.rank, s.nth, e.charttime,
          CASE WHEN e.stay_id IS NOT NULL THEN e.stay_id = s.stay_id
@@ -93,13 +92,16 @@ charted(source, subject_id, hadm_id, stay_id, itemid, charttime, valuenum, value
          COALESCE(e.stay_id IS NOT NULL
            OR CAST({HOURS.format("e.charttime", EARLIER)} AS REAL) >= {{window_hours}}, TRUE)
            AS first_stay,
-         CASE WHEN i.fahrenheit THEN (e.valuenum - 32) / 1.8 ELSE e.valuenum END AS value,
+         CASE WHEN i.means_one THEN 1 WHEN i.fahrenheit THEN (e.valuenum - 32) / 1.8
+              WHEN e.valuenum > i.above AND e.valuenum <= i.at_most THEN e.valuenum * i.factor
+              ELSE e.valuenum * i.other_factor END AS value,
          CASE WHEN e.flagged THEN {literal(ERROR)}
               WHEN e.valuenum IS NULL OR e.valuenum = CAST('NaN' AS DOUBLE PRECISION)
               THEN {literal(NO_NUMBER)}
-              WHEN u.unit IS NOT NULL AND (i.kind, u.unit) NOT IN ({{usual}})
+              WHEN u.unit IS NOT NULL AND NOT i.means_one AND (i.kind, u.unit) NOT IN ({{usual}})
               THEN {literal(UNIT)}
-              WHEN e.valuenum > i.above AND e.valuenum <= i.at_most THEN NULL
+              WHEN e.valuenum > i.above AND e.valuenum <= i.at_most
+                OR e.valuenum > i.other_above AND e.valuenum <= i.other_at_most THEN NULL
               ELSE {literal(IMPLAUSIBLE)} END AS reason
   FROM charted e JOIN items i ON i.itemid = e.itemid
   {{join}} JOIN stays s ON s.subject_id = e.subject_id
@@ -107,6 +109,9 @@ charted(source, subject_id, hadm_id, stay_id, itemid, charttime, valuenum, value
     LOWER(TRANSLATE(REPLACE(e.valueuom, ' ', ''), 'µμ', 'uu'))
 )
 """
+LABS = """
+SELECT 'labevents', subject_id, hadm_id, NULL, itemid, charttime, valuenum, valueuom, FALSE
+FROM labevents"""
 EVENTS_QUERY = f"""{PAIRS}
 SELECT stay_id, hour, rank, value, code, first_stay FROM paired
 WHERE in_window AND reason IS NULL AND hour < {{window_hours}}
@@ -159,7 +164,11 @@ def stays_query(stays: str, *, source_group: str, years: str, over_89: str) -> s
 
 
 def fill(
-    query: str, window_hours: int, measurements: tuple[Measurement, ...], stays: str, charts: str
+    query: str,
+    window_hours: int,
+    measurements: tuple[Measurement, ...],
+    stays: str,
+    charted: dict[str, str],
 ) -> str:
     """EVENTS_QUERY or COUNTS_QUERY as SQL.
 
@@ -168,20 +177,19 @@ def fill(
         window_hours: Length of the observation window.
         measurements: What is read.
         stays: Common table expressions, the last of them `stays`.
-        charts: SELECT of the columns of `charted` from CHARTEVENTS.
+        charted: SELECT of the columns of `charted` from each table that is read.
     """
-    # An item id has one meaning in CHARTEVENTS and LABEVENTS together: ids alone identify items.
-    entries = _items(measurements)
-    kinds = list(dict.fromkeys(_units(m, i) for m, i, _ in entries))
+    # An item id has one meaning in all tables together: ids alone identify items.
+    entries, rank = _items(measurements), ranks(measurements)
+    kinds = list(dict.fromkeys(_units(rows[0]) for _, rows in entries.values()))
     items = ", ".join(
-        f"({itemid}, {code}, {RANKS[m.name]}, {_double(i.above)},"
-        f" {_double(_at_most(i))}, {i.fahrenheit}, {kinds.index(_units(m, i))})"
-        for code, (m, i, itemid) in enumerate(entries)
+        f"({itemid}, {code}, {rank[name]}, {_ranges(rows)}, {kinds.index(_units(rows[0]))})"
+        for code, (itemid, (name, rows)) in enumerate(entries.items())
     )
     usual = ", ".join(f"({n}, {literal(unit)})" for n, units in enumerate(kinds) for unit in units)
     return query.format(
         stays=stays,
-        charts=charts,
+        charted="\n  UNION ALL\n".join(charted.values()),
         items=items,
         spellings=spelling_rows(),
         usual=usual,
@@ -192,23 +200,40 @@ def fill(
 
 def tables(measurements: tuple[Measurement, ...]) -> list[str]:
     """The raw table of each `code` in the rows of EVENTS_QUERY."""
-    return [items.table for _, items, _ in _items(measurements)]
+    return [rows[0].table for _, rows in _items(measurements).values()]
 
 
-def _items(measurements: tuple[Measurement, ...]) -> list[tuple[Measurement, Items, int]]:
-    return [(m, i, itemid) for m in measurements for i in m.items for itemid in i.itemids]
+def _items(measurements: tuple[Measurement, ...]) -> dict[str, tuple[str, list[Rows]]]:
+    """Item id → its measurement, and its entries in the dictionary: one or two ranges of values."""
+    found: dict[str, tuple[str, list[Rows]]] = {}
+    for m in measurements:
+        for rows in m.mimic:
+            for itemid in rows.codes:
+                found.setdefault(itemid, (m.name, []))[1].append(rows)
+    return found
 
 
-def _units(m: Measurement, items: Items) -> tuple[str, ...]:
-    """The units that rows of these items may state."""
-    if m.name == "tempc":
-        return ("°F",) if items.fahrenheit else ("°C",)
-    return USUAL[m.name]
+def _ranges(rows: list[Rows]) -> str:
+    """The columns above to means_one of an item."""
+    first, other = rows[0], [*rows, None][1]
+    second = ["CAST(NULL AS DOUBLE PRECISION)"] * 3
+    if other:
+        second = [_double(v) for v in (other.limits.above, _at_most(other.limits), other.factor)]
+    low, high, factor = (
+        _double(v) for v in (first.limits.above, _at_most(first.limits), first.factor)
+    )
+    ranges = (low, high, str(first.fahrenheit), factor, *second, str(first.means_one))
+    return ", ".join(ranges)
 
 
-def _at_most(items: Items) -> float:
+def _units(rows: Rows) -> tuple[str, ...]:
+    """The units that rows of an item may state."""
+    return (rows.unit,) if rows.unit else rows.read_as
+
+
+def _at_most(limits: Limits) -> float:
     """The largest value that counts."""
-    return items.below if items.below_counts else nextafter(items.below, 0)
+    return limits.highest if limits.highest_counts else nextafter(limits.highest, -inf)
 
 
 def _double(value: float) -> str:

@@ -11,7 +11,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from icu_adversarial.measurements import M
 from icu_adversarial.model.networks.summary import SummaryNetwork
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
@@ -32,6 +31,7 @@ class Network(nn.Module):
 
     def __init__(
         self,
+        channels: int,
         statics: int,
         read_out: int,
         *,
@@ -46,6 +46,7 @@ class Network(nn.Module):
         """Create the shared layers.
 
         Args:
+            channels: Number of channels of the input, C.
             statics: Number of static inputs, S. They are the last channels of the input.
             read_out: Length of the read-out of the subclass.
             extra_channels: Names of the extra channels, in their order. Each has M channels, which
@@ -58,14 +59,17 @@ class Network(nn.Module):
             fc_activation: Activation of the dense layer, a name in ACTIVATIONS.
         """
         super().__init__()
-        self.statics, self.extra_channels = statics, tuple(extra_channels)
+        self.extra_channels = tuple(extra_channels)
+        self.statics = statics
+        self.measurements = (channels - statics) // (1 + len(self.extra_channels))  # M
         self.measurement_dropout = measurement_dropout
         width = read_out + statics
         layers = [nn.Linear(width, n_fc), ACTIVATIONS[fc_activation]()] if n_fc else []
         self.hidden = nn.Sequential(ACTIVATIONS[readout_activation](), nn.Dropout(dropout), *layers)
         self.output = nn.Linear(n_fc or width, 2)
-        self.register_buffer("median", torch.zeros(M))
-        self.summary = SummaryNetwork(statics, n_summary, dropout) if n_summary else None
+        self.register_buffer("median", torch.zeros(self.measurements))
+        summary = (self.measurements, statics, n_summary, dropout)
+        self.summary = SummaryNetwork(*summary) if n_summary else None
 
     def fit(self, x: Float[Tensor, "N T C"]) -> None:
         """Set the constants that are not learned. Call this once, before the training starts.
@@ -77,7 +81,9 @@ class Network(nn.Module):
             x: Model input of the training stays; NaN = not observed and not filled.
         """
         if self.measurement_dropout:
-            self.get_buffer("median").copy_(x[..., :M].nan_to_num().flatten(0, 1).median(0).values)
+            self.get_buffer("median").copy_(
+                self._values(x).nan_to_num().flatten(0, 1).median(0).values
+            )
         if self.summary is not None:
             self.summary.fit(*self._summarised(x.nan_to_num()))
 
@@ -129,19 +135,25 @@ class Network(nn.Module):
         logits = [self.output(self.hidden(torch.cat([self.read_out(seen), self._statics(x)], 1)))]
         return logits if self.summary is None else [*logits, self.summary(*self._summarised(x))]
 
+    def _values(self, x: Tensor) -> Tensor:
+        """(B, T, C) → (B, T, M)."""
+        return x[..., : self.measurements]
+
     def _statics(self, x: Tensor) -> Tensor:
         """(B, T, C) → (B, S)."""
         return x[:, 0, x.shape[2] - self.statics :]
 
     def _summarised(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The values and which of them are observed, each (B, T, M), and the statics, (B, S)."""
-        first = M * (1 + self.extra_channels.index("observed"))
-        return x[..., :M], x[..., first : first + M], self._statics(x)
+        m = self.measurements
+        first = m * (1 + self.extra_channels.index("observed"))
+        return self._values(x), x[..., first : first + m], self._statics(x)
 
     def _hide_measurements(self, x: Tensor) -> Tensor:
         """Draw the measurements to hide and replace their channels. (B, T, C) → (B, T, C)."""
-        hidden = torch.rand(len(x), 1, M, device=x.device) < self.measurement_dropout
-        groups = [torch.where(hidden, self.get_buffer("median"), x[..., :M])]
+        m = self.measurements
+        hidden = torch.rand(len(x), 1, m, device=x.device) < self.measurement_dropout
+        groups = [torch.where(hidden, self.get_buffer("median"), self._values(x))]
         for i, name in enumerate(self.extra_channels, start=1):
-            groups.append(x[..., i * M : (i + 1) * M].masked_fill(hidden, NEVER_OBSERVED[name]))
-        return torch.cat([*groups, x[..., M * len(groups) :]], 2)
+            groups.append(x[..., i * m : (i + 1) * m].masked_fill(hidden, NEVER_OBSERVED[name]))
+        return torch.cat([*groups, x[..., m * len(groups) :]], 2)

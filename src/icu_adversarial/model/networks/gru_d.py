@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from icu_adversarial.measurements import M
 from icu_adversarial.model.networks.base import Network
 
 
@@ -37,35 +36,37 @@ class GRUD(Network):
         Raises:
             ValueError: C is not 3 M + S.
         """
-        if channels - statics != 3 * M:
+        super().__init__(channels, statics, n_lstm, **shared)
+        m = self.measurements
+        if channels - statics != 3 * m:
             raise ValueError(
-                f"GRU-D reads {M} values, their masks and hours since: "
+                "GRU-D reads values, their masks and hours since: "
                 f"found {channels - statics} channels"
             )
-        super().__init__(statics, n_lstm, **shared)
-        self.register_buffer("mean", torch.zeros(M))
+        self.register_buffer("mean", torch.zeros(m))
         # Weight and bias. The decay of each value depends on its own gap alone.
-        self.value_decay = nn.Parameter(torch.stack([torch.ones(M), torch.zeros(M)]))
-        self.state_decay = nn.Linear(M, n_lstm)
-        self.cell = nn.GRUCell(2 * M + statics, n_lstm)
+        self.value_decay = nn.Parameter(torch.stack([torch.ones(m), torch.zeros(m)]))
+        self.state_decay = nn.Linear(m, n_lstm)
+        self.cell = nn.GRUCell(2 * m + statics, n_lstm)
 
     def fit(self, x: Float[Tensor, "N T C"]) -> None:
         """As `Network.fit`; also set the mean of the observed values of each measurement."""
         super().fit(x)
-        observed = x[..., M : 2 * M]
-        total = (x[..., :M].nan_to_num() * observed).sum((0, 1))
+        observed = x[..., self.measurements : 2 * self.measurements]
+        total = (self._values(x).nan_to_num() * observed).sum((0, 1))
         self.get_buffer("mean").copy_(total / observed.sum((0, 1)).clamp(min=1))
 
     def read_out(self, x: Float[Tensor, "B T C"]) -> Float[Tensor, "B R"]:
         """The hidden state after the last hour. R is n_lstm."""
-        values, observed, since = (x[..., i * M : (i + 1) * M] for i in range(3))
-        statics = x[..., 3 * M :]
+        m = self.measurements
+        values, observed, since = (x[..., i * m : (i + 1) * m] for i in range(3))
+        statics = x[..., 3 * m :]
         # The time since the last observation before this hour, as a share of the window.
         gap = torch.cat([torch.zeros_like(since[:, :1]), since[:, :-1] + 1 / x.shape[1]], 1)
         mean = self.get_buffer("mean")
         value_decay = torch.exp(-(gap * self.value_decay[0] + self.value_decay[1]).relu())
         state_decay = torch.exp(-self.state_decay(gap).relu())
-        last, state = mean.expand(len(x), M), x.new_zeros(len(x), self.cell.hidden_size)
+        last, state = mean.expand(len(x), m), x.new_zeros(len(x), self.cell.hidden_size)
         for t in range(x.shape[1]):
             seen = observed[:, t]
             decayed = value_decay[:, t] * last + (1 - value_decay[:, t]) * mean

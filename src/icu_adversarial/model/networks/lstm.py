@@ -6,7 +6,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from icu_adversarial.measurements import M
 from icu_adversarial.model.networks.base import Network
 
 SPREAD = 10.0  # PooledLSTM multiplies the values by this
@@ -33,7 +32,7 @@ class MortalityLSTM(Network):
             conv: Filters of the convolution; 0 for none.
             shared: Arguments of `Network`.
         """
-        super().__init__(statics, self.states_read * n_lstm, **shared)
+        super().__init__(channels, statics, self.states_read * n_lstm, **shared)
         self.conv = nn.Conv1d(channels, conv, kernel_size=3, padding=1) if conv else None
         self.lstm = nn.LSTM(conv or channels, n_lstm, batch_first=True, bidirectional=True)
 
@@ -65,5 +64,6 @@ class PooledLSTM(MortalityLSTM):
 
     def read_out(self, x: Float[Tensor, "B T C"]) -> Float[Tensor, "B R"]:
         """The last states and the mean states. R is four times n_lstm."""
-        hours, last = self.states(torch.cat([SPREAD * (x[..., :M] - 0.5), x[..., M:]], 2))
+        values, others = self._values(x), x[..., self.measurements :]
+        hours, last = self.states(torch.cat([SPREAD * (values - 0.5), others], 2))
         return torch.cat([last, hours.mean(1)], 1)

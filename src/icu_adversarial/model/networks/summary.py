@@ -7,8 +7,6 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from icu_adversarial.measurements import M
-
 SUMMARIES = 6  # of each measurement
 # Where the network can bend along a summary, in standard deviations from its mean.
 BENDS = (-1.0, 0.0, 1.0)
@@ -24,16 +22,17 @@ class SummaryNetwork(nn.Module):
     gradient is constant between the bends and says little about a larger step.
     """
 
-    def __init__(self, statics: int, units: int, dropout: float) -> None:
+    def __init__(self, measurements: int, statics: int, units: int, dropout: float) -> None:
         """Create the layers.
 
         Args:
+            measurements: Number of measurements, M.
             statics: Number of static inputs, S.
             units: Units of the hidden layer.
             dropout: Probability of dropping a hidden unit in training, in [0, 1).
         """
         super().__init__()
-        summaries = SUMMARIES * M + statics
+        summaries = SUMMARIES * measurements + statics
         self.register_buffer("bends", torch.tensor(BENDS), persistent=False)
         self.register_buffer("mean", torch.zeros(summaries))
         self.register_buffer("deviation", torch.full((summaries,), torch.inf))
