@@ -9,7 +9,7 @@ from icu_adversarial.config.base import Activation, Block, Distinct, OptimizerNa
 Architecture = Literal["lstm", "pooled_lstm", "gru_d"]
 Channel = Literal["observed", "hours_since_observed"]
 NO_ACTIVATION = "relu"  # of model.fc_activation, if there is no fully connected layer
-StaticInput = Literal["age", "sex", "icu_type"]
+StaticInput = Literal["age", "sex", "icu_type", "weight", "height"]
 
 
 class Model(Block):

@@ -53,6 +53,7 @@ EVENTS = pa.schema(
 # file.
 ENSEMBLE, FILE = -1, -2
 # One row per stay of the cohort, in the order of grid.npy. fold is -1 for stays of the test set.
+# weight, height: in kg and cm, null unless they are among `measurements` of params.yaml.
 COHORT = pa.schema(
     [
         pa.field("stay_id", pa.int64(), nullable=False),
@@ -61,6 +62,8 @@ COHORT = pa.schema(
         ("age", pa.float32()),
         ("sex", TEXT),
         ("icu_type", TEXT),
+        ("weight", pa.float32()),
+        ("height", pa.float32()),
         pa.field("source_group", TEXT, nullable=False),
         pa.field("is_test", FLAG, nullable=False),
         pa.field("fold", pa.int8(), nullable=False),

@@ -14,6 +14,7 @@ from icu_adversarial.core.io import write_csv, write_json, write_parts
 from icu_adversarial.core.schemas import EVENTS, read_batches
 from icu_adversarial.features.grid import grids
 from icu_adversarial.features.splits import assign_folds, choose_test
+from icu_adversarial.features.statics import first_values
 
 
 def write_grid(
@@ -50,6 +51,28 @@ def write_grid(
 
     write_parts(file, kept(), (len(hours), len(names)))
     return observed
+
+
+def make_cohort(
+    stays: pd.DataFrame, chosen: Bool[np.ndarray, " N"], names: Sequence[str], split: Split
+) -> pd.DataFrame:
+    """Choose the stays of the cohort, add weight and height, and divide them.
+
+    Args:
+        stays: schemas.STAYS.
+        chosen: Which of them form the cohort. Their outcome is known.
+        names: The measurements that are read.
+        split: The block `split` of params.yaml.
+
+    Returns:
+        The columns of schemas.COHORT, and those of schemas.STAYS.
+
+    Raises:
+        InputError: As in `split_cohort`.
+    """
+    body = first_values(read_batches(paths.EVENTS, EVENTS), stays["stay_id"].to_numpy(), names)
+    kept = pd.concat([stays, body], axis=1)[chosen].reset_index(drop=True)
+    return split_cohort(kept.astype({"died": bool}), split)
 
 
 def split_cohort(cohort: pd.DataFrame, split: Split) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from icu_adversarial.core import paths
 from icu_adversarial.core.io import atomic, read_json
 from icu_adversarial.core.schemas import COHORT, STAYS, read_table, write_table
 from icu_adversarial.features.cohort import cohort_flow, cohort_rules
-from icu_adversarial.features.selection import split_cohort, write_grid, write_results
+from icu_adversarial.features.selection import make_cohort, write_grid, write_results
 
 
 def run(params: Params) -> None:
@@ -19,16 +19,14 @@ def run(params: Params) -> None:
     Raises:
         InputError: An input is missing or wrong, or the cohort cannot be divided.
     """
-    options, hours = params.preprocess, params.hours
-    least, names = options.min_observed_cells, params.columns
-    stays = read_table(paths.STAYS, STAYS)
+    options, hours, names = params.preprocess, params.hours, params.columns
+    stays, least = read_table(paths.STAYS, STAYS), options.min_observed_cells
     rules = cohort_rules(stays, params.window_hours, options)
     eligible = np.all([*rules.values()], axis=0)
     with atomic(paths.GRID) as temporary:
         observed = write_grid(temporary, stays["stay_id"].to_numpy(), eligible, hours, least, names)
         chosen = eligible & (observed >= least)
-        kept = stays[chosen].reset_index(drop=True).astype({"died": bool})
-        cohort = split_cohort(kept, params.split)
+        cohort = make_cohort(stays, chosen, params.names, params.split)
         write_table(paths.COHORT, cohort, COHORT)
 
     rules |= {f"observed cells ≥ {least}": observed >= least}
