@@ -23,7 +23,6 @@ from icu_adversarial.attack.algorithms.registry import METHODS
 from icu_adversarial.attack.api import NONZERO
 from icu_adversarial.attack.oracle import for_attack
 from icu_adversarial.core.io import read_json, write_json
-from icu_adversarial.measurements import M
 
 VISIBLE = 1e-3  # L0 is counted above NONZERO and above this; equal counts mean exact zeros
 INPUTS = 1024 if torch.cuda.is_available() else 128  # stays in one call
@@ -64,7 +63,9 @@ class Cells(nn.Module):
         self.network, self.x = network, group.x
         movable = (group.lower < group.upper).all(0)
         self.cell = (
-            torch.cat([movable, movable.new_zeros(len(movable), group.x.shape[2] - M)], 1)
+            torch.cat(
+                [movable, movable.new_zeros(len(movable), group.x.shape[2] - movable.shape[1])], 1
+            )
             .flatten()
             .nonzero()[:, 0]
         )
@@ -92,7 +93,7 @@ class Cells(nn.Module):
 
 Attack = Callable[
     [nn.Module, Group], Tensor
-]  # (network, stays) -> the first 19 channels of the attacked inputs, (n, T, 19)
+]  # (network, stays) -> the first M channels of the attacked inputs, (n, T, M)
 
 
 class Method(NamedTuple):
@@ -117,7 +118,7 @@ def ours(name: str, **settings: Any) -> Attack:
         result = METHODS[name](
             network, group.x, group.y, lower=group.lower, upper=group.upper, **settings
         )
-        return group.x[..., :M] + result.best.perturbation
+        return group.values + result.best.perturbation
 
     return attack
 
@@ -128,7 +129,7 @@ def peer(attack: Callable[[Cells, Tensor, Tensor], Tensor], numbered: bool = Fal
     def on_cells(network: nn.Module, group: Group) -> Tensor:
         cells = Cells(network, group)
         z = attack(cells, cells.inputs(numbered), group.y)[:, : len(cells.cell)]
-        return cells.full(z.detach().float(), group.x)[..., :M]
+        return cells.full(z.detach().float(), group.x)[..., : group.lower.shape[2]]
 
     return on_cells
 
@@ -274,7 +275,7 @@ def run(method: Method, group: Group) -> Checked:
         warnings.simplefilter("ignore")  # of other projects
         values = attempt(method, counter, group)
     values = values.float().maximum(group.lower).minimum(group.upper)
-    unchanged, others = group.x[..., :M], group.x[..., M:]
+    unchanged, others = group.values, group.x[..., group.lower.shape[2] :]
     size = (values - unchanged).abs()
     with torch.no_grad():
         success, without = (

@@ -24,7 +24,6 @@ from icu_adversarial.core import paths
 from icu_adversarial.core.io import read_array
 from icu_adversarial.core.schemas import COHORT, read_table
 from icu_adversarial.features.scaling import Scaler
-from icu_adversarial.measurements import M
 from icu_adversarial.model.fold_data import make_fold
 from icu_adversarial.model.folds import save_folds, train_folds
 from icu_adversarial.model.networks.storage import load_model
@@ -59,7 +58,7 @@ class Group(NamedTuple):
 
     x: (n, T, C), without NaN.
     y: (n,).
-    lower, upper: (n, T, 19), the box. They are equal where a cell is fixed.
+    lower, upper: (n, T, M), the box. They are equal where a cell is fixed.
     """
 
     network: nn.Module
@@ -69,6 +68,11 @@ class Group(NamedTuple):
     y: Tensor
     lower: Tensor
     upper: Tensor
+
+    @property
+    def values(self) -> Tensor:
+        """The channels that an attack may change, (n, T, M)."""
+        return self.x[..., : self.lower.shape[2]]
 
     def rows(self, which: np.ndarray) -> "Group":
         return Group(
@@ -128,7 +132,9 @@ def train(name: str, params: Params) -> Path:
             literature.train.model_copy(update=recipe.train),
         )
     pairs = [
-        make_fold(grid, cohort, fold == k, features, model, (fold >= 0) & (fold != k))
+        make_fold(
+            grid, params.columns, cohort, fold == k, features, model, (fold >= 0) & (fold != k)
+        )
         for k in FOLDS
     ]
     data, scalers = zip(*pairs, strict=True)
@@ -201,9 +207,10 @@ def groups(models: Path, predicted: pd.DataFrame, stay_ids: np.ndarray) -> Itera
         ids = cohort["stay_id"].to_numpy()[rows]
         scaler = Scaler.load(models / f"fold_{k}" / "scaler.json")
         x = torch.from_numpy(scaler.apply(grid[rows], cohort.iloc[rows]))
-        movable = torch.from_numpy(scaler.perturbable) & x[..., :M].isfinite()
-        x = x.nan_to_num()
-        box = (torch.where(movable, bound, x[..., :M]) for bound in (0.0, 1.0))
+        values = x[..., : grid.shape[2]]
+        movable = torch.from_numpy(scaler.perturbable) & values.isfinite()
+        x, values = x.nan_to_num(), values.nan_to_num()
+        box = (torch.where(movable, bound, values) for bound in (0.0, 1.0))
         tensors = (tensor.to(device) for tensor in (x, torch.tensor(y[ids].to_numpy()), *box))
         yield Group(load_model(models / f"fold_{k}").to(device), k, ids, *tensors)
 

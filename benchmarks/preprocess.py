@@ -32,8 +32,10 @@ from icu_adversarial.core.io import read_array, write_parts
 from icu_adversarial.core.schemas import EVENTS, measurement_column, read_batches, write_batches
 from icu_adversarial.features.grid import grids
 from icu_adversarial.features.scaling import fit_scaler
-from icu_adversarial.measurements import NAMES, M
+from icu_adversarial.measurements import SETS
 
+NAMES = SETS["literature"]
+M = len(NAMES)
 HOURS = range(48)
 INTIME = pd.Timestamp("2000-01-01")
 VITALS, LABS = 108, 36  # values per stay
@@ -63,7 +65,7 @@ def generate(folder: Path, stays: int) -> None:
             columns = [
                 pa.array(stay[order]),
                 pa.array(hour[order]),
-                measurement_column(column[order]),
+                measurement_column(column[order], NAMES),
                 pa.array(value[order]),
             ]
             yield pa.RecordBatch.from_arrays(columns, schema=EVENTS)
@@ -76,7 +78,7 @@ def generate(folder: Path, stays: int) -> None:
 def ours(folder: Path) -> np.ndarray:
     """As the stages do, with grid.npy on disk."""
     stay_id = pd.read_parquet(folder / "stays.parquet")["stay_id"].to_numpy()
-    parts = grids(read_batches(folder / "events.parquet", EVENTS), stay_id, HOURS)
+    parts = grids(read_batches(folder / "events.parquet", EVENTS), stay_id, HOURS, NAMES)
     write_parts(folder / "grid.npy", (grid for _, grid in parts), (len(HOURS), M))
     grid = read_array(folder / "grid.npy")
     options = {
@@ -85,7 +87,8 @@ def ours(folder: Path) -> np.ndarray:
         "lower_percentile": 5,
         "upper_percentile": 95,
     }
-    return fit_scaler(grid[stay_id % 5 > 0], **options, extra_channels=("observed",)).apply(grid)
+    options["extra_channels"] = ("observed",)
+    return fit_scaler(grid[stay_id % 5 > 0], NAMES, **options).apply(grid)
 
 
 def pandas_per_stay(folder: Path) -> np.ndarray:

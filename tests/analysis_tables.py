@@ -73,7 +73,7 @@ def build(rows: list[Example]) -> Attack:
     codes = changes.pop("measurement").to_numpy(np.int8)
     table = pa.table(
         {
-            f.name: measurement_column(codes)
+            f.name: measurement_column(codes, NAMES)
             if f.name == "measurement"
             else pa.array(changes[f.name].tolist(), f.type)
             for f in PERTURBATIONS
@@ -96,7 +96,7 @@ def build(rows: list[Example]) -> Attack:
 
 
 def nothing_measured(attack: Attack, bins: int = 2) -> np.ndarray:
-    """A grid of the cohort without a measured value: (N, bins, 19)."""
+    """A grid of the cohort without a measured value: (N, bins, M)."""
     return np.full((len(attack.cohort), bins, M), np.nan, np.float32)
 
 
@@ -122,7 +122,7 @@ def write_attack(attack: Attack) -> None:
     changes = attack.perturbations
     codes = pd.Index(NAMES).get_indexer(changes.measurement).astype(np.int8)
     columns = {
-        f.name: measurement_column(codes)
+        f.name: measurement_column(codes, NAMES)
         if f.name == "measurement"
         else pa.array(changes[f.name], f.type)
         for f in PERTURBATIONS
@@ -151,6 +151,7 @@ def lay(attack: Attack, hours: int) -> None:
     for fold in range(2):
         scaler = fit_scaler(
             grid,
+            NAMES,
             interpolation="linear",
             limit_direction="both",
             lower_percentile=5,

@@ -1,28 +1,29 @@
 """Tasks whose model input is the grid itself, and a network that decides about half of them each way."""
 
+from collections.abc import Iterable
 from functools import partial
 
 import joblib
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import torch
 from attack_models import Calibrated
-from literature_set import M
+from literature_set import NAMES, M
 
-from icu_adversarial.attack.examples import to_tables
+from icu_adversarial.attack.examples import Found, examples_table, join, perturbations_table
 from icu_adversarial.attack.tasks import Task, Victim
 
 T = 12
 SPAN = np.arange(1, M + 1, dtype=np.float32)
 FIRST = 100  # stay_id of the first stay
 one_process = partial(joblib.parallel_config, "sequential")
-tables = partial(to_tables, bin_hours=1)
 
 
 class Scaling:
     """Grids of these tests hold values in [0, 1]; SPAN is what 1 means in clinical units. Two extra channels: observed, and a constant."""
 
-    clinical_span = SPAN
+    names, clinical_span = NAMES, SPAN
 
     def __init__(self, fixed: tuple[int, ...] = ()) -> None:
         self.perturbable = ~np.isin(np.arange(M), fixed)
@@ -34,6 +35,12 @@ class Scaling:
             axis=2,
             dtype=np.float32,
         )
+
+
+def tables(found: Iterable[Found], bin_hours: int = 1) -> tuple[pa.Table, pa.Table]:
+    """tables.EXAMPLES and tables.PERTURBATIONS of the examples of some tasks."""
+    parts = list(found)
+    return examples_table(parts), perturbations_table(join(parts), bin_hours, NAMES)
 
 
 def make_grid(n: int, seed: int = 0) -> np.ndarray:

@@ -87,7 +87,7 @@ def make_grid() -> np.ndarray:
 def write_model(folder: Path, learn: np.ndarray, seed: int) -> tuple[nn.Module, Scaler]:
     """An untrained network that calls about half of the stays dead, and a scaler of the stays `learn`, bool (N,)."""
     cohort, grid = make_cohort(), make_grid()
-    scaler = fit_scaler(grid[learn], cohort[learn], **INPUTS, **PARAMS.features.model_dump())
+    scaler = fit_scaler(grid[learn], NAMES, cohort[learn], **INPUTS, **PARAMS.features.model_dump())
     torch.manual_seed(seed)
     network = build(scaler.channels, scaler.statics.size, MODEL).eval()
     with torch.no_grad():

@@ -21,7 +21,7 @@ def event_batches(*rows: tuple[int, float, str, float]) -> list[pa.RecordBatch]:
             [
                 pa.array(stay, pa.int64()),
                 pa.array(hour, pa.float32()),
-                measurement_column(codes),
+                measurement_column(codes, NAMES),
                 pa.array(value, pa.float32()),
             ],
             EVENTS,

@@ -11,7 +11,7 @@ from dvc_render.vega import VegaRenderer
 from literature_set import NAMES
 from ruamel.yaml import YAML
 
-from icu_adversarial.measurements import UNITS
+from icu_adversarial.measurements import DICTIONARY
 from icu_adversarial.studies.published import HELD_OUT, LEAK, PUBLISHED
 
 MODELS = ("network", "logistic regression", "gradient boosting")
@@ -259,7 +259,7 @@ def _patients(rng: np.random.Generator, hours: int) -> pd.DataFrame:
                     original = 100 + rng.normal()
                     changed = int(hour == 1)
                     values = (original, original + 5 * changed, changed, int(hour % 3 == 0))
-                    head = (direction, patient, patient + 1, rank, name, UNITS[name])
+                    head = (direction, patient, patient + 1, rank, name, DICTIONARY[name].unit)
                     rows.append((*head, hour, *values))
     columns = ["direction", "patient", "cells", "rank", "measurement", "unit", "hour", "original"]
     return pd.DataFrame(rows, columns=[*columns, "perturbed", "changed", "observed"])

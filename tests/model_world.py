@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from literature_set import M
+from literature_set import NAMES, M
 
 from icu_adversarial.config.features import Features
 from icu_adversarial.config.model import Model
@@ -53,7 +53,7 @@ VARIANTS = {  # of MODEL: every architecture, and what there is to choose
 
 def make_cohort(seed: int = 0, stays: int = N) -> tuple[pd.DataFrame, np.ndarray]:
     """tables.COHORT of one stay per subject, in 3 folds and a test set, a quarter of them deaths; lactate and heart rate are higher in those who
-    die. With the grid (N, T, 19)."""
+    die. With the grid (N, T, M)."""
     rng = np.random.default_rng(seed)
     died = rng.random(stays) < 0.25
     grid = rng.normal(100, 10, (stays, T, M)).astype(np.float32)
@@ -80,7 +80,7 @@ def make_cohort(seed: int = 0, stays: int = N) -> tuple[pd.DataFrame, np.ndarray
 def make_folds(
     cohort: pd.DataFrame, grid: np.ndarray, model: Model = MODEL
 ) -> tuple[list[Fold], list[Scaler]]:
-    return fold_data.make_folds(grid, cohort, FEATURES, model)
+    return fold_data.make_folds(grid, NAMES, cohort, FEATURES, model)
 
 
 def lay(cohort: pd.DataFrame, grid: np.ndarray) -> None:

@@ -93,7 +93,7 @@ def test_every_window_passes_through(
     fold = cohort["fold"].to_numpy()[training]
     for k in range(2):
         data, scaler = make_fold(
-            grid[training], cohort[training], fold == k, small.features, small.model
+            grid[training], NAMES, cohort[training], fold == k, small.features, small.model
         )
         with torch.no_grad():
             network = build_network(data.channels, data.statics, small.model)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from analysis_tables import CAP, Attack, lay
-from literature_set import M
+from literature_set import NAMES, M
 
 from icu_adversarial.config.params import Params
 from icu_adversarial.core.errors import InputError
@@ -146,7 +146,7 @@ def test_patients_of_another_model_are_drawn_within_the_limits_of_its_own_scaler
     """The grid's values are about 100; this model was trained on values from 0 to 10."""
     lay(Attack(attack.examples.assign(fold=np.int8(-2)), attack.perturbations, attack.cohort), 2)
     limits = np.zeros(M, np.float32), np.full(M, 10, np.float32), np.full(M, 5, np.float32)
-    Scaler(*limits, interpolation="linear", limit_direction="both", extra_channels=()).save(
+    Scaler(NAMES, *limits, interpolation="linear", limit_direction="both", extra_channels=()).save(
         Path("elsewhere/scaler.json")
     )
     elsewhere = small.attack.model_copy(update={"target": "file", "models": Path("elsewhere")})

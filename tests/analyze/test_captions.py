@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from analysis_tables import Attack
+from literature_set import NAMES
 
 from icu_adversarial.analyze.captions import notes, reach, what_differs
 
@@ -33,7 +34,7 @@ def test_examples_that_the_filter_leaves_out_do_not_count(attack: Attack) -> Non
 
 
 def test_a_note_names_the_numbers_and_how_often_the_cap_binds(attack: Attack) -> None:
-    found = notes(reach(attack.examples, attack.perturbations, 0.5, 1, 912), 0.5, "mimiciii")
+    found = notes(reach(attack.examples, attack.perturbations, 0.5, 1, 912), 0.5, "mimiciii", NAMES)
     assert found == {
         ("0→1", "first"): "First examples: 3 of 4 stays; 67% at the cap of 0.5.",
         ("0→1", "best"): "Best examples: 3 of 4 stays; 33% at the cap of 0.5.",
@@ -45,7 +46,7 @@ def test_a_note_names_the_numbers_and_how_often_the_cap_binds(attack: Attack) ->
 def test_a_note_without_a_cap_says_so(attack: Attack) -> None:
     reached = reach(attack.examples, attack.perturbations, None, 1, 912)
     assert reached[["capped_examples", "capped_cells"]].isna().all(axis=None)
-    assert notes(reached, None, "mimiciii")["0→1", "best"] == (
+    assert notes(reached, None, "mimiciii", NAMES)["0→1", "best"] == (
         "Best examples: 3 of 4 stays; no cap."
     )
 
@@ -53,5 +54,5 @@ def test_a_note_without_a_cap_says_so(attack: Attack) -> None:
 def test_a_note_says_what_a_name_means_in_these_data(attack: Attack) -> None:
     reached = reach(attack.examples, attack.perturbations, None, 1, 912)
     sentence = "spo2: arterial SaO2 of blood gases, not pulse oximetry."
-    assert notes(reached, None, "challenge2012")["0→1", "best"].endswith(sentence)
-    assert what_differs("mimiciii") == []
+    assert notes(reached, None, "challenge2012", NAMES)["0→1", "best"].endswith(sentence)
+    assert what_differs("mimiciii", NAMES) == []

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from analysis_tables import Attack, build, nothing_measured
-from literature_set import M
+from literature_set import NAMES, M
 
 from icu_adversarial.analyze.figures import (
     BINS,
@@ -22,6 +22,7 @@ from icu_adversarial.analyze.susceptibility import susceptibility
 from icu_adversarial.features.scaling import Scaler
 
 SCALER = Scaler(
+    NAMES,
     np.zeros(M, np.float32),
     np.full(M, 10, np.float32),
     np.full(M, 5, np.float32),
@@ -185,6 +186,7 @@ def test_heat_maps_have_one_value_for_every_cell(attack: Attack) -> None:
         attack.cohort,
         nothing_measured(attack),
         hours=range(2),
+        names=NAMES,
         min_l0=1,
         max_l0=912,
         resamples=5,

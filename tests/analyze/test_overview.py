@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from analysis_tables import Attack, build, model_metrics, nothing_measured
+from literature_set import NAMES
 
 from icu_adversarial.analyze.headline import headline
 from icu_adversarial.analyze.overview import lines, overview
@@ -20,6 +21,7 @@ def found(attack: Attack, objective: str = "robust_l1") -> dict[str, Any]:
         attack.cohort,
         np.ones_like(nothing_measured(attack)),
         hours=range(2),
+        names=NAMES,
         min_l0=1,
         max_l0=912,
         resamples=20,

@@ -32,6 +32,7 @@ def run(
         attack.cohort,
         nothing_measured(attack, len(hours)) if grid is None else grid,
         hours=hours,
+        names=NAMES,
         min_l0=min_l0,
         max_l0=max_l0,
         resamples=resamples,

@@ -283,7 +283,7 @@ def write_checkpoints(
             "observed": True,
         }
         columns = cells.assign(**rest)[PERTURBATIONS.names].to_dict("series") | {
-            "measurement": measurement_column(cells["measurement"].to_numpy())
+            "measurement": measurement_column(cells["measurement"].to_numpy(), NAMES)
         }
         write_table(found[-1].perturbations, pa.table(columns, schema=PERTURBATIONS), PERTURBATIONS)
         everything.append(cells)

@@ -27,7 +27,7 @@ from icu_adversarial.attack import api as problem
 from icu_adversarial.attack.algorithms.l1 import l1
 from icu_adversarial.attack.algorithms.registry import METHODS
 from icu_adversarial.attack.api import Example, Result, margin_and_gradient, margins
-from icu_adversarial.attack.examples import Found, to_tables
+from icu_adversarial.attack.examples import Found
 from icu_adversarial.attack.oracle import for_attack
 from icu_adversarial.attack.tasks import Task, Victim, choose_stays, make_tasks, model_input
 from icu_adversarial.attack.verify import run_task, run_tasks
@@ -333,7 +333,7 @@ def test_masks_hours_since_and_static_inputs_are_what_they_were_in_all_that_a_mo
         "extra_channels": ("observed", "hours_since_observed"),
         "static_inputs": ("age", "sex", "icu_type"),
     }
-    scaler = fit_scaler(grid, stays, **percentiles, **extra)
+    scaler = fit_scaler(grid, NAMES, stays, **percentiles, **extra)
     model = Listening(scaler.channels, 16).eval()
     x = torch.from_numpy(scaler.apply(grid, stays))
     task = Task(0, Victim(model, scaler), stays, grid, model.calibrate(x).numpy())
@@ -407,7 +407,7 @@ def test_an_unobserved_value_that_is_not_filled_in_never_moves() -> None:
 
 def test_hour_is_the_first_hour_of_the_bin() -> None:
     found = [run_task(make_task(20, Recurrent(3 * M, 16)), ATTACK)]
-    hourly, wider = (to_tables(found, hours)[1].to_pandas() for hours in (1, 6))
+    hourly, wider = (tables(found, hours)[1].to_pandas() for hours in (1, 6))
     assert hourly["hour"].max() > 0
     assert (wider["hour"] == 6 * hourly["hour"]).all()
     pd.testing.assert_frame_equal(hourly.drop(columns="hour"), wider.drop(columns="hour"))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from attack_models import Recurrent
+from literature_set import NAMES
 from model_world import VARIANTS, M, T
 from torch import nn
 
@@ -114,6 +115,7 @@ def test_the_dropout_of_a_recurrent_layer_is_off_in_every_mode(kind: type[nn.RNN
 def test_members_of_an_ensemble_are_prepared_too() -> None:
     models = [network("lstm")[0] for _ in range(2)]
     scaler = Scaler(
+        NAMES,
         np.zeros(M, np.float32),
         np.ones(M, np.float32),
         np.full(M, 0.5, np.float32),

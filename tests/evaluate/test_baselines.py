@@ -51,7 +51,7 @@ def make_options(params: Params, trials: int = 0) -> tuple[Baselines, TuneModel]
 
 
 def of(name: str, x: np.ndarray) -> np.ndarray:
-    """One summary of all measurements, (N, 19)."""
+    """One summary of all measurements, (N, M)."""
     return x.reshape(len(x), len(SUMMARIES), M)[:, SUMMARIES.index(name)]
 
 

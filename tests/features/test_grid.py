@@ -23,14 +23,14 @@ JUST_BELOW = float(np.nextafter(np.float32(2), np.float32(0)))
 
 
 def column(*values: float) -> np.ndarray:
-    """One stay, one measurement repeated 19 times: (1, T, 19)."""
+    """One stay, one measurement repeated M times: (1, T, M)."""
     return np.repeat(np.array(values, np.float32)[None, :, None], M, axis=2)
 
 
 def joined(
     batches: list[pa.RecordBatch], stay_id: list[int], hours: range = TWO_DAYS
 ) -> np.ndarray:
-    parts = list(grids(batches, np.array(stay_id), hours))
+    parts = list(grids(batches, np.array(stay_id), hours, NAMES))
     starts = [0, *(rows.stop for rows, _ in parts)]
     assert [(rows.start, len(grid)) for rows, grid in parts] == [
         (a, b - a) for a, b in pairwise(starts)
@@ -46,6 +46,7 @@ def test_cell_is_the_mean_of_its_hour() -> None:
         value=np.array([1.0, 3.0, 7.0, 5.0]),
         stays=2,
         hours=range(3),
+        names=NAMES,
     )
     assert grid.shape == (2, 3, M)
     assert grid.dtype == np.float32
@@ -58,7 +59,9 @@ def test_cell_is_the_mean_of_its_hour() -> None:
 def test_bins_of_two_hours_begin_on_even_hours() -> None:
     hour = np.array([0.0, 1.0, JUST_BELOW, 2.0, 3.5, 70.0, 71.9], np.float32)
     value = np.array([1.0, 2.0, 3.0, 10.0, 20.0, 5.0, 7.0], np.float32)
-    grid = grid_from_events(np.zeros(7, int), hour, np.zeros(7, int), value, 1, range(0, 72, 2))
+    grid = grid_from_events(
+        np.zeros(7, int), hour, np.zeros(7, int), value, 1, range(0, 72, 2), NAMES
+    )
     assert grid.shape == (1, 36, M)
     assert grid[0, [0, 1, 35], 0].tolist() == [2.0, 15.0, 6.0]
     assert np.isfinite(grid).sum() == 3

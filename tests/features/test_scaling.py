@@ -29,7 +29,7 @@ def make_grid(seed: int = 0, stays: int = 50, hours: int = 12) -> np.ndarray:
 
 
 def fit(grid: np.ndarray, *channels: str) -> Scaler:
-    return fit_scaler(grid, **OPTIONS, extra_channels=channels)
+    return fit_scaler(grid, NAMES, **OPTIONS, extra_channels=channels)
 
 
 def test_percentiles_and_median_are_those_of_the_observed_cells() -> None:
@@ -93,7 +93,7 @@ def test_an_impossible_value_counts_as_the_limit_in_the_hours_around_it() -> Non
     Filled first, as lstm_adversarial_attack does, the hours between stand at the upper limit.
     """
     scaler = Scaler(
-        *(np.full(M, limit, np.float32) for limit in (7.1, 7.5, 7.3)), "linear", "both", ()
+        NAMES, *(np.full(M, limit, np.float32) for limit in (7.1, 7.5, 7.3)), "linear", "both", ()
     )
     grid = np.full((1, 9, M), np.nan, np.float32)
     grid[0, [0, 4, 8], 2] = 7.3, 735, 7.3
@@ -170,8 +170,8 @@ def test_the_whole_way_from_events_agrees_with_a_slow_reference(
     batches = event_batches(
         *((i, h, NAMES[j], v) for i, stay in enumerate(stays) for h, j, v in stay)
     )
-    grid = np.concatenate([part for _, part in grids(batches, np.arange(len(stays)), hours)])
-    x = fit_scaler(grid[:-1], **options).apply(grid)
+    grid = np.concatenate([part for _, part in grids(batches, np.arange(len(stays)), hours, NAMES)])
+    x = fit_scaler(grid[:-1], NAMES, **options).apply(grid)
     expected = model_input(stays, list(range(len(stays) - 1)), hours, options)
     np.testing.assert_allclose(
         x, np.array(expected, np.float64), rtol=0, atol=1e-3
@@ -185,7 +185,7 @@ def test_saved_and_loaded_scaler_gives_the_same_bytes(
 ) -> None:
     stays = make_stays(age=[50.1, 63.7, None], sex=["F", None, "M"], icu_type=["CCU", "MICU", None])
     scaler = fit_scaler(
-        make_grid(stays=3), stays, **OPTIONS, extra_channels=channels, static_inputs=statics
+        make_grid(stays=3), NAMES, stays, **OPTIONS, extra_channels=channels, static_inputs=statics
     )
     scaler.save(tmp_path / "scaler.json")
     loaded, grid = Scaler.load(tmp_path / "scaler.json"), make_grid(2, stays=3)
@@ -197,6 +197,7 @@ def test_static_inputs_are_the_last_channels_at_every_hour() -> None:
     stays = make_stays(age=[50.0, 70.0], sex=["F", "M"])
     scaler = fit_scaler(
         make_grid(stays=2),
+        NAMES,
         stays,
         **OPTIONS,
         extra_channels=("observed",),
@@ -215,10 +216,10 @@ def test_static_inputs_are_the_last_channels_at_every_hour() -> None:
 
 
 def test_static_inputs_without_stays_are_not_passed_over() -> None:
-    with pytest.raises(ValueError, match=r"fit_scaler\(grid, stays"):
-        fit_scaler(make_grid(), **OPTIONS, static_inputs=("age",))
+    with pytest.raises(ValueError, match=r"fit_scaler\(grid, names, stays"):
+        fit_scaler(make_grid(), NAMES, **OPTIONS, static_inputs=("age",))
     scaler = fit_scaler(
-        make_grid(stays=1), make_stays(age=[50.0]), **OPTIONS, static_inputs=("age",)
+        make_grid(stays=1), NAMES, make_stays(age=[50.0]), **OPTIONS, static_inputs=("age",)
     )
     with pytest.raises(ValueError, match=r"apply\(grid, stays\) needs the stays"):
         scaler.apply(make_grid())

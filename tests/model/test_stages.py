@@ -10,6 +10,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from literature_set import NAMES, M
 from model_world import lay, make_cohort, small
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -145,7 +146,11 @@ def test_the_leaky_scores_are_marked_and_come_from_training_stays(params: Params
     models = [paths.LITERATURE / "prior_leaky" / "models" / f"fold_{k}" for k in range(3)]
     recipe = chosen.literature.model_of("prior_leaky")
     folds, _ = make_folds(
-        read_array(paths.GRID), read_table(paths.COHORT, COHORT), chosen.literature.features, recipe
+        read_array(paths.GRID),
+        NAMES,
+        read_table(paths.COHORT, COHORT),
+        chosen.literature.features,
+        recipe,
     )
     found = leaky.scores_on_training_stays(models, folds, chosen.literature.train.seed)
     assert about["folds"] == six_digits(found)
@@ -164,7 +169,7 @@ def test_each_row_is_the_network_that_it_says(params: Params) -> None:
     cnn = json.loads(
         (paths.LITERATURE / "tang_cnn_static" / "models" / "fold_0" / "model.json").read_text()
     )
-    assert (cnn["channels"], cnn["statics"], cnn["model"]["conv"]) == (19 + 4, 4, 64)
+    assert (cnn["channels"], cnn["statics"], cnn["model"]["conv"]) == (M + 4, 4, 64)
 
 
 @pytest.mark.usefixtures("done")

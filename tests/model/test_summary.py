@@ -105,7 +105,7 @@ def test_summaries_are_those_of_numpy_stay_by_stay() -> None:
 
 def fitted(stays: int = 200) -> SummaryNetwork:
     torch.manual_seed(0)
-    network = SummaryNetwork(STATICS, 16, 0.5).eval()
+    network = SummaryNetwork(M, STATICS, 16, 0.5).eval()
     network.fit(*make(stays))
     return network
 
@@ -149,7 +149,7 @@ def test_a_measurement_without_observations_in_training_is_no_number_but_read_as
     values, observed, statics = make(40)
     never = observed.clone()
     never[..., 7] = 0
-    network = SummaryNetwork(STATICS, 16, 0.0)
+    network = SummaryNetwork(M, STATICS, 16, 0.0)
     network.fit(values, never, statics)
     z = network(values, observed, statics)
     assert z.isfinite().all()

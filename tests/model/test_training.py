@@ -13,7 +13,7 @@ import torch
 from damage import KINDS, damage, flipped
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from literature_set import M
+from literature_set import NAMES, M
 from model_world import FEATURES, MODEL, VARIANTS, N, make_cohort, make_folds
 from safetensors.torch import load_file
 from sklearn.metrics import f1_score
@@ -79,11 +79,11 @@ def test_percentiles_fitted_on_held_out_subjects_is_ruled_out() -> None:
     cohort, grid = make_cohort()
     fold = cohort["fold"].to_numpy()
     recipe = RECIPE.model_copy(update={"static_inputs": ("age", "icu_type")})
-    _, scaler = fold_data.make_fold(grid, cohort, fold == 1, FEATURES, recipe)
+    _, scaler = fold_data.make_fold(grid, NAMES, cohort, fold == 1, FEATURES, recipe)
     absurd, stays = grid.copy(), cohort.copy()
     absurd[fold == 1] = 1e6
     stays.loc[fold == 1, "age"], stays.loc[fold == 1, "icu_type"] = 1e6, "spaceship"
-    data, other = fold_data.make_fold(absurd, stays, fold == 1, FEATURES, recipe)
+    data, other = fold_data.make_fold(absurd, NAMES, stays, fold == 1, FEATURES, recipe)
     np.testing.assert_array_equal(scaler.lower, other.lower)
     np.testing.assert_array_equal(scaler.upper, other.upper)
     np.testing.assert_array_equal(scaler.median, other.median)
@@ -97,9 +97,9 @@ def test_training_stays_may_be_fewer_than_all_that_are_not_held_out() -> None:
     cohort, grid = make_cohort()
     fold = cohort["fold"].to_numpy()
     learn = (fold == 2) & (cohort["age"] > 40).to_numpy()
-    data, scaler = fold_data.make_fold(grid, cohort, fold == 1, FEATURES, RECIPE, learn)
+    data, scaler = fold_data.make_fold(grid, NAMES, cohort, fold == 1, FEATURES, RECIPE, learn)
     alone, of_learn = fold_data.make_fold(
-        grid[learn], cohort[learn], np.zeros(learn.sum(), bool), FEATURES, RECIPE
+        grid[learn], NAMES, cohort[learn], np.zeros(learn.sum(), bool), FEATURES, RECIPE
     )
     np.testing.assert_array_equal(data.x_train, alone.x_train)
     np.testing.assert_array_equal(data.y_train, cohort["died"][learn])

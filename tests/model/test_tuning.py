@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from literature_set import NAMES
 from model_world import lay, make_cohort, small
 
 from icu_adversarial.config.params import Params
@@ -44,7 +45,7 @@ def test_the_first_trial_is_the_model_itself_and_the_search_never_ends_behind_it
     )
     losses = []
     for k in range(2):
-        data, _ = make_fold(grid, cohort, fold == k, chosen.features, chosen.model)
+        data, _ = make_fold(grid, NAMES, cohort, fold == k, chosen.features, chosen.model)
         seed = seed_of(chosen.tune_model.seed, k)
         state = start(data, model, seed)
         for _ in range(3):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from attack_models import Recurrent
 from attack_tasks import make_stays
-from literature_set import M
+from literature_set import NAMES, M
 from torch import Tensor, nn
 
 from icu_adversarial.attack.algorithms.l1 import l1
@@ -24,6 +24,7 @@ ATTACK = partial(l1, iterations=30, restarts=0, supports=0)
 class Values:
     """Grids that are model input already."""
 
+    names = NAMES
     perturbable, clinical_span = np.ones(M, bool), np.ones(M, np.float32)
 
     def apply(self, grid: np.ndarray, stays: pd.DataFrame | None = None) -> np.ndarray:
