@@ -27,7 +27,7 @@ from icu_adversarial.attack import api as problem
 from icu_adversarial.attack.algorithms.l1 import l1
 from icu_adversarial.attack.algorithms.registry import METHODS
 from icu_adversarial.attack.api import Example, Result, margin_and_gradient, margins
-from icu_adversarial.attack.examples import Found
+from icu_adversarial.attack.examples import Found, examples_table
 from icu_adversarial.attack.oracle import for_attack
 from icu_adversarial.attack.tasks import Task, Victim, choose_stays, make_tasks, model_input
 from icu_adversarial.attack.verify import run_task, run_tasks
@@ -123,10 +123,7 @@ def test_an_empty_direction_and_no_stay_at_all() -> None:
     )
     assert len(nothing) == 0
     assert list(make_tasks(nothing, make_stays(np.arange(60)), make_grid(60), {}, 16)) == []
-    examples, perturbations = tables(run_tasks([], ATTACK))
-    assert (examples.num_rows, perturbations.num_rows) == (0, 0)
-    assert examples.schema.equals(EXAMPLES)
-    assert perturbations.schema.equals(PERTURBATIONS)
+    assert examples_table(run_tasks([], ATTACK)).equals(EXAMPLES.empty_table())
 
 
 # tasks
