@@ -23,8 +23,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from icu_adversarial.core.schemas import EVENTS, STAYS, write_batches, write_table
 from icu_adversarial.extract.sources import challenge2012
-from icu_adversarial.measurements import MEASUREMENTS
+from icu_adversarial.measurements import SETS, choose
 
+MEASUREMENTS = choose(SETS["literature"])
 WINDOW_HOURS = 48
 
 
@@ -36,7 +37,12 @@ def ours(raw: Path, out: Path) -> None:
 
 def csv_loop(raw: Path, out: Path) -> None:
     """One record after another, one row after another."""
-    kept = {name: (m.name, m.items[-1]) for m in MEASUREMENTS for name in m.challenge}
+    kept = {
+        code: (m.name, entry.limits)
+        for m in MEASUREMENTS
+        for entry in m.challenge2012
+        for code in entry.codes
+    }
     rows = []
     for archive_file in sorted(raw.glob("set-*.tar.gz")):
         with tarfile.open(archive_file) as archive:
@@ -50,10 +56,10 @@ def csv_loop(raw: Path, out: Path) -> None:
                     hour = int(hours) + int(minutes) / 60
                     if row["Parameter"] not in kept or hour >= WINDOW_HOURS:
                         continue
-                    name, items = kept[row["Parameter"]]
+                    name, limits = kept[row["Parameter"]]
                     value = float(row["Value"])
-                    if items.above < value < items.below or (
-                        items.below_counts and value == items.below
+                    if limits.above < value < limits.highest or (
+                        limits.highest_counts and value == limits.highest
                     ):
                         rows.append((stay, hour, name, value))
     events = pd.DataFrame(sorted(rows), columns=["stay_id", "hour", "measurement", "value"])

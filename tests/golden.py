@@ -7,7 +7,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from literature_set import MEASUREMENTS
+from literature_set import ITEMS
 
 from icu_adversarial.core.schemas import EVENTS, STAYS, to_table
 from icu_adversarial.extract.records import Records
@@ -91,9 +91,7 @@ def write_demo(mimic_demo: Path, folder: Path) -> None:
         name: f"read_csv('{mimic_demo / name}.csv.gz', quote = '\"', all_varchar = true)"
         for name in ("PATIENTS", "ADMISSIONS", "ICUSTAYS", "CHARTEVENTS", "LABEVENTS")
     }
-    same_as = {
-        i: max(items.itemids) for m in MEASUREMENTS for items in m.items for i in items.itemids
-    }
+    same_as = {item: max(map(int, rows.codes)) for item, (_, rows) in ITEMS.items()}
     items = ", ".join(f"({item}, {code})" for item, code in same_as.items())
     (folder / "data").mkdir()
     with duckdb.connect() as connection:

@@ -38,8 +38,9 @@ SETTINGS = [
 FILES = {
     f"{PACKAGE}/core/io.py": ALL,
     f"{PACKAGE}/measurements/__init__.py": ALL - {"summarize"},
+    f"{PACKAGE}/measurements/dictionary.yaml": ALL - {"summarize"},
     f"{PACKAGE}/synthetic/physiology.py": {"synthesize"},
-    f"{PACKAGE}/extract/sources/eicu_units.py": {"extract"},
+    f"{PACKAGE}/extract/sources/eicu_outcomes.py": {"extract"},
     f"{PACKAGE}/extract/storage/duck.py": {"extract"},
     f"{PACKAGE}/features/cohort.py": {"preprocess"} | AFTER_GRID,
     f"{PACKAGE}/search/figures.py": {"tune_model", "evaluate", "tune_attack"},

@@ -5,7 +5,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from literature_set import MEASUREMENTS, NAMES, M
+from literature_set import NAMES, M
 
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.io import (
@@ -26,7 +26,6 @@ from icu_adversarial.core.schemas import (
     write_batches,
     write_table,
 )
-from icu_adversarial.measurements import choose
 
 
 def cohort() -> pd.DataFrame:
@@ -49,18 +48,10 @@ def events(n: int) -> pa.RecordBatch:
     columns = [
         pa.array(np.arange(n)),
         pa.array(np.zeros(n, np.float32)),
-        measurement_column(np.arange(n) % M),
+        measurement_column(np.arange(n) % M, NAMES),
         pa.array(np.ones(n, np.float32)),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=EVENTS)
-
-
-def test_the_19_measurements_stand_in_their_fixed_order() -> None:
-    assert ",".join(NAMES) == (
-        "potassium,calcium,ph,pco2,lactate,albumin,bun,creatinine,sodium,bicarbonate,platelet,glucose,magnesium,heartrate,sysbp,diasbp,tempc,resprate,spo2"
-    )
-    assert [i.itemids for m in choose("blood_gas")[:1] for i in m.items] == [(50822,)]
-    assert choose("both") == MEASUREMENTS
 
 
 def test_a_table_comes_back_as_it_was_written(tmp_path: Path) -> None:

@@ -1,59 +1,109 @@
-"""docs/measurements.md: the 19 measurements, from the dictionary of the package."""
+"""docs/measurements.md: sets, units, limits and codes, from the dictionary of the package."""
 
 from docs.generate.markdown import note, table
-from icu_adversarial.measurements import LARGEST_FLOAT32, MEASUREMENTS, NOTES, Items
+from icu_adversarial.measurements import DICTIONARY, SETS, SOURCES, Measurement, Rows
 
-HEAD = f"""{note("src/icu_adversarial/measurements")}
-# The 19 measurements
+HEAD = f"""{note("src/icu_adversarial/measurements/dictionary.yaml")}
+# Measurements
 
-The grid has one column for each measurement, in the order of this page. The set is the one of
-Sun et al. 2018: 13 laboratory values and 6 vital signs. A value outside its limits is left out
-before the hourly mean is taken. Limits apply to the value as charted, before any conversion.
+`measurements` in params.yaml says what is measured. It is the name of a set, or a list of names
+from this page. The grid has one column for each measurement, in the order of the set or list.
+A static measurement has one value per stay. It is no column of the grid.
 
-## Names and units
+A raw value outside its limits does not count. `extract.limits` in params.yaml replaces the limits
+of a measurement. Of the values that count in a bin of hours, the summary makes one: the mean, the
+sum, the last one, or "any", which is 1 if a value is above 0.
+
+## Sets
 """
-LIMITS = """
-## Sources and limits
-
-One row for each group of raw rows with the same limits. MIMIC-III and MIMIC-IV have item ids.
-eICU has names. A MEDS data set has codes of its own: a code map such as
-`code_maps/mimiciv_meds.csv` says what they mean.
+VALUES = """
+## Units and limits
 """
+SECTIONS = {
+    "mimic": """
+## MIMIC-III and MIMIC-IV
+
+An item id has the same meaning in both. A row that states another unit does not count. Where an
+item has two rows in this table, the size of a value shows its unit. A MEDS data set has codes of
+its own: a code map such as `code_maps/mimiciv_meds.csv` says what they mean.
+""",
+    "eicu": """
+## eICU
+
+Only results of the laboratory state their unit. One without a unit is in the usual one.
+Where a name has two rows in this table without a unit, the size of a value shows its unit.
+""",
+    "challenge2012": """
+## PhysioNet Challenge 2012
+""",
+}
+ONLY = {"both": "only if `extract.potassium` is both", "mimiciv": "MIMIC-IV alone", None: ""}
 
 
-def limits(items: Items) -> str:
-    """The values that count, as text: for example `0 < v ≤ 30`."""
-    if items.below == LARGEST_FLOAT32:
-        return f"v > {items.above:g}"
-    return f"{items.above:g} < v {'≤' if items.below_counts else '<'} {items.below:g}"
-
-
-def conversion(items: Items) -> str:
+def stored(rows: Rows) -> str:
     """How the charted value becomes the stored one, as text."""
-    if items.fahrenheit:
+    if rows.means_one:
+        return "1"
+    if rows.fahrenheit:
         return "(v − 32) / 1.8"
-    return "" if items.factor == 1 else f"v × {items.factor:.4g}"
+    return "v" if rows.factor == 1 else f"v × {rows.factor:.5g}"
+
+
+def codes(rows: Rows) -> str:
+    """The codes, each with its label if that says more."""
+    return ", ".join(
+        code if code == label else f"{code} ({label})" for code, label in rows.codes.items()
+    )
+
+
+def read_when(rows: Rows) -> str:
+    """When the rows are read, as text."""
+    other = "if no other chosen measurement reads it" if rows.stand_in else ""
+    return ONLY[rows.only] or other
+
+
+def rows_of(m: Measurement, source: str) -> list[list[str]]:
+    """The rows of a measurement in the table of a source."""
+    found: list[list[str]] = []
+    for rows in getattr(m, source):
+        place = [rows.table] if rows.table else []
+        unit = rows.unit or ", ".join(rows.read_as) or "any"
+        cells = [codes(rows), unit, str(rows.limits), stored(rows), read_when(rows)]
+        found.append([m.name, *place, *cells])
+    return found
 
 
 def page() -> str:
     """The whole page."""
-    names = [
-        [str(column), m.name, m.unit or "none", ", ".join(m.challenge) or "absent"]
-        for column, m in enumerate(MEASUREMENTS)
+    values = [
+        [
+            m.name,
+            m.unit or "none",
+            m.kind,
+            "static" if m.static else m.hour,
+            str(m.limits),
+            m.limits_source,
+        ]
+        for m in DICTIONARY.values()
     ]
-    rows = []
-    for m in MEASUREMENTS:
-        for source, groups in (("MIMIC", m.items), ("eICU", m.eicu)):
-            for items in groups:
-                keys = ", ".join(map(str, items.itemids)) or ", ".join(items.names)
-                rows.append([m.name, source, items.table, keys, limits(items), conversion(items)])
-    notes = [f"- {source}, {name}: {text}." for (source, name), text in NOTES.items()]
+    head = ["name", "unit", "kind", "summary", "values that count", "source of the limits"]
     parts = [
         HEAD,
-        table(["column", "name", "unit", "name in PhysioNet Challenge 2012"], names),
-        LIMITS,
-        table(["name", "source", "table", "item ids or names", "kept when", "stored as"], rows),
-        "\n## What differs in a source\n",
-        *notes,
+        *(f"- `{name}` ({len(names)}): {', '.join(names)}." for name, names in SETS.items()),
+        VALUES,
+        table(head, values),
     ]
-    return "\n".join(parts) + "\n"
+    for source in SOURCES:
+        rows = [row for m in DICTIONARY.values() for row in rows_of(m, source)]
+        place = [] if source == "challenge2012" else ["table"]
+        code = "item ids" if source == "mimic" else "names"
+        head = ["measurement", *place, code, "unit", "charted values that count", "stored as"]
+        parts += [SECTIONS[source], table([*head, "read"], rows)]
+        if absent := [m.name for m in DICTIONARY.values() if not getattr(m, source)]:
+            parts.append(f"\nNot in these data: {', '.join(absent)}.")
+    notes = [
+        f"- {source}, {m.name}: {text}."
+        for m in DICTIONARY.values()
+        for source, text in m.notes.items()
+    ]
+    return "\n".join([*parts, "\n## What differs in a source\n", *notes]) + "\n"

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from golden import CODE_MAP, DATA, write_meds
-from literature_set import MEASUREMENTS, NAMES
+from literature_set import ITEMS, MEASUREMENTS, NAMES
 from raw_tables import GOLDEN, HEAD, write_challenge, write_golden
 
 from icu_adversarial.core.errors import InputError
@@ -30,7 +30,7 @@ from icu_adversarial.extract.account import (
     Account,
     nested,
 )
-from icu_adversarial.extract.events import KEY, RANKS, to_events
+from icu_adversarial.extract.events import KEY, ranks, to_events
 from icu_adversarial.extract.records import Records
 from icu_adversarial.extract.registry import read
 from icu_adversarial.extract.summary import warn
@@ -38,7 +38,7 @@ from icu_adversarial.extract.units import SPELLINGS
 from icu_adversarial.synthetic.hospital import generate
 
 Rows = dict[str, dict[str, dict[str, int]]]
-ITEM = {i: m.name for m in MEASUREMENTS for items in m.items for i in items.itemids}
+ITEM = {item: name for item, (name, _) in ITEMS.items()}
 
 
 def extracted(source: str, raw: Path, window_hours: int = 48) -> tuple[Records, pd.DataFrame, Rows]:
@@ -242,11 +242,11 @@ def demo_reasons(folder: Path, table: str) -> pd.DataFrame:
     since = (pairs["charttime"] - pairs["intime"]) / pd.Timedelta(hours=1)
     has_stay = fits.groupby(pairs["row"]).any()
     within = (fits & (since >= 0) & (since < 48)).groupby(pairs["row"]).any()
-    limits = {i: items for m in MEASUREMENTS for items in m.items for i in items.itemids}
+    limits = {item: rows.limits for item, (_, rows) in ITEMS.items()}
     value = rows["valuenum"]
-    above = rows["itemid"].map({i: items.above for i, items in limits.items()})
-    below = rows["itemid"].map({i: items.below for i, items in limits.items()})
-    counts = rows["itemid"].map({i: items.below_counts for i, items in limits.items()})
+    above = rows["itemid"].map({i: found.above for i, found in limits.items()})
+    below = rows["itemid"].map({i: found.highest for i, found in limits.items()})
+    counts = rows["itemid"].map({i: found.highest_counts for i, found in limits.items()})
     possible = (value > above) & ((value < below) | (counts & (value == below)))
     marked = rows["error"] == 1 if "error" in rows else np.zeros(len(rows), bool)
     row = rows["row"]
@@ -310,7 +310,7 @@ def test_the_synthetic_hospital(tmp_path: Path) -> None:
     }
     records, _, rows = extracted("synthetic", tmp_path)
     assert_adds_up(rows, total)
-    labs = {m.name for m in MEASUREMENTS if m.items[0].table == "labevents"}
+    labs = {m.name for m in MEASUREMENTS if m.mimic[0].table == "labevents"}
     assert set(rows["labevents"]) == labs | {OTHER}
     assert records.account.large_shares() == []
 
@@ -357,6 +357,9 @@ def test_copies_and_nulls_of_eicu(tmp_path: Path) -> None:
     assert records.account.units == {"magnesium in an unknown unit": 1}
 
 
+RANKS = ranks(MEASUREMENTS)
+
+
 def batch(*rows: tuple[int, float, str, float, int, bool]) -> pa.RecordBatch:
     stay, hour, name, value, code, first = zip(*rows, strict=True)
     columns = [
@@ -372,7 +375,7 @@ def batch(*rows: tuple[int, float, str, float, int, bool]) -> pa.RecordBatch:
 
 def test_identical_rows_are_found_across_batches() -> None:
     row = (1, 0.5, "ph", 7.25, 0, True)
-    account = Account()
+    account = Account(NAMES)
     stream = [batch(row), batch(row, row), batch((*row[:4], 1, True)), batch((2, *row[1:5], False))]
     stream.insert(1, batch(row).slice(0, 0))
     found = pa.Table.from_batches(to_events(stream, ["lab", "chart"], account), EVENTS)
@@ -385,7 +388,7 @@ def test_identical_rows_are_found_across_batches() -> None:
 
 
 def test_an_account_that_does_not_add_up_is_refused() -> None:
-    account = Account()
+    account = Account(NAMES)
     account.add_read("lab", "ph", 5)
     account.add("lab", "ph", KEPT, 4)
     with pytest.raises(InputError, match=r"^raw: LAB: 5 rows of ph were read and 4 are accounted"):
@@ -396,7 +399,7 @@ def test_an_account_that_does_not_add_up_is_refused() -> None:
 
 def test_a_large_share_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
     """Above 5 % of the rows in a window. Rows outside it and without a stay are none of them."""
-    account = Account()
+    account = Account(NAMES)
     for reason, count in ((KEPT, 94), (UNIT, 5), (IMPLAUSIBLE, 1), (OUTSIDE, 900), (NO_STAY, 900)):
         account.add_read("lab", "ph", count)
         account.add("lab", "ph", reason, count)
@@ -415,7 +418,7 @@ def test_a_large_share_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_stays_are_in_the_account() -> None:
-    account = Account()
+    account = Account(NAMES)
     account.add_stays(7, {"time of ICU admission known": 2})
     assert_adds_up(nested(account.table()), {"icu stays": 9})
 

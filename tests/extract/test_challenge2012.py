@@ -5,12 +5,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from literature_set import MEASUREMENTS
 from raw_tables import HEAD, OUTCOMES, RECORDS, write_challenge
 
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.schemas import EVENTS, STAYS, to_table
 from icu_adversarial.extract.sources import challenge2012
-from icu_adversarial.measurements import choose
 
 EXPECTED = [
     (3, 2.0, "spo2", 100.0),
@@ -23,7 +23,7 @@ EXPECTED = [
 
 
 def read(folder: Path, window_hours: int = 48) -> tuple[pd.DataFrame, pd.DataFrame]:
-    stays, events, *_ = challenge2012.read(folder, window_hours, choose("both"))
+    stays, events, *_ = challenge2012.read(folder, window_hours, MEASUREMENTS)
     return to_table(stays, STAYS).to_pandas(), pa.Table.from_batches(events, EVENTS).to_pandas()
 
 
@@ -156,11 +156,6 @@ def test_damaged_archive_is_told_in_one_line(tmp_path: Path) -> None:
     (folder / "set-a.tar.gz").write_bytes((folder / "set-a.tar.gz").read_bytes()[:200])
     with pytest.raises(InputError, match=r"set-a\.tar\.gz is damaged"):
         read(folder)
-
-
-def test_blood_gas_potassium_cannot_be_told_here(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="do not tell which potassium"):
-        challenge2012.read(write_challenge(tmp_path / "raw"), 48, choose("blood_gas"))
 
 
 def test_sets_a_and_b(challenge: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from adbc_driver_postgresql import dbapi
-from literature_set import MEASUREMENTS
+from literature_set import ITEMS, MEASUREMENTS
 from places import MIMIC3, to_csv, to_duckdb, to_parquet, to_postgres
 
 from icu_adversarial.core.errors import InputError
@@ -109,7 +109,7 @@ def test_every_place_gives_the_same_bytes_for_awkward_values(postgres: str, tmp_
     values += [repr(float(v)) for v in rng.uniform(0, 120, 40)]
     times = [str(intime + np.timedelta64(int(us), "us")).replace("T", " ") for us in near]
     items = {
-        name: [i for m in MEASUREMENTS for x in m.items if x.table == name for i in x.itemids]
+        name: [item for item, (_, rows) in ITEMS.items() if rows.table == name]
         for name in ("chartevents", "labevents")
     }
     some = {

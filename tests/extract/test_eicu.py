@@ -7,14 +7,13 @@ import pandas as pd
 import pytest
 from adbc_driver_postgresql import dbapi
 from golden import DATA, assert_golden, collect
-from icu_adversarial.extract.sources.eicu_units import CONVERSIONS, USUAL
 from literature_set import MEASUREMENTS
 from places import to_duckdb, to_postgres
 
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.extract.sources import eicu
 from icu_adversarial.extract.units import SPELLINGS
-from icu_adversarial.measurements import choose
+from icu_adversarial.measurements import SETS, Measurement, Rows, choose
 
 # The column types that eicu-code's scripts give the tables, and the column `why` of the golden
 # tables.
@@ -251,29 +250,31 @@ def test_bad_tables_are_told_in_one_line_without_patients_values(
     )
 
 
-def test_blood_gas_potassium_cannot_be_told_here() -> None:
-    with pytest.raises(InputError, match="eICU does not tell which potassium is from blood gases"):
-        eicu.read(DATA / "eicu", 48, choose("blood_gas"))
-
-
 def test_limits_are_those_of_mimic() -> None:
-    """But for ionized calcium, whose limits tell its units apart."""
+    """But for the rows of another unit, which have limits of their own."""
     for m in MEASUREMENTS:
-        allowed = {(i.above, i.below, i.below_counts, i.fahrenheit) for i in m.items}
-        assert (
-            m.name == "calcium"
-            or {(i.above, i.below, i.below_counts, i.fahrenheit) for i in m.eicu} <= allowed
-        )
+        usual = {row.limits for row in m.mimic}
+        assert {row.limits for row in m.eicu if not row.unit and row.factor == 1} <= usual, m.name
 
 
-def test_conversions_keep_within_the_limits_of_their_measurement() -> None:
-    of_test = {
-        name: (m, i) for m in MEASUREMENTS for i in m.eicu if i.table == "lab" for name in i.names
-    }
-    for c in CONVERSIONS:
-        measurement, _ = of_test[c.test]
-        limits = measurement.items[-1]
-        assert c.unit in SPELLINGS
-        assert c.unit not in USUAL[c.test]
-        assert limits.above <= c.factor * c.above < c.factor * c.at_most <= limits.below
-        assert measurement.unit in USUAL[c.test]
+CONVERTED = [
+    (m, row) for m in choose(SETS["extended"]) for row in m.eicu if row.unit or row.factor != 1
+]
+
+
+@pytest.mark.parametrize(
+    ("m", "row"),
+    CONVERTED,
+    ids=[f"{m.name}-{'-'.join(row.codes)}-{row.unit}" for m, row in CONVERTED],
+)
+def test_conversions_keep_within_the_limits_of_their_measurement(m: Measurement, row: Rows) -> None:
+    """The smallest and the largest value that count are plausible in the stored unit too."""
+    low, high = (
+        (v - 32) / 1.8 if row.fahrenheit else v * row.factor
+        for v in (row.limits.above, row.limits.highest)
+    )
+    assert m.limits.above <= low + 1e-9
+    assert low < high <= m.limits.highest + 1e-9
+    assert row.unit not in m.read_as
+    assert not row.unit or row.unit in SPELLINGS
+    assert m.unit in m.read_as or m.name == "ph"

@@ -11,7 +11,6 @@ from raw_tables import GOLDEN, HEAD, write_golden
 from icu_adversarial.core.schemas import EVENTS
 from icu_adversarial.extract.sources import challenge2012, mimic3
 from icu_adversarial.features.grid import grids
-from icu_adversarial.measurements import choose
 
 # The limits that the literature does not give: item of MIMIC, usual value, values within, beyond.
 NEW = {
@@ -26,7 +25,7 @@ NEW = {
 def hourly(stays: pd.DataFrame, events: pa.Table, name: str) -> list[float]:
     """Means of the hours of the first stay that have one."""
     ids = stays["stay_id"].to_numpy()
-    _, grid = next(grids(events.to_batches(), ids, range(48)))
+    _, grid = next(grids(events.to_batches(), ids, range(48), NAMES))
     means = grid[0, :, NAMES.index(name)]
     return means[means == means].tolist()
 
@@ -41,7 +40,7 @@ def test_an_impossible_value_does_not_move_the_mean_of_its_hour(name: str, tmp_p
         )
         table = GOLDEN["LABEVENTS"].partition("\n")[0] + "\n" + rows
         raw = write_golden(tmp_path / "raw", changes={"LABEVENTS": table})
-        stays, events, *_ = mimic3.read(raw, 48, choose("both"))
+        stays, events, *_ = mimic3.read(raw, 48, MEASUREMENTS)
         return hourly(stays, pa.Table.from_batches(events, EVENTS), name)
 
     assert means(usual) == [pytest.approx(usual)]
@@ -59,7 +58,7 @@ def test_ph_of_735_in_the_challenge(tmp_path: Path) -> None:
     (tmp_path / "Outcomes-a.txt").write_text(
         "RecordID,Length_of_stay,Survival,In-hospital_death\n7,5,-1,0\n"
     )
-    stays, events, *_ = challenge2012.read(tmp_path, 48, choose("both"))
+    stays, events, *_ = challenge2012.read(tmp_path, 48, MEASUREMENTS)
     found = hourly(stays, pa.Table.from_batches(events, EVENTS), "ph")
     assert found == [pytest.approx(7.3)]
 
@@ -74,5 +73,5 @@ def test_real_records_hold_no_such_value_after_reading(challenge: Path) -> None:
 
 def test_every_measurement_has_limits_that_a_float_does_not_reach() -> None:
     for measurement in MEASUREMENTS:
-        for items in (*measurement.items, *measurement.eicu):
-            assert 0 <= items.above < items.below <= 10_000, measurement.name
+        for rows in (*measurement.mimic, *measurement.eicu, *measurement.challenge2012):
+            assert 0 <= rows.limits.above < rows.limits.highest <= 10_000, measurement.name

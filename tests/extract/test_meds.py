@@ -11,12 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from golden import CODE_MAP, assert_golden, collect, write_demo, write_meds
-from literature_set import MEASUREMENTS
+from literature_set import MEASUREMENTS, NAMES
 
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.extract.sources import meds, mimic3
 from icu_adversarial.extract.sources.code_map import read_code_map
-from icu_adversarial.measurements import choose
 
 
 def read(folder: Path, code_map: Path = CODE_MAP) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -202,11 +201,11 @@ def test_a_value_is_converted_before_its_limits_apply(tmp_path: Path) -> None:
 
 def test_the_map_in_the_repository_has_the_items_of_mimiciv() -> None:
     in_map: dict[str, set[int]] = {}
-    for meaning in read_code_map(CODE_MAP):
+    for meaning in read_code_map(CODE_MAP, NAMES):
         if found := re.fullmatch(r"LAB//(?:RESULT//)?(\d+)//", meaning.code):
             in_map.setdefault(meaning.stands_for, set()).add(int(found[1]))
     of_mimic = {
-        m.name: {int(i) for items in m.items for i in items.itemids if int(i) > 50000}
+        m.name: {int(code) for rows in m.mimic for code in rows.codes if int(code) > 50000}
         for m in MEASUREMENTS
     }  # smaller: CareVue, MIMIC-III
     assert in_map == of_mimic
@@ -330,8 +329,3 @@ def test_bad_code_maps_are_told_in_one_line(
 def test_missing_code_map(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"map\.csv is missing"):
         read(write_meds(tmp_path), tmp_path / "map.csv")
-
-
-def test_blood_gas_potassium_is_the_code_maps_choice(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="the code map says which potassium counts"):
-        meds.read(write_meds(tmp_path), 48, choose("blood_gas"), CODE_MAP)

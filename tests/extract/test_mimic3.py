@@ -29,7 +29,7 @@ EXPECTED = [
 
 
 def read(folder: Path, potassium: str = "both") -> tuple[pd.DataFrame, pd.DataFrame]:
-    stays, events, *_ = mimic3.read(folder, 48, choose(potassium))
+    stays, events, *_ = mimic3.read(folder, 48, choose(NAMES, potassium=potassium))
     return to_table(stays, STAYS).to_pandas(), pa.Table.from_batches(events, EVENTS).to_pandas()
 
 
@@ -160,6 +160,7 @@ def test_demo_agrees_with_the_slow_reference(mimic_demo: Path) -> None:
         table["value"].to_numpy(),
         len(stays),
         range(48),
+        NAMES,
     )
     slow = slow_reference.grids(mimic_demo)
     expected = np.full(grid.shape, np.nan)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from adbc_driver_postgresql import dbapi
 from golden import DATA, assert_golden, collect
-from literature_set import MEASUREMENTS
+from literature_set import MEASUREMENTS, NAMES
 from places import to_duckdb, to_postgres
 
 from icu_adversarial.core.errors import InputError
@@ -33,7 +33,7 @@ ICU = {
 def read(
     raw: Path, window_hours: int = 48, potassium: str = "both"
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    return collect(mimic4.read(raw, window_hours, choose(potassium)))
+    return collect(mimic4.read(raw, window_hours, choose(NAMES, potassium=potassium)))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from golden import CODE_MAP, DATA, assert_golden, collect, write_meds
-from literature_set import MEASUREMENTS
+from literature_set import MEASUREMENTS, NAMES
 
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.extract.sources import meds, mimic4
@@ -64,7 +64,7 @@ def test_a_table_in_two_forms_is_refused(form: str, folder: Path) -> None:
         collect(mimic4.read(folder, 48, MEASUREMENTS))
     assert "\n" not in str(error.value)
     with pytest.raises(InputError, match=message):
-        list(validate(folder, None, 48, CODE_MAP))
+        list(validate(folder, None, 48, CODE_MAP, NAMES))
     (folder / CHARTS).unlink()  # what is left is read
     if form != "root":
         assert_golden("mimic4", collect(mimic4.read(folder, 48, MEASUREMENTS)))

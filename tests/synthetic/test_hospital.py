@@ -341,9 +341,9 @@ def test_both_systems_chart_every_vital_sign_under_their_own_items(
     wanted = {
         itemid
         for m in MEASUREMENTS
-        for items in m.items
+        for items in m.mimic
         if items.table == "chartevents"
-        for itemid in items.itemids
+        for itemid in map(int, items.codes)
     }
     assert wanted <= charted
 
@@ -362,9 +362,9 @@ def values(db: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     )
     parts = []
     for m in MEASUREMENTS:
-        for items in m.items:
+        for items in m.mimic:
             value = "(valuenum - 32) / 1.8" if items.fahrenheit else "valuenum"
-            upper = "<=" if items.below_counts else "<"
+            upper = "<=" if items.limits.highest_counts else "<"
             own = (
                 "e.icustay_id = i.icustay_id AND e.error IS DISTINCT FROM 1"
                 if items.table == "chartevents"
@@ -372,8 +372,8 @@ def values(db: duckdb.DuckDBPyConnection) -> pd.DataFrame:
             )
             parts.append(f"""SELECT i.icustay_id, '{m.name}' AS name, epoch(charttime - intime) / 3600 AS hour, {value} AS value
                 FROM {items.table} e JOIN icustays i ON {own} JOIN cohort c ON c.icustay_id = i.icustay_id
-                WHERE itemid IN ({",".join(map(str, items.itemids))}) AND charttime >= intime AND charttime < intime + INTERVAL 48 HOUR
-                AND valuenum > {items.above} AND valuenum {upper} {items.below}""")
+                WHERE itemid IN ({",".join(items.codes)}) AND charttime >= intime AND charttime < intime + INTERVAL 48 HOUR
+                AND valuenum > {items.limits.above} AND valuenum {upper} {items.limits.highest}""")
     db.execute("CREATE TABLE events AS " + " UNION ALL ".join(parts))
     return db.execute("SELECT * FROM events ORDER BY ALL").df()
 

@@ -24,7 +24,7 @@ DEMO = "136 ICU stays of 100 subjects, 46 deaths in the hospital, 0 unknown outc
 
 
 def lines(raw: Path, source: str | None = None, rows: int = ROWS) -> list[str]:
-    return list(validate(raw, source, 48, CODE_MAP, rows))
+    return list(validate(raw, source, 48, CODE_MAP, NAMES, rows))
 
 
 def stays_with(report: list[str]) -> dict[str, int]:

@@ -11,8 +11,7 @@ from icu_adversarial.core.paths import SYNTHETIC
 from icu_adversarial.measurements import Limits
 
 CODE_MAP = Path("code_maps/mimiciv_meds.csv")  # of extract.code_map, if nothing reads it
-
-HAVE_BLOOD_GAS = ("synthetic", "mimiciii", "mimiciv")
+MIMIC = ("synthetic", "mimiciii", "mimiciv")
 
 
 class Extract(Block):
@@ -29,7 +28,7 @@ class Extract(Block):
                 f"source {self.source} does not fit raw {self.raw}: source synthetic and raw "
                 f"{SYNTHETIC} go together: set both extract.source and extract.raw"
             )
-        if self.potassium != "both" and self.source not in HAVE_BLOOD_GAS:
+        if self.potassium != "both" and self.source not in MIMIC:
             raise ValueError(
                 f"potassium {self.potassium} has no effect with source {self.source}: only MIMIC "
                 "tells which potassium is from blood gases: set it to both"

@@ -20,7 +20,7 @@ from icu_adversarial.config.base import (
 )
 from icu_adversarial.config.baselines import Baselines
 from icu_adversarial.config.evaluate import Evaluate
-from icu_adversarial.config.extract import Extract
+from icu_adversarial.config.extract import MIMIC, Extract
 from icu_adversarial.config.features import Features
 from icu_adversarial.config.learning_curve import LearningCurve
 from icu_adversarial.config.literature import Literature
@@ -34,7 +34,7 @@ from icu_adversarial.config.tune_attack import MAX_PERTS, TuneAttack
 from icu_adversarial.config.tune_model import TuneModel
 from icu_adversarial.config.tuned import fill, outside
 from icu_adversarial.core.errors import InputError
-from icu_adversarial.measurements import columns_of, names_of
+from icu_adversarial.measurements import DICTIONARY, columns_of, names_of
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -121,6 +121,13 @@ class Params(Block):
                 f"extract.limits: {', '.join(unused)}: not among measurements, so the limits have "
                 "no effect: remove them"
             )
+        if self.extract.source in MIMIC:
+            for name in self.names:
+                if missing := [part for part in DICTIONARY[name].sum_of if part not in chosen]:
+                    raise ValueError(
+                        f"measurements: {name} is the sum of others in MIMIC: name "
+                        f"{', '.join(missing)} too"
+                    )
         for name in ("weight", "height"):
             if name in self.model.static_inputs and name not in chosen:
                 raise ValueError(

@@ -43,7 +43,10 @@ SPELLINGS = {
     "ug/L": ("ug/l", "mcg/l"),
     "mL": ("ml", "cc"),
     "kg": ("kg", "kgs"),
+    "lb": ("lb", "lbs", "lbs."),
     "cm": ("cm",),
+    "inch": ("inch", "inches", "in"),
+    "points": ("points", "point"),
 }
 
 

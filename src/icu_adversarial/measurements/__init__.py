@@ -88,7 +88,7 @@ class Rows(Entry):
         Args:
             limits: The limits of the stored value.
             former: Those that they replace. Rows with limits of their own keep them too, because
-                they tell two units apart.
+                they tell two units apart. No value of such rows counts if both exclude it.
         """
         if self.limits == former:
             return self.model_copy(update={"limits": limits})
@@ -96,11 +96,11 @@ class Rows(Entry):
             v * 1.8 + 32 if self.fahrenheit else v / self.factor
             for v in (limits.above, limits.highest)
         )
-        own = self.limits
-        top: dict[str, float | None] = {"at_most" if limits.highest_counts else "below": high}
-        if own.highest <= high:
-            top = {"at_most": own.at_most, "below": own.below}
-        return self.model_copy(update={"limits": Limits(above=max(low, own.above), **top)})
+        change: dict[str, float | None] = {"above": max(low, self.limits.above)}
+        if high < self.limits.highest:
+            counts = limits.highest_counts
+            change |= {"at_most": high if counts else None, "below": None if counts else high}
+        return self.model_copy(update={"limits": self.limits.model_copy(update=change)})
 
     @property
     def fahrenheit(self) -> bool:
@@ -119,6 +119,7 @@ class Measurement(Entry):
     limits_source: Where the limits are from.
     read_as: As in Rows.
     mimic, eicu, challenge2012: Where each source has it.
+    sum_of: What it is the sum of where it is not charted itself, in MIMIC and MEDS.
     notes: What a reader of a map must know about it, by extract.source.
     """
 
@@ -133,6 +134,7 @@ class Measurement(Entry):
     mimic: tuple[Rows, ...] = ()
     eicu: tuple[Rows, ...] = ()
     challenge2012: tuple[Rows, ...] = ()
+    sum_of: tuple[str, ...] = ()
     notes: dict[str, str] = {}
 
     @model_validator(mode="before")
@@ -159,16 +161,11 @@ class Measurement(Entry):
         return self.model_copy(update=change)
 
 
-def _read() -> tuple[dict[str, tuple[str, ...]], dict[str, Measurement]]:
-    """The sets and the measurements of the file."""
-    content = yaml.load(FILE.read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    found = {
-        name: Measurement(name=name, **entry) for name, entry in content["measurements"].items()
-    }
-    return {name: tuple(names) for name, names in content["sets"].items()}, found
-
-
-SETS, DICTIONARY = _read()
+_CONTENT = yaml.load(FILE.read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+SETS = {name: tuple(names) for name, names in _CONTENT["sets"].items()}
+DICTIONARY = {
+    name: Measurement(name=name, **entry) for name, entry in _CONTENT["measurements"].items()
+}
 
 
 def names_of(choice: str | Sequence[str]) -> tuple[str, ...]:
@@ -234,18 +231,19 @@ def choose(
     return tuple(m.within(limits[m.name]) if limits and m.name in limits else m for m in found)
 
 
-def note(source: str, measurement: str) -> str:
+def note(source: str, measurement: str, names: Sequence[str] = ()) -> str:
     """How a measurement differs in one source.
 
     Args:
         source: As extract.source.
         measurement: A name.
+        names: All chosen measurements, since one may take the codes of another.
 
     Returns:
         A short phrase without a full stop, ABSENT for a measurement that the source does not
         have, or "" if nothing differs.
     """
-    m = DICTIONARY[measurement]
+    (m,) = (m for m in choose(names or [measurement], source) if m.name == measurement)
     if source == "challenge2012" and not m.challenge2012:
         return ABSENT
     return m.notes.get(source, "")

@@ -75,7 +75,7 @@ def validate(
     yield f"Stays with a value in their first {window_hours} hours:"
     for name, count in zip(names, coverage.seen.sum(axis=0), strict=True):
         share = "" if cut else f"{count / len(records.stays):7.0%}"
-        yield f"  {name:<15}{count:>9,}{share}  {note(source, name)}".rstrip()
+        yield f"  {name:<15}{count:>9,}{share}  {note(source, name, names)}".rstrip()
     if not coverage.seen.any():
         raise InputError(f"{unusable}: no value of a measurement in the first {window_hours} hours")
     if records.stays["died"].nunique() < 2 and not cut:

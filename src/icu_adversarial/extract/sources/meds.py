@@ -44,6 +44,7 @@ from icu_adversarial.extract.sources.meds_sql import (
     EVENTS_QUERY,
     STAYS_QUERY,
 )
+from icu_adversarial.extract.sources.sums import sums
 from icu_adversarial.extract.storage.duck import BATCH_ROWS
 from icu_adversarial.measurements import Measurement
 
@@ -77,10 +78,11 @@ def read(
     meanings = pd.DataFrame(read_code_map(code_map, list(rank)))
     limits = pd.DataFrame(
         [
-            (m.name, rank[m.name], m.limits.above, m.limits.highest, m.limits.highest_counts)
+            (m.name, rank[m.name], limit.above, limit.highest, limit.highest_counts, binary)
             for m in measurements
+            for limit, binary in [(m.limits, m.kind == "binary")]
         ],
-        columns=["measurement", "rank", "above", "below", "below_counts"],
+        columns=["measurement", "rank", "above", "below", "below_counts", "is_binary"],
     )
     with open_meds(raw, limits=limits, meanings=meanings) as connection:
         codes = connection.sql(CODES_QUERY).df().rename_axis("code_number").reset_index()
@@ -104,7 +106,7 @@ def read(
     account = Account([m.name for m in measurements])
     return Records(
         described,
-        _events(raw, window_hours, limits, codes, stays, account),
+        _events(raw, window_hours, limits, codes, stays, sums(measurements), account),
         account,
         {"ICU admissions without a time": untimed} if untimed else {},
     )
@@ -129,6 +131,7 @@ def _events(
     limits: pd.DataFrame,
     codes: pd.DataFrame,
     stays: pd.DataFrame,
+    sums_sql: str,
     account: Account,
 ) -> Iterator[pa.RecordBatch]:
     """Batches of tables.EVENTS; `account` is complete when the last one is read."""
@@ -148,7 +151,7 @@ def _events(
         account.add_all(TABLE, OF_STAYS, marks["rows"].sum())
         total = connection.sql("SELECT count(*) AS n FROM events").df()["n"].iloc[0]
         account.add_unmapped(TABLE, total)
-        query = connection.sql(EVENTS_QUERY.format(window_hours=window_hours))
+        query = connection.sql(EVENTS_QUERY.format(window_hours=window_hours, sums=sums_sql))
         tables = [TABLE] * len(codes)
         yield from to_events(query.to_arrow_reader(BATCH_ROWS), tables, account)
     account.check(raw)

@@ -143,7 +143,7 @@ WITH of_subject AS (
               ORDER BY intime, stay_id) AS stays
   FROM stays GROUP BY subject_id
 ), coded AS (
-  SELECT e.time, c.code_number AS code, l.rank,
+  SELECT e.time, c.code_number AS code, l.rank, l.is_binary,
          list_filter(s.stays, lambda x: coalesce(e.hadm_id = x.hadm_id, true)) AS theirs,
          c.factor * e.numeric_value + c."offset" AS exact,
          CASE WHEN exact IS NULL OR isnan(exact) THEN '{NO_NUMBER}'
@@ -159,10 +159,13 @@ WITH of_subject AS (
 )
 """
 # The order is total: the same bytes on every run.
-EVENTS_QUERY = f"""{ROWS}
-SELECT x.stay_id AS stay_id, CAST(epoch(time - x.intime) / 3600 AS REAL) AS hour, rank,
-       CAST(exact AS REAL) AS value, code, x.stay_id = within[1].stay_id AS first_stay
-FROM (SELECT *, unnest(within) AS x FROM placed WHERE reason IS NULL)
+EVENTS_QUERY = f"""{ROWS}, counted AS (
+  SELECT x.stay_id AS stay_id, CAST(epoch(time - x.intime) / 3600 AS REAL) AS hour, rank,
+         CAST(if(is_binary, 1, exact) AS REAL) AS value, code,
+         x.stay_id = within[1].stay_id AS first_stay
+  FROM (SELECT *, unnest(within) AS x FROM placed WHERE reason IS NULL)
+)
+SELECT * FROM counted{{sums}}
 ORDER BY stay_id, hour, rank, value, code, first_stay
 """
 COUNTS_QUERY = f"""{ROWS}

@@ -18,7 +18,8 @@ from icu_adversarial.extract.sources.mimic import (
     event_tables,
     events,
 )
-from icu_adversarial.extract.sources.mimic_sql import LABS, stays_query, stays_sql
+from icu_adversarial.extract.sources.mimic_sql import LABS
+from icu_adversarial.extract.sources.mimic_stays import stays_query, stays_sql
 from icu_adversarial.extract.storage.database import open_raw
 from icu_adversarial.extract.storage.views import Table
 from icu_adversarial.measurements import Measurement
