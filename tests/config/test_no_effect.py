@@ -25,6 +25,7 @@ def overridden(file: Path, *options: str) -> Params:
     return load_params(file)
 
 
+OF_LOGISTIC = "baselines.first.logistic_regression.C"
 SEARCHED = {
     "n_lstm": 256,
     "readout_activation": "relu",
@@ -42,23 +43,31 @@ def test_every_setting_that_a_search_overrules_is_known(params: Params) -> None:
     assert searched == set(SEARCHED) == set(type(params.tune_model.first).model_fields)
 
 
+def refused(file: Path, *options: str) -> str:
+    """The one line that says why params.yaml cannot be used with these options."""
+    with pytest.raises(InputError) as error:
+        overridden(file, *options)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def suggested(message: str) -> list[list[str]]:
+    """The overrides of each command that a refusal suggests."""
+    commands = re.findall("`dvc exp run (-S .*?)`", message)
+    return [[word for word in shlex.split(command) if word != "-S"] for command in commands]
+
+
 @pytest.mark.parametrize("name", SEARCHED)
 def test_a_value_that_the_search_overrules_is_refused_with_commands_that_work(
     file: Path, name: str
 ) -> None:
     """DVC leaves the refused value in the file, where the next command finds it."""
     value = SEARCHED[name]
-    with pytest.raises(InputError, match=f"model.{name} {value} would be overruled") as error:
-        overridden(file, f"model.{name}={value}")
-    assert "\n" not in str(error.value)
-    assert f"git checkout {file}" in str(error.value)
+    message = refused(file, f"model.{name}={value}")
+    assert f"model.{name} {value} would be overruled" in message
+    assert f"git checkout {file}" in message
     left = file.read_text()
-    commands = re.findall("`dvc exp run (-S .*?)`", str(error.value))
-    without, kept = [
-        [word for word in shlex.split(command) if word != "-S"] for command in commands
-    ]
-    if name == "fc_activation":  # it needs a layer
-        without.append("model.n_fc=16")
+    without, kept = suggested(message)
     exactly = overridden(file, *without)
     assert exactly.tune_model.trials == 0
     assert getattr(exactly.model, name) == value
@@ -73,6 +82,45 @@ def test_a_value_that_the_search_overrules_is_refused_with_commands_that_work(
         assert (entry["low"], entry["high"]) == (exponent, exponent)
     else:
         assert entry == (value,)
+
+
+@pytest.mark.parametrize(
+    ("options", "commands"),
+    [
+        (["model.fc_activation=tanh"], 2),  # the first trial has no such layer
+        (["model.fc_activation=relu"], 2),
+        (["model.fc_activation=tanh", "model.n_fc=0"], 1),
+        (["model.n_fc=0"], 2),
+        (["model.optimizer=sgd", "model.dropout=0"], 2),
+        (["model.optimizer=sgd", "model.weight_decay=0"], 2),
+        (["model.n_lstm=100"], 1),  # no power of 2
+        (["model.n_lstm=131072"], 1),  # 2 to the 17, above the largest exponent
+        (["model.batch_size=131072"], 1),
+        (["model.batch_size=1"], 2),
+        (["model.dropout=0.995"], 1),
+        (["model.learning_rate=1e-12"], 1),
+        (["model.learning_rate=1000"], 1),
+        (["model.learning_rate=1e-05"], 2),
+        (["model.n_lstm=256", "baselines.trials=1", f"{OF_LOGISTIC}=9"], 0),  # another fault
+    ],
+)
+def test_every_suggested_command_is_accepted(file: Path, options: list[str], commands: int) -> None:
+    """DVC leaves the refused values in the file."""
+    message = refused(file, *options)
+    found = suggested(message)
+    assert len(found) == commands
+    assert commands or "set it to tuned" in message
+    left = file.read_text()
+    for command in found:
+        file.write_text(left)
+        assert overridden(file, *command)
+
+
+@pytest.mark.parametrize("value", ["abc", "null", "0", "-1", "1.5", "''"])
+def test_a_value_that_no_network_can_have_gets_no_command(file: Path, value: str) -> None:
+    message = refused(file, f"model.n_lstm={value}")
+    assert "model.n_lstm: Input should be" in message
+    assert suggested(message) == []
 
 
 def test_a_value_inside_the_space_and_that_of_the_first_trial_are_refused_too(file: Path) -> None:
@@ -174,10 +222,14 @@ def test_the_default_network_is_the_first_trial(params: Params) -> None:
     ],
 )
 def test_an_option_without_effect_is_refused(file: Path, options: list[str], message: str) -> None:
-    with pytest.raises(InputError, match=re.escape(message)) as error:
-        overridden(file, *options)
-    assert str(error.value).endswith(f"git checkout {file})")
-    assert "\n" not in str(error.value)
+    found = refused(file, *options)
+    assert message in found
+    assert found.endswith(f"git checkout {file})")
+    # what the line advises is accepted
+    for place, name, value in re.findall(
+        r"yaml: (.*?)(\w+) \S+ has no effect .*?: set it to ([\w./]+)", found
+    ):
+        assert overridden(file, f"{place.replace(': ', '.')}{name}={value}")
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,13 @@
+import json
 import re
+from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dvc.utils.hydra import apply_overrides
+from ruamel.yaml import YAML
 
 from icu_adversarial.config.params import Params, load_params
 from icu_adversarial.core.errors import InputError
@@ -170,7 +175,7 @@ def test_search_ranges_are_those_of_the_literature(params: Params) -> None:
         (
             "shares:\n  - 0.125\n  - 0.25\n  - 0.5\n",
             "shares: []\n",
-            "learning_curve.shares: Tuple should have at least 1 item",
+            "learning_curve.shares: needs at least one value",
         ),
         ("epochs: 18", "epochs: eighteen", "train.epochs"),
         (
@@ -186,7 +191,7 @@ def test_search_ranges_are_those_of_the_literature(params: Params) -> None:
         (
             "optimizer:\n    - adam\n    - rmsprop\n    - sgd\n",
             "optimizer: []\n",
-            "tune_model.space.optimizer: Tuple should have at least 1 item",
+            "tune_model.space.optimizer: needs at least one value",
         ),
         (
             "pruner_percentile: 25",
@@ -197,7 +202,7 @@ def test_search_ranges_are_those_of_the_literature(params: Params) -> None:
         (
             "cap:\n      - 0.25\n      - 0.5\n      - 1.0\n",
             "cap: []\n",
-            "tune_attack.space.l1.cap: Tuple should have at least 1 item",
+            "tune_attack.space.l1.cap: needs at least one value",
         ),
         (
             "candidates: {low: 4",
@@ -219,7 +224,7 @@ def test_search_ranges_are_those_of_the_literature(params: Params) -> None:
             "code_map: code_maps/other.csv",
             "code_map code_maps/other.csv has no effect with source synthetic: only meds reads it",
         ),
-        ("split:", "spilt:", "split: Field required"),
+        ("split:", "spilt:", "missing keys: split"),
     ],
 )
 def test_wrong_key_or_value_is_one_line_that_names_it(
@@ -232,6 +237,46 @@ def test_wrong_key_or_value_is_one_line_that_names_it(
         f"(to take all changes of the file back: git checkout {tmp_path / 'params.yaml'})"
     )
     assert len(str(error.value)) < 400  # no block is repeated as a whole
+
+
+def blocks(content: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every key of params.yaml with its value, by its path."""
+    for name, value in content.items():
+        yield (*path, name), value
+        if isinstance(value, dict):
+            yield from blocks(value, *path, name)
+
+
+CONTENT = YAML(typ="safe").load(TEXT)
+# Those that an empty value makes empty, and a key of the first trial, which fills `model`.
+EMPTIED = [path for path, value in blocks(CONTENT) if value and isinstance(value, dict | list)]
+EMPTIED = [path for path in EMPTIED if path[0] != "literature"] + [("tune_model", "first", "n_fc")]
+
+
+@pytest.mark.parametrize("path", EMPTIED, ids=".".join)
+def test_an_empty_block_or_list_is_refused_once(tmp_path: Path, path: tuple[str, ...]) -> None:
+    content = deepcopy(CONTENT)
+    block = content
+    for name in path[:-1]:
+        block = block[name]
+    block[path[-1]] = type(block[path[-1]])() if isinstance(block[path[-1]], dict | list) else None
+    file = tmp_path / "params.yaml"
+    file.write_text(json.dumps(content))  # JSON is YAML
+    if path == ("model", "static_inputs"):
+        assert load_params(file).model.static_inputs == ()
+        return
+    with pytest.raises(InputError) as error:
+        load_params(file)
+    reason = str(error.value).partition(": ")[2].partition(" (to take")[0]
+    assert ".".join(path) in reason or reason.startswith("model: n_summary needs observed")
+    assert "; " not in reason
+
+
+def test_a_file_that_holds_no_settings(tmp_path: Path) -> None:
+    for text in ("", "[]", "model: []\ntune_model: 3"):
+        (tmp_path / "params.yaml").write_text(text)
+        with pytest.raises(InputError, match=r"params\.yaml: .*Input should be a valid dictionary"):
+            load_params(tmp_path / "params.yaml")
 
 
 def test_a_row_of_the_comparison_changes_no_more_than_it_says(params: Params) -> None:

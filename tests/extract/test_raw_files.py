@@ -11,7 +11,8 @@ from golden import CODE_MAP, DATA, assert_golden, collect, write_meds
 from literature_set import MEASUREMENTS, NAMES
 
 from icu_adversarial.core.errors import InputError
-from icu_adversarial.extract.sources import meds, mimic4
+from icu_adversarial.extract.sources import eicu, meds, mimic4
+from icu_adversarial.extract.storage.raw_files import find_file
 from icu_adversarial.tools.validate import validate
 
 CHARTS = Path("icu") / "chartevents.csv"
@@ -117,20 +118,74 @@ def test_names_that_look_like_patterns_and_links_are_read_as_they_are(
     [
         *("chartevents_2.csv", "CHARTEVENTS (1).csv", "chartevents2.csv.gz", "Chartevents.old.csv"),
         *("Copy of chartevents.csv", "chartevents - Copy.csv", "chartevents-1.parquet"),
+        *("CHARTEVENTS.csv (1).gz", "Kopie von chartevents.csv", "chartevents - Kopie (2).csv"),
+        *("old_chartevents.csv", "1-CHARTEVENTS.parquet", "2chartevents.csv", "chartevents.csv.1"),
+        *("copie de chartevents.csv.gz", "neu.chartevents.csv", "chartevents.csv~"),
     ],
 )
 def test_a_part_or_a_copy_of_a_table_is_refused(name: str, folder: Path) -> None:
     shutil.copy(folder / CHARTS, folder / "icu" / name)
-    with pytest.raises(InputError, match="looks like a part or a copy of CHARTEVENTS") as error:
+    assert_parts_are_named(folder, name)
+    (folder / CHARTS).unlink()  # a part alone is no table
+    assert_parts_are_named(folder, name)
+
+
+def test_the_parts_of_a_table_are_refused_by_name(folder: Path) -> None:
+    for number in (1, 2):
+        shutil.copy(folder / CHARTS, folder / "icu" / f"chartevents_{number}.csv")
+    (folder / CHARTS).unlink()
+    assert_parts_are_named(folder, "chartevents_1.csv, icu/chartevents_2.csv")
+
+
+@pytest.mark.parametrize("name", ["CHARTEVENTS_2", "chartevents (1)", "Kopie von chartevents"])
+def test_a_copy_of_a_folder_of_parquet_is_refused(name: str, folder: Path) -> None:
+    to_parquet(folder, "icu/chartevents/0.parquet")
+    (folder / CHARTS).unlink()
+    (folder / "icu" / name).mkdir()
+    assert_golden("mimic4", collect(mimic4.read(folder, 48, MEASUREMENTS)))  # it holds no table
+    shutil.copy(folder / "icu/chartevents/0.parquet", folder / "icu" / name)
+    assert_parts_are_named(folder, name)
+
+
+def assert_parts_are_named(folder: Path, names: str) -> None:
+    with pytest.raises(InputError, match=r"looks? like a part or a copy of CHARTEVENTS") as error:
         collect(mimic4.read(folder, 48, MEASUREMENTS))
-    assert name in str(error.value)
+    assert f"icu/{names} look" in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_other_tables_are_no_parts(folder: Path) -> None:
-    for name in ("d_chartevents.csv", "labeventsummary.csv", "patients.txt", "icustays_info.pdf"):
+    for name in (
+        *("d_chartevents.csv", "labeventsummary.csv", "patients.txt", "icustays_info.pdf"),
+        *("datetimeevents.csv", "d_labitems.csv.gz", "chartevents.csv.gz.md5", "._chartevents.csv"),
+    ):
         (folder / "icu" / name).write_text("note\n")
     assert_golden("mimic4", collect(mimic4.read(folder, 48, MEASUREMENTS)))
+
+
+# All tables of eICU 2.0.
+EICU = (
+    *("admissionDrug", "admissionDx", "allergy", "apacheApsVar", "apachePatientResult"),
+    *("apachePredVar", "carePlanCareProvider", "carePlanEOL", "carePlanGeneral", "carePlanGoal"),
+    *("carePlanInfectiousDisease", "customLab", "diagnosis", "hospital", "infusionDrug"),
+    *("intakeOutput", "lab", "medication", "microLab", "note", "nurseAssessment", "nurseCare"),
+    *("nurseCharting", "pastHistory", "patient", "physicalExam", "respiratoryCare"),
+    *("respiratoryCharting", "treatment", "vitalAperiodic", "vitalPeriodic"),
+)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+def test_the_other_tables_of_eicu_are_no_parts(suffix: str, tmp_path: Path) -> None:
+    for name in EICU:
+        (tmp_path / (name + suffix)).touch()
+    for name in eicu.TABLES:
+        assert find_file(tmp_path, name).name.lower() == name + suffix
+    for name in ("Kopie von lab.csv", "lab - Copy.csv", "Copy of Lab.csv", "LAB_2.csv"):
+        (tmp_path / name).touch()
+        with pytest.raises(InputError, match="looks like a part or a copy of LAB: ") as error:
+            find_file(tmp_path, "lab")
+        assert f"{tmp_path}: {name} looks" in str(error.value)
+        (tmp_path / name).unlink()
 
 
 @pytest.mark.parametrize(
@@ -138,6 +193,7 @@ def test_other_tables_are_no_parts(folder: Path) -> None:
     [
         *("0 (copy).parquet", "0 (1).parquet", "0 - Copy.parquet", "Copy of 0.parquet"),
         *("0 copy.parquet", "0 copy 2.parquet", "0 (3rd copy).parquet", "0_copy.parquet"),
+        *("Kopie von 0.parquet", "0 - Kopie (2).parquet", "0 - Copie.parquet"),
     ],
 )
 def test_a_copy_in_a_folder_of_parquet_is_refused(name: str, folder: Path, tmp_path: Path) -> None:

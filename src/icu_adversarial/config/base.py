@@ -1,5 +1,7 @@
 """What the blocks of params.yaml share: frozen models, ranges and types."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -75,14 +77,29 @@ Power = Annotated[IntRange, within(0, 16)]  # an exponent of 2
 LearningRate = Annotated[Range, within(1e-9, 100)]
 
 
-def describe_error(error: Any, *block: str) -> str:
-    """Say in one line which key is wrong, why, and what was found. A whole block is not repeated.
+def describe(errors: Iterable[Any], *block: str) -> list[str]:
+    """Say which keys are wrong, why, and what was found. A whole block is not repeated.
 
     Args:
-        error: An entry of `ValidationError.errors()`.
+        errors: Entries of `ValidationError.errors()`.
         block: The keys that lead to the checked block.
+
+    Returns:
+        A line for each error. All keys that a block lacks are in one line.
     """
-    found = "" if isinstance(error["input"], dict) else f", found {error['input']!r}"
-    message = error["msg"].removeprefix("Value error, ") + found
-    keys = ".".join(map(str, (*block, *error["loc"])))
-    return f"{keys}: {message}" if keys else message
+    lines, missing = [], defaultdict[str, list[str]](list)
+    for error in errors:
+        keys = [*block, *map(str, error["loc"])]
+        message = error["msg"].removeprefix("Value error, ")
+        if error["type"] == "missing":
+            missing[".".join(keys[:-1])].append(keys[-1])
+            continue
+        if error["type"] == "too_short":
+            message = "needs at least one value"
+        elif not isinstance(error["input"], dict):
+            message += f", found {error['input']!r}"
+        lines.append(": ".join(filter(None, (".".join(keys), message))))
+    return lines + [
+        ": ".join(filter(None, (place, f"missing keys: {', '.join(keys)}")))
+        for place, keys in missing.items()
+    ]

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import ValidationError, model_validator
 
-from icu_adversarial.config.base import Block, NotEmpty, describe_error
+from icu_adversarial.config.base import Block, NotEmpty, describe
 from icu_adversarial.config.features import Features
 from icu_adversarial.config.model import Model
 from icu_adversarial.config.train import NO_PATIENCE, Train
@@ -53,12 +53,8 @@ class Literature(Block):
             try:
                 self.model_of(row)
             except ValidationError as error:
-                raise ValueError(
-                    "; ".join(
-                        f"rows.{row}.{describe_error(e, 'model')}"
-                        for e in error.errors(include_url=False)
-                    )
-                ) from None
+                found = describe(error.errors(include_url=False), "rows", row, "model")
+                raise ValueError("; ".join(found)) from None
         return self
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML
@@ -16,7 +16,7 @@ from icu_adversarial.config.base import (
     NotEmpty,
     Objective,
     Positive,
-    describe_error,
+    describe,
 )
 from icu_adversarial.config.baselines import Baselines
 from icu_adversarial.config.evaluate import Evaluate
@@ -32,7 +32,7 @@ from icu_adversarial.config.synthesize import Synthesize
 from icu_adversarial.config.train import NO_PATIENCE, Train
 from icu_adversarial.config.tune_attack import MAX_PERTS, TuneAttack
 from icu_adversarial.config.tune_model import TuneModel
-from icu_adversarial.config.tuned import fill, outside
+from icu_adversarial.config.tuned import fill, is_filled, outside, overruled
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.measurements import DICTIONARY, columns_of, names_of
 
@@ -173,28 +173,44 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
         InputError: The file cannot be used. One line says why and how to take changes back.
     """
     try:
-        params = Params.model_validate(fill(YAML(typ="safe").load(path)))
+        return _checked(YAML(typ="safe").load(path))
     except FileNotFoundError:
         raise InputError(
             f"{path} is missing in {Path.cwd()}: run from the root of the repository"
         ) from None
     except YAMLError as error:
-        raise _refused(path, [f"it is not YAML: {' '.join(str(error).split())}"]) from None
-    except ValidationError as error:
-        found = [describe_error(e) for e in error.errors(include_url=False)]
-        raise _refused(path, found) from None
+        reason = f"it is not YAML: {' '.join(str(error).split())}"
     except ValueError as error:
-        raise _refused(path, [str(error)]) from None
-    if found := list(_first_trials_outside(params)):
-        raise _refused(path, found)
+        reason = str(error)
+    # DVC leaves the values of -S in the file
+    raise InputError(
+        f"{path}: {reason} (to take all changes of the file back: git checkout {path})"
+    )
+
+
+def _checked(content: Any) -> Params:
+    """The settings in what params.yaml contains. Raises ValueError with all reasons against it."""
+    try:
+        params = Params.model_validate(fill(content))
+    except ValidationError as error:
+        errors = [e for e in error.errors(include_url=False) if not is_filled(content, e["loc"])]
+        raise ValueError("; ".join(describe(errors))) from None
+    refused = [
+        *overruled(content, params.model, params.tune_model, _accepts),
+        *_first_trials_outside(params),
+    ]
+    if refused:
+        raise ValueError("; ".join(refused))
     return params
 
 
-def _refused(path: Path, reasons: list[str]) -> InputError:
-    """The error for settings that cannot be used. DVC leaves the values of -S in the file."""
-    return InputError(
-        f"{path}: {'; '.join(reasons)} (to take all changes of the file back: git checkout {path})"
-    )
+def _accepts(content: Any) -> bool:
+    """Whether params.yaml may contain this."""
+    try:
+        _checked(content)
+    except ValueError:
+        return False
+    return True
 
 
 def _first_trials_outside(params: Params) -> Iterator[str]:

@@ -1,16 +1,22 @@
 """Values of params.yaml that a search chooses, and the refusal of values that it would overrule.
 
-`load_params` calls both functions, because only the file shows which values a user wrote.
+params.py calls these functions, because only the file shows which values a user wrote.
 """
 
-from collections.abc import Iterator
+import shlex
+from collections.abc import Callable, Iterator
+from copy import deepcopy
 from typing import Any
 
 from icu_adversarial.config.base import Block, Range
+from icu_adversarial.config.model import Model
+from icu_adversarial.config.tune_model import FirstTrial, TuneModel
 
 TUNED = (
     "tuned"  # in `model`: the search chooses this value, beginning with that of tune_model.first
 )
+LAYER = 16  # units of a suggested fully connected layer, if the search has none
+Settings = dict[str, Any]  # values by their path in params.yaml
 
 
 def fill(content: Any) -> Any:
@@ -21,51 +27,105 @@ def fill(content: Any) -> Any:
 
     Returns:
         The same with the values. A file without these blocks is returned as it is.
-
-    Raises:
-        ValueError: There is a search, and `model` has a value that it would overrule.
     """
     try:
-        model, search = content["model"], content["tune_model"]
-        first, space = dict(search["first"]), dict(search["space"])
-        written = {name: model[name] for name in first if model[name] != TUNED}
+        model, first = content["model"], dict(content["tune_model"]["first"])
+        filled = {name: value for name, value in first.items() if model[name] == TUNED}
     except (KeyError, TypeError, ValueError):
         return content  # the check of the whole file says what is wrong
-    if written and search.get("trials") != 0:
-        raise ValueError(_overruled(written, space, search.get("trials")))
-    return content | {"model": model | first | written}
+    return content | {"model": model | filled}
 
 
-def _overruled(written: dict[str, Any], space: dict[str, Any], trials: Any) -> str:
-    """Say which values have no effect, and give the commands that do what may be meant."""
-    names = " and ".join(f"model.{name} {value}" for name, value in written.items())
-    exactly = " ".join(f"-S model.{name}={value}" for name, value in written.items())
-    decay = " -S model.weight_decay=0" if written.get("optimizer", "adam") != "adam" else ""
-    message = (
-        f"{names} would be overruled by the search (tune_model.trials {trials}). Without a search: "
-        f"`dvc exp run -S tune_model.trials=0 {exactly}{decay}`"
-    )
-    ranges = [_only(name, value, space) for name, value in written.items()]
-    if None in ranges:
-        return message
-    kept = [
-        f"-S model.{name}={TUNED} -S tune_model.first.{name}={value} {only}"
-        for (name, value), only in zip(written.items(), ranges, strict=True)
+def is_filled(content: Any, keys: tuple[int | str, ...]) -> bool:
+    """Whether a value comes from `tune_model.first`, where an error in it is told already.
+
+    Args:
+        content: What params.yaml contains.
+        keys: The path of the value.
+    """
+    searched = len(keys) == 2 and keys[0] == "model" and keys[1] in FirstTrial.model_fields
+    return searched and content["model"].get(keys[1]) == TUNED
+
+
+def overruled(
+    content: Any, model: Model, search: TuneModel, accepts: Callable[[Any], bool]
+) -> Iterator[str]:
+    """Say which values of `model` have no effect, and give commands that do what may be meant.
+
+    Args:
+        content: What params.yaml contains.
+        model: Its block `model`, checked.
+        search: Its block `tune_model`, checked.
+        accepts: Whether params.yaml may have a content. Other commands are not suggested.
+    """
+    names = [name for name in FirstTrial.model_fields if content["model"][name] != TUNED]
+    if not names or not search.trials:
+        return
+    written = {name: getattr(model, name) for name in names}
+    advice = {
+        "Without a search": _without_search(written, model, search),
+        "To search the other settings": _kept(written, search),
+    }
+    commands = [
+        f"{when}: `dvc exp run {_options(settings)}`"
+        for when, settings in advice.items()
+        if settings and accepts(_changed(content, settings))
     ]
-    return f"{message}. To search the other settings: `dvc exp run {' '.join(kept)}{decay}`"
+    listed = " and ".join(f"model.{name} {value}" for name, value in written.items())
+    reason = f"{listed} would be overruled by the search (tune_model.trials {search.trials})"
+    yield ". ".join([reason, *commands]) if commands else f"{reason}: set it to {TUNED}"
 
 
-def _only(name: str, value: Any, space: dict[str, Any]) -> str | None:
-    """The options that leave one value in a space. None if no range of whole exponents has it."""
-    key, chosen = name, value
-    if f"log2_{name}" in space:
-        if not isinstance(value, int) or value < 1 or value & (value - 1):
-            return None
-        key, chosen = f"log2_{name}", value.bit_length() - 1
-    path = f"-S tune_model.space.{key}"
-    if isinstance(space.get(key), dict):
-        return f"{path}.low={chosen} {path}.high={chosen}"
-    return f"{path}=[{chosen}]"
+def _without_search(written: Settings, model: Model, search: TuneModel) -> Settings:
+    """The settings for a training with exactly the written values."""
+    settings = {"tune_model.trials": 0} | {f"model.{name}": v for name, v in written.items()}
+    if "fc_activation" in model.unused() and "n_fc" not in written:
+        settings["model.n_fc"] = next((n for n in search.space.n_fc if n), LAYER)
+    return settings | _decay(written)
+
+
+def _kept(written: Settings, search: TuneModel) -> Settings | None:
+    """The settings for a search that only tries the written values, if its ranges can hold them."""
+    settings: Settings = {}
+    for name, value in written.items():
+        settings |= {f"model.{name}": TUNED, f"tune_model.first.{name}": value}
+        key, chosen = name, value
+        if f"log2_{name}" in type(search.space).model_fields:
+            if value & (value - 1):
+                return None  # no whole exponent gives it
+            key, chosen = f"log2_{name}", value.bit_length() - 1
+        path = f"tune_model.space.{key}"
+        if isinstance(getattr(search.space, key), Range):
+            settings |= {f"{path}.low": chosen, f"{path}.high": chosen}
+        else:
+            settings[path] = [chosen]
+    return settings | _decay(written)
+
+
+def _decay(written: Settings) -> Settings:
+    """Only adam has a weight decay."""
+    return {"model.weight_decay": 0} if written.get("optimizer", "adam") != "adam" else {}
+
+
+def _options(settings: Settings) -> str:
+    """Settings as options of `dvc exp run`. Some shells take a list for a pattern of file names."""
+    texts = {
+        path: f"[{','.join(map(str, value))}]" if isinstance(value, list) else value
+        for path, value in settings.items()
+    }
+    return " ".join(f"-S {shlex.quote(f'{path}={text}')}" for path, text in texts.items())
+
+
+def _changed(content: Any, settings: Settings) -> Any:
+    """What params.yaml contains after `dvc exp run` with these settings."""
+    content = deepcopy(content)
+    for path, value in settings.items():
+        *blocks, key = path.split(".")
+        block = content
+        for name in blocks:
+            block = block[name]
+        block[key] = value
+    return content
 
 
 def outside(path: str, first: Block, space: Block) -> Iterator[str]:

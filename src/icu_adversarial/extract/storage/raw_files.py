@@ -17,12 +17,15 @@ from icu_adversarial.extract.storage.views import MissingTableError
 SUFFIXES = (".parquet", "", ".csv", ".csv.gz")  # without one: a folder of Parquet files
 PLACES = ("", "hosp", "icu")  # MIMIC-IV keeps its tables in two folders
 HEADER_BYTES = 1 << 16  # at most
-# What a copy or a part of TABLE.csv is called: TABLE_2.csv, TABLE (1).csv, Copy of TABLE.csv.
-PART = r"(copy of {0}|{0}([ _.(-].*|\d+))\.(csv|csv\.gz|parquet)"
+# What a part or a copy of a table is called: by a name with the table's as a word, such as
+# TABLE_2.csv, old-TABLE.csv or TABLE.csv (1).gz. A word has no digits. D_TABLE is a dictionary.
+PART = r"(?!d_{0}\.)(.*[\W\d_])?{0}([\W\d_].*)?"
+FORMAT = re.compile(r".*\.(csv|gz|parquet)[\W\d_]*", re.I)  # also TABLE.csv.1
 # What file managers add to the name of a copy: "0 (copy)", "0 - Copy", "0 copy 2", "0 (1)".
+COPY = "(copy|kopie|copie|copia)"
 COPY_MARK = re.compile(
-    r"^copy of |( ?\((another copy|\d+(st|nd|rd|th) copy|copy|\d+)\)|[ _-]+copy( \d+)?)+"
-    r"(?=\.[^.]*$)",
+    rf"^{COPY} (of|von|de|di) |( ?\((another copy|\d+(st|nd|rd|th) copy|{COPY}|\d+)\)"
+    rf"|[ _-]+{COPY}( \d+)?)+(?=\.[^.]*$)",
     re.I,
 )
 
@@ -39,8 +42,8 @@ def find_file(raw: Path, name: str) -> Path:
 
     Raises:
         MissingTableError: There is none.
-        InputError: There are several, of which nobody can say which one is right, or a file is
-            called as a copy or a part of the table is.
+        InputError: There are several, of which nobody can say which one is right, or a file or
+            folder is called as a part or a copy of the table is.
     """
     files = [
         file
@@ -48,12 +51,24 @@ def find_file(raw: Path, name: str) -> Path:
         if (raw / place).is_dir()
         for file in sorted((raw / place).iterdir())
     ]
-    found = [
-        file
-        for file in files
-        if file.name.lower() in [name + suffix for suffix in SUFFIXES]
-        and (file.is_file() or (not is_csv(file) and any(file.rglob("*.parquet"))))
-    ]
+    found, parts = [], []
+    part = re.compile(PART.format(re.escape(name)), re.IGNORECASE)
+    for file in files:
+        if file.name.lower() in [name + suffix for suffix in SUFFIXES]:
+            if file.is_file() or _holds_parquet(file):
+                found.append(file)
+        elif (
+            part.fullmatch(file.name)
+            and not file.name.startswith(".")
+            and (FORMAT.fullmatch(file.name) if file.is_file() else _holds_parquet(file))
+        ):
+            parts.append(file)
+    if parts:
+        names = ", ".join(str(file.relative_to(raw)) for file in parts)
+        raise InputError(
+            f"{raw}: {names} {'looks' if len(parts) == 1 else 'look'} like a part or a copy of"
+            f" {name.upper()}: put the parts together in one table, or take it out"
+        )
     if not found:
         raise MissingTableError(
             f"{raw}: no {name.upper()} (.parquet, .csv, .csv.gz or a folder of Parquet)"
@@ -62,13 +77,11 @@ def find_file(raw: Path, name: str) -> Path:
     if len(found) > 1:
         names = " and ".join(str(file.relative_to(raw)) for file in found)
         raise InputError(f"{raw}: {name.upper()} is there {len(found)} times: {names}: remove one")
-    part = re.compile(PART.format(re.escape(name)), re.IGNORECASE)
-    if parts := [str(file.relative_to(raw)) for file in files if part.fullmatch(file.name)]:
-        raise InputError(
-            f"{raw}: {', '.join(parts)} looks like a part or a copy of {name.upper()}:"
-            " put the parts together in one table, or take it out"
-        )
     return found[0]
+
+
+def _holds_parquet(folder: Path) -> bool:
+    return not is_csv(folder) and any(folder.rglob("*.parquet"))
 
 
 def refuse_copies(raw: Path, parts: Iterable[Path]) -> None:

@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from icu_adversarial.config.base import describe_error
+from icu_adversarial.config.base import describe
 from icu_adversarial.config.model import Model
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.io import atomic, read_json, write_json
@@ -76,7 +76,7 @@ def load_model(folder: Path) -> Network:
     try:
         model = Model.model_validate(about["model"])
     except ValidationError as error:
-        wrong = "; ".join(describe_error(e, "model") for e in error.errors(include_url=False))
+        wrong = "; ".join(describe(error.errors(include_url=False), "model"))
         raise ValueError(wrong) from None
     network = build(about["channels"], about["statics"], model)
     try:
