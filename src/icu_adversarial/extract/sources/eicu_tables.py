@@ -49,12 +49,9 @@ PATIENT_TEXTS = (
     "unittype",
     "unitstaytype",
 )
-PATIENT = {
-    "patient": Table(
-        STAY | dict.fromkeys(PATIENT_NUMBERS, "BIGINT") | dict.fromkeys(PATIENT_TEXTS, "VARCHAR")
-    )
-}
-SIZES = ("admissionweight", "admissionheight")  # PATIENT has them
+OF_STAYS = STAY | dict.fromkeys(PATIENT_NUMBERS, "BIGINT") | dict.fromkeys(PATIENT_TEXTS, "VARCHAR")
+PATIENT = {"patient": Table(OF_STAYS)}
+SIZES = dict.fromkeys(("admissionweight", "admissionheight"), "DOUBLE PRECISION")
 # The tables with a measurement in each row, and the column that names it. The paths of INTAKEOUTPUT
 # are compared with patterns, so none of its rows can be left out before.
 NAMED: dict[str, tuple[dict[str, str], str | None]] = {
@@ -75,8 +72,7 @@ def tables(measurements: Sequence[Measurement]) -> dict[str, Table]:
             last = tuple(dict.fromkeys(name.rpartition("|")[2] for name in names))
             found[table] = Table(columns, keep=(column, last) if column else None)
         elif table == "patient":
-            columns = PATIENT["patient"].columns | dict.fromkeys(SIZES, "DOUBLE PRECISION")
-            found[table] = Table(columns)
+            found[table] = Table(OF_STAYS | SIZES)
         else:  # a monitor: a column for each measurement
             found[table] = Table(MONITOR | dict.fromkeys(names, "DOUBLE PRECISION"))
     return found
