@@ -12,12 +12,14 @@ from icu_adversarial.measurements import Limits
 
 CODE_MAP = Path("code_maps/mimiciv_meds.csv")  # of extract.code_map, if nothing reads it
 MIMIC = ("synthetic", "mimiciii", "mimiciv")
+HAVE_STORED = ("mimiciv", "eicu")  # their laboratory results have two times
 
 
 class Extract(Block):
     source: Literal["synthetic", "mimiciii", "mimiciv", "eicu", "challenge2012", "meds"]
     raw: Path
     potassium: Literal["both", "blood_gas"]
+    lab_time: Literal["drawn", "stored"]
     code_map: Path
     limits: dict[str, Limits]
 
@@ -32,6 +34,11 @@ class Extract(Block):
             raise ValueError(
                 f"potassium {self.potassium} has no effect with source {self.source}: only MIMIC "
                 "tells which potassium is from blood gases: set it to both"
+            )
+        if self.lab_time != "drawn" and self.source not in HAVE_STORED:
+            raise ValueError(
+                f"lab_time {self.lab_time} has no effect with source {self.source}: its laboratory "
+                "results have one time: set it to drawn"
             )
         if self.source != "meds" and self.code_map != CODE_MAP:
             raise ValueError(

@@ -22,7 +22,12 @@ READERS = {
 
 
 def read(
-    source: str, raw: Path, window_hours: int, measurements: tuple[Measurement, ...], code_map: Path
+    source: str,
+    raw: Path,
+    window_hours: int,
+    measurements: tuple[Measurement, ...],
+    code_map: Path,
+    lab_time: str = "drawn",
 ) -> Records:
     """Read the records of a source.
 
@@ -32,6 +37,7 @@ def read(
         window_hours: Hours from the admission to the ICU on.
         measurements: The measurements to read.
         code_map: The table of codes that source meds needs; other sources have none.
+        lab_time: extract.lab_time. Only mimiciv and eicu have a choice.
 
     Returns:
         The records.
@@ -40,6 +46,8 @@ def read(
         InputError: `raw` does not hold them.
     """
     reader = import_module(f"icu_adversarial.extract.sources.{READERS[source]}")
-    options = {"code_map": code_map} if source == "meds" else {}
+    options: dict[str, object] = {"code_map": code_map} if source == "meds" else {}
+    if lab_time == "stored":
+        options["stored"] = True
     records: Records = reader.read(raw, window_hours, measurements, **options)
     return records

@@ -17,7 +17,9 @@ from icu_adversarial.measurements import choose
 def run(params: Params) -> None:
     options, hours = params.extract, params.window_hours
     measurements = choose(params.names, options.source, options.potassium, options.limits)
-    records = read(options.source, options.raw, hours, measurements, options.code_map)
+    records = read(
+        options.source, options.raw, hours, measurements, options.code_map, options.lab_time
+    )
     checked = to_table(records.stays, STAYS)  # before the long part
     coverage = Coverage(records.stays["stay_id"].to_numpy(), params.names)
     write_batches(paths.EVENTS, coverage.watch(records.events), EVENTS)

@@ -3,7 +3,7 @@
 Times are minutes from the admission to the unit. registry.py calls this reader.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,71 +33,19 @@ from icu_adversarial.extract.sources.eicu_sql import (
     names_by_table,
     table_of_codes,
 )
+from icu_adversarial.extract.sources.eicu_tables import NAMED, PATIENT, tables
 from icu_adversarial.extract.storage.database import open_raw
-from icu_adversarial.extract.storage.views import Table
 from icu_adversarial.measurements import Measurement
 
-STAY = {"patientunitstayid": "BIGINT"}
-MONITOR = STAY | {"observationoffset": "BIGINT"}
-LAB = STAY | {
-    "labresultoffset": "BIGINT",
-    "labname": "VARCHAR",
-    "labresult": "DOUBLE PRECISION",
-    "labmeasurenameinterface": "VARCHAR",
-}
-NURSE = STAY | {
-    "nursingchartoffset": "BIGINT",
-    "nursingchartcelltypevalname": "VARCHAR",
-    "nursingchartvalue": "VARCHAR",
-}
-PATIENT_NUMBERS = (
-    "patienthealthsystemstayid",
-    "hospitalid",
-    "hospitaldischargeyear",
-    "unitvisitnumber",
-    "hospitaladmitoffset",
-    "hospitaldischargeoffset",
-    "unitdischargeoffset",
-)
-PATIENT_TEXTS = (
-    "uniquepid",
-    "gender",
-    "age",
-    "hospitaldischargestatus",
-    "unitdischargestatus",
-    "unittype",
-    "unitstaytype",
-)
-PATIENT = {
-    "patient": Table(
-        STAY | dict.fromkeys(PATIENT_NUMBERS, "BIGINT") | dict.fromkeys(PATIENT_TEXTS, "VARCHAR")
-    )
-}
-# The tables that name a measurement in a column, and those that have a column for each.
-NAMED = {
-    "lab": (LAB | {"labresultrevisedoffset": "BIGINT"}, "labname"),
-    "nursecharting": (NURSE, "nursingchartcelltypevalname"),
-}
-MONITORS = ("vitalperiodic", "vitalaperiodic")
 SEXES = {"Female": "F", "Male": "M"}
 ICU, STEP_DOWN = ("admit", "readmit", "transfer"), "stepdown/other"  # of unitstaytype
 OLDEST = 120  # years: a larger age is an error
 
 
-def tables(measurements: Sequence[Measurement]) -> dict[str, Table]:
-    """All tables that are read, and their columns."""
-    found = dict(PATIENT)
-    for table, names in names_by_table(measurements).items():
-        if table in MONITORS:
-            found[table] = Table(MONITOR | dict.fromkeys(names, "DOUBLE PRECISION"))
-        else:
-            columns, name = NAMED[table]
-            found[table] = Table(columns, keep=(name, names))
-    return found
-
-
-def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) -> Records:
-    """Read PATIENT, LAB, VITALPERIODIC, VITALAPERIODIC and NURSECHARTING.
+def read(
+    raw: Path, window_hours: int, measurements: tuple[Measurement, ...], stored: bool = False
+) -> Records:
+    """Read PATIENT, and the tables of the measurements.
 
     A subject is a uniquepid, numbered from 1 in their order; source_group is hospital-ID. Ages
     over 89 are 90. eICU does not date a subject's hospital stays, so subject_order is by year of
@@ -114,6 +62,8 @@ def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) ->
         raw: Place of the tables; see open_raw.
         window_hours: Length of the observation window.
         measurements: What to read.
+        stored: Whether a laboratory result counts from labresultrevisedoffset, when it was entered
+            or last revised, not from labresultoffset.
 
     Returns:
         Stays, events, the account of all rows, and stays excluded at source.
@@ -140,7 +90,7 @@ def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) ->
     account = Account([m.name for m in measurements])
     return Records(
         _stays(patient[in_icu].reset_index(drop=True)),
-        _events(raw, window_hours, measurements, account),
+        _events(raw, window_hours, measurements, stored, account),
         account,
         {reason: count for reason, count in counts.items() if count},
     )
@@ -205,15 +155,20 @@ def _stays(patient: pd.DataFrame) -> pd.DataFrame:
 
 
 def _events(
-    raw: Path, window_hours: int, measurements: tuple[Measurement, ...], account: Account
+    raw: Path,
+    window_hours: int,
+    measurements: tuple[Measurement, ...],
+    stored: bool,
+    account: Account,
 ) -> Iterator[pa.RecordBatch]:
     """Batches of tables.EVENTS; `account` is complete when the last one is read."""
+    arguments = (window_hours, measurements, ICU, stored)
     with open_raw(raw, tables(measurements)) as database:
-        counts = database.frame(fill(COUNTS_QUERY, window_hours, measurements, ICU))
+        counts = database.frame(fill(COUNTS_QUERY, *arguments))
         _count(counts, account)
         for table in NAMED.keys() & names_by_table(measurements):
             account.add_unmapped(table, database.rows(table))
-        rows = database.batches(fill(EVENTS_QUERY, window_hours, measurements, ICU))
+        rows = database.batches(fill(EVENTS_QUERY, *arguments))
         yield from to_events(rows, table_of_codes(measurements), account)
     for m in measurements:  # the query of the events left out what a monitor has, without a count
         group = "nursecharting", m.name

@@ -15,10 +15,11 @@ STAYS_QUERY = "SELECT * FROM patient ORDER BY patientunitstayid"
 # value. nth: 1 for the first entry of a name and unit in items, which
 # has one for each range of values. Of a laboratory result and its revisions, the last counts.
 CHARTED = """
-items(source, name, code, unit, rank, above, below, below_counts, fahrenheit, factor, nth) AS (
+items(source, name, code, unit, rank, above, below, below_counts, fahrenheit, factor, means_one,
+      nth) AS (
   SELECT *, ROW_NUMBER() OVER (PARTITION BY source, name, unit ORDER BY above)
   FROM (VALUES {items}) v(source, name, code, unit, rank, above, below, below_counts, fahrenheit,
-                            factor)
+                          factor, means_one)
 ), names AS (
   SELECT DISTINCT source, name, code, rank FROM items
 ), spellings(spelling, unit) AS (
@@ -28,6 +29,9 @@ items(source, name, code, unit, rank, above, below, below_counts, fahrenheit, fa
 ), charted(source, patientunitstayid, minute, name, value, unit, reason) AS (
   {charted}
 )"""
+# A number in a column of texts; % after it is left out.
+NUMBER = """CASE WHEN {0} ~ '^-?[0-9]{{{{1,9}}}}([.][0-9]*)?%?$'
+              THEN CAST(REPLACE({0}, '%', '') AS DOUBLE PRECISION) END"""
 MONITOR = """
   SELECT * FROM (
     SELECT '{0}', patientunitstayid, observationoffset, c.name, {{values}} AS value, NULL, NULL
@@ -36,25 +40,55 @@ MONITOR = """
 # The rows of each raw table: source, stay, minute, name, value, unit, reason.
 SELECTS = {
     "lab": f"""
-  SELECT 'lab', l.patientunitstayid, labresultoffset, labname, labresult,
+  SELECT 'lab', l.patientunitstayid, {{lab_time}}, labname, labresult,
          CASE WHEN labmeasurenameinterface IS NULL OR TRIM(labmeasurenameinterface) = ''
                 OR (labname, s.unit) IN ({{usual}}) THEN NULL
               ELSE COALESCE(s.unit, {literal(UNKNOWN)}) END,
          CASE WHEN labresultrevisedoffset IS DISTINCT FROM last_revision
               THEN {literal(REVISED)} END
   FROM (
-    SELECT *, MAX(labresultrevisedoffset) OVER (
+    SELECT *, MAX({{revision}}) OVER (
       PARTITION BY patientunitstayid, labname, labresultoffset
     ) AS last_revision FROM lab
   ) l LEFT JOIN spellings s ON s.spelling =
     LOWER(REGEXP_REPLACE(REPLACE(labmeasurenameinterface, ' ', ''), '[^ -~]', 'u', 'g'))""",
     "vitalperiodic": MONITOR.format("vitalperiodic"),
     "vitalaperiodic": MONITOR.format("vitalaperiodic"),
-    "nursecharting": """
-  SELECT 'nursecharting', patientunitstayid, nursingchartoffset, nursingchartcelltypevalname,
-         CASE WHEN nursingchartvalue ~ '^-?[0-9]{{1,9}}([.][0-9]*)?$'
-              THEN CAST(nursingchartvalue AS DOUBLE PRECISION) END, NULL, NULL
+    # Many labels share the name Value. Such a chart is called label|Value.
+    "nursecharting": f"""
+  SELECT 'nursecharting', patientunitstayid, nursingchartoffset,
+         CASE WHEN nursingchartcelltypevalname = 'Value'
+              THEN nursingchartcelltypevallabel || '|Value' ELSE nursingchartcelltypevalname END,
+         {NUMBER.format("nursingchartvalue")}, NULL, NULL
   FROM nursecharting""",
+    "respiratorycharting": f"""
+  SELECT 'respiratorycharting', patientunitstayid, respchartoffset, respchartvaluelabel,
+         {NUMBER.format("respchartvalue")}, NULL, NULL
+  FROM respiratorycharting""",
+    # Codes are patterns of the end of a path, in small letters. What a catheter gives in the
+    # operating room, the recovery room or the radiology does not count, as in eicu-code.
+    "intakeoutput": """
+  SELECT 'intakeoutput', patientunitstayid, intakeoutputoffset, n.name, cellvaluenumeric, NULL, NULL
+  FROM intakeoutput o JOIN (
+    SELECT cellpath, MIN(code) AS code
+    FROM (SELECT DISTINCT cellpath FROM intakeoutput) paths
+    JOIN names ON source = 'intakeoutput'
+      AND LOWER(cellpath) LIKE 'flowsheet|flowsheet cell labels|i&o|output (ml)|' || name
+      AND LOWER(cellpath) NOT LIKE '%|foley%pacu%' AND LOWER(cellpath) NOT LIKE '%|foley%or%'
+      AND LOWER(cellpath) NOT LIKE '%|foley%ir%'
+    GROUP BY cellpath
+  ) chosen ON chosen.cellpath = o.cellpath
+  JOIN names n ON n.source = 'intakeoutput' AND n.code = chosen.code""",
+    # At the admission. Where eicu-code finds weight and height exchanged, they are exchanged back.
+    "patient": """
+  SELECT * FROM (
+    SELECT 'patient', patientunitstayid, 0, c.name,
+           CASE WHEN (c.name = 'admissionweight') = COALESCE(
+                  admissionweight >= 100 AND admissionheight > 25 AND admissionheight <= 100
+                  AND admissionweight - admissionheight >= 20, FALSE
+                ) THEN admissionheight ELSE admissionweight END AS value, NULL, NULL
+    FROM patient CROSS JOIN (SELECT name FROM names WHERE source = 'patient') c
+  ) patient_rows WHERE value IS NOT NULL""",
 }
 # fits: the value is in the range of the entry of items.
 FITS = """
@@ -64,7 +98,8 @@ c.value > i.above AND (c.value < i.below OR (i.below_counts AND c.value = i.belo
 # (vitalAperiodic), as in MIMIC. The order is total: the same bytes on every run.
 EVENTS_QUERY = f"""WITH {CHARTED}, counted AS (
   SELECT c.source, c.patientunitstayid AS stay_id, c.minute, i.rank, i.code,
-         CASE WHEN i.fahrenheit THEN (c.value - 32) / 1.8 ELSE c.value * i.factor END AS value
+         CASE WHEN i.means_one THEN 1 WHEN i.fahrenheit THEN (c.value - 32) / 1.8
+              ELSE c.value * i.factor END AS value
   FROM charted c
   JOIN items i ON i.source = c.source AND i.name = c.name AND i.unit IS NOT DISTINCT FROM c.unit
   JOIN stays p ON p.stay_id = c.patientunitstayid
@@ -110,7 +145,11 @@ FROM paired GROUP BY source, name, rank, unit ORDER BY source, name, unit
 
 
 def fill(
-    query: str, window_hours: int, measurements: Sequence[Measurement], icu: tuple[str, ...]
+    query: str,
+    window_hours: int,
+    measurements: Sequence[Measurement],
+    icu: tuple[str, ...],
+    stored: bool = False,
 ) -> str:
     """EVENTS_QUERY or COUNTS_QUERY as SQL.
 
@@ -119,6 +158,7 @@ def fill(
         window_hours: Length of the observation window.
         measurements: What is read.
         icu: The values of unitstaytype that are ICU stays, in small letters.
+        stored: Whether a laboratory result counts from the time when it was stored.
 
     Returns:
         A SELECT over the tables of eicu.py.
@@ -140,8 +180,15 @@ def fill(
         for unit in rows.read_as
     )
     pairs = ", ".join(f"({literal(name)}, {literal(unit)})" for name, unit in usual)
+    minutes = 60 * window_hours
+    revised = "labresultrevisedoffset"
+    known = f"CASE WHEN {revised} < {minutes} THEN {revised} END"  # before the end of the window
+    times = {
+        "lab_time": revised if stored else "labresultoffset",
+        "revision": known if stored else revised,
+    }
     charted = [
-        SELECTS[table].format(usual=pairs, values=_chosen(names))
+        SELECTS[table].format(usual=pairs, values=_chosen(names), **times)
         for table, names in names_by_table(measurements).items()
     ]
     return query.format(
@@ -149,7 +196,7 @@ def fill(
         spellings=spelling_rows(),
         icu=", ".join(map(literal, icu)),
         charted="\n  UNION ALL".join(charted),
-        minutes=60 * window_hours,
+        minutes=minutes,
     )
 
 
@@ -183,7 +230,7 @@ def _item(rows: Rows, name: str, code: int, rank: int) -> str:
         f" {rows.limits.highest_counts}, {rows.fahrenheit}"
     )
     texts = f"{literal(rows.table)}, {literal(name)}, {code}, {unit}"
-    return f"({texts}, {rank}, {limits}, {_double(rows.factor)})"
+    return f"({texts}, {rank}, {limits}, {_double(rows.factor)}, {rows.means_one})"
 
 
 def _double(number: float) -> str:

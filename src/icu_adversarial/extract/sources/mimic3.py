@@ -52,7 +52,7 @@ CHARTED = {
 SELECT 'chartevents', subject_id, hadm_id, icustay_id, itemid, charttime, valuenum, valueuom,
        error IS NOT DISTINCT FROM 1
 FROM chartevents""",
-    "labevents": LABS,
+    "labevents": LABS.format(time="charttime"),
     "outputevents": """
 SELECT 'outputevents', subject_id, hadm_id, icustay_id, itemid, charttime, value, valueuom,
        iserror IS NOT DISTINCT FROM 1

@@ -58,24 +58,38 @@ CHARTED = {
     "chartevents": """
 SELECT 'chartevents', subject_id, hadm_id, stay_id, itemid, charttime, valuenum, valueuom, FALSE
 FROM chartevents""",
-    "labevents": LABS,
+    "labevents": LABS.format(time="charttime"),
     "outputevents": """
 SELECT 'outputevents', subject_id, hadm_id, stay_id, itemid, charttime, value, valueuom, FALSE
 FROM outputevents""",
 }
+# What differs if laboratory results count from the time when they were stored.
+STORED_COLUMNS = {"labevents": EVENT_COLUMNS | {"storetime": "TIMESTAMP"}}
+STORED_CHARTED = {"labevents": LABS.format(time="storetime")}
 
 
-def tables(measurements: Sequence[Measurement]) -> dict[str, Table]:
+def tables(measurements: Sequence[Measurement], stored: bool = False) -> dict[str, Table]:
     """All tables that are read, and their columns."""
-    return STAY_TABLES | event_tables(measurements, COLUMNS)
+    return STAY_TABLES | event_tables(measurements, COLUMNS | (STORED_COLUMNS if stored else {}))
 
 
-def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) -> Records:
+def read(
+    raw: Path, window_hours: int, measurements: tuple[Measurement, ...], stored: bool = False
+) -> Records:
     """Read MIMIC-IV from `raw`, one of the places of database.open_raw.
 
     source_group is the anchor_year_group, the three real years around a subject's record: the group
     of a subject, never of single stays, so that a held-out group is a later time and shares no
     subject. Labels and hours of death are as in mimic3.read.
+
+    Args:
+        raw: Place of the tables; see open_raw.
+        window_hours: Length of the observation window.
+        measurements: What to read.
+        stored: Whether a laboratory result counts from LABEVENTS.storetime, not from charttime.
+
+    Returns:
+        Stays, events, the account of all rows, and stays excluded at source.
 
     Raises:
         InputError: What open_raw refuses, an id that is not unique, a missing id, group or outcome.
@@ -84,6 +98,12 @@ def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) ->
         stays, excluded = checked(raw, database.frame(STAYS_QUERY), REQUIRED)
     account = Account([m.name for m in measurements])
     batches = events(
-        raw, window_hours, measurements, tables(measurements), account, stays=STAYS, charted=CHARTED
+        raw,
+        window_hours,
+        measurements,
+        tables(measurements, stored),
+        account,
+        stays=STAYS,
+        charted=CHARTED | (STORED_CHARTED if stored else {}),
     )
     return Records(stays, batches, account, excluded)

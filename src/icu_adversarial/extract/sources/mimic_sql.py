@@ -55,7 +55,7 @@ charted(source, subject_id, hadm_id, stay_id, itemid, charttime, valuenum, value
 )
 """
 LABS = """
-SELECT 'labevents', subject_id, hadm_id, NULL, itemid, charttime, valuenum, valueuom, FALSE
+SELECT 'labevents', subject_id, hadm_id, NULL, itemid, {time}, valuenum, valueuom, FALSE
 FROM labevents"""
 EVENTS_QUERY = f"""{PAIRS}, counted AS (
   SELECT stay_id, hour, rank, value, code, first_stay FROM paired
