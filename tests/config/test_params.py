@@ -93,8 +93,8 @@ def test_search_ranges_are_those_of_the_literature(params: Params) -> None:
         ),
         (
             "  - sex\n",
-            "  - weight\n",
-            "model.static_inputs.1: Input should be 'age', 'sex' or 'icu_type', found 'weight'",
+            "  - race\n",
+            "model.static_inputs.1: Input should be 'age', 'sex', 'icu_type', 'weight' or 'height', found 'race'",
         ),
         (
             "architecture: pooled_lstm",
