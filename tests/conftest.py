@@ -30,9 +30,8 @@ from icu_adversarial.config.params import Params, load_params  # noqa: E402
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The whole runs first, because they take longest. What uses their results comes last."""
-    order = {"test_repro.py": 0, "test_walkthrough.py": 0, "test_commands.py": 2}
-    items.sort(key=lambda item: order.get(item.path.name, 1))
+    """The whole runs first, because they take longest. All other files stay in their order."""
+    items.sort(key=lambda item: item.path.name not in ("test_repro.py", "test_walkthrough.py"))
 
 
 @pytest.fixture(scope="session")

@@ -88,13 +88,16 @@ def check_outputs(notebook: Notebook) -> None:
 
 @pytest.fixture(scope="module")
 def executed(clone: Clone, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
-    """A clone in which the notebook was run as `make notebook` does, in the tiny profile."""
-    folder = clone("notebook", profile=())
+    """A clone in which the notebook was run as `make notebook` does, with few stays and steps."""
+    folder, copy = clone("notebook", profile=()), tmp_path_factory.mktemp("copy")
+    smaller = ("-S synthesize.stays=300", "-S attack.iterations=15")
+    settings = copy / "settings"
+    settings.write_text("\n".join([(ROOT / "profiles" / "tiny").read_text(), *smaller]))
     run(
         folder,
         *(sys.executable, "-m", "notebooks"),
-        ICU_NOTEBOOK_SETTINGS="profiles/tiny",
-        TMPDIR=str(tmp_path_factory.mktemp("copy")),
+        ICU_NOTEBOOK_SETTINGS=str(settings),
+        TMPDIR=str(copy),
     )
     return folder
 
