@@ -32,6 +32,8 @@ its own: a code map such as `code_maps/mimiciv_meds.csv` says what they mean.
 
 Only results of the laboratory state their unit. One without a unit is in the usual one.
 Where a name has two rows in this table without a unit, the size of a value shows its unit.
+In nursecharting, a name with | is a label and its name. In intakeoutput, a name is the end of the
+cell path below Output (ml), and % stands for any text.
 """,
     "challenge2012": """
 ## PhysioNet Challenge 2012

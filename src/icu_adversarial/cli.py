@@ -168,7 +168,7 @@ def fetch(
 @app.command()
 def validate(
     raw: Annotated[
-        Path, typer.Argument(help="A folder, DuckDB file or .url file, as for extract.raw.")
+        Path, typer.Argument(help="A folder, a DuckDB, SQLite or .url file, as for extract.raw.")
     ],
     source: Annotated[
         str | None, typer.Option(help="As for extract.source. Without it, the tables decide.")

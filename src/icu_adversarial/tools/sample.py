@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 
-from icu_adversarial.extract.storage import raw_files
+from icu_adversarial.extract.storage import raw_files, sqlite
 from icu_adversarial.extract.storage.database import URL_SUFFIX, Database, open_raw, read_url
 from icu_adversarial.extract.storage.views import Table, column_names
 
@@ -58,7 +58,7 @@ def first_rows(
     """Open a raw table without reading it to its end.
 
     Args:
-        raw: A folder, a DuckDB file or a .url file.
+        raw: A folder, a DuckDB file, a SQLite file or a .url file.
         name: The table's name in lower case.
         table: The columns.
         rows: How many rows are wanted. A database gives only one more.
@@ -69,6 +69,10 @@ def first_rows(
     Raises:
         InputError: The table or a column is missing or cannot be read.
     """
+    if sqlite.is_sqlite(raw):
+        with sqlite.stream(raw, name, Table(table.columns)) as batches:
+            yield batches, False
+        return
     if not raw.is_dir():
         with open_raw(raw, {name: Table(table.columns)}) as database:
             share = 100.0

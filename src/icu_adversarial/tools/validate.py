@@ -49,7 +49,7 @@ def validate(
         InputError: `extract` cannot read `raw`. The message has every reason.
     """
     if not raw.exists():
-        raise InputError(f"{raw} is missing: give a folder, a DuckDB file or a .url file")
+        raise InputError(f"{raw} is missing: give a folder, or a DuckDB, SQLite or .url file")
     if source not in (None, *READERS):
         raise InputError(f"--source: {source} is none of {', '.join(READERS)}")
     source = source or recognise(raw)

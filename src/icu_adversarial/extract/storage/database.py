@@ -1,4 +1,4 @@
-"""Where raw tables are stored: in a folder, a DuckDB file or on a PostgreSQL server.
+"""Where raw tables are stored: in a folder, a DuckDB or SQLite file, or on a PostgreSQL server.
 
 A *.url file names the server. One SQL text reads them all.
 """
@@ -15,7 +15,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from icu_adversarial.core.errors import InputError
-from icu_adversarial.extract.storage import duck, postgres
+from icu_adversarial.extract.storage import duck, postgres, sqlite
 from icu_adversarial.extract.storage.views import Reader, Table, search_path, with_views
 
 DUCKDB_SUFFIXES = (".duckdb", ".db")
@@ -66,9 +66,9 @@ def open_raw(raw: Path, tables: dict[str, Table]) -> Iterator[Database]:
 
     Args:
         raw: A folder (TABLE.parquet, .csv or .csv.gz, or a folder of Parquet files named TABLE;
-            also in its sub-folders hosp and icu), a DuckDB file (.duckdb, .db), or a text file
-            *.url with one SQLAlchemy URL of PostgreSQL or DuckDB. A URL has no password: it is
-            read from PGPASSWORD or ~/.pgpass.
+            also in its sub-folders hosp and icu), a DuckDB file (.duckdb, .db), a SQLite file of
+            any name, or a text file *.url with one SQLAlchemy URL of PostgreSQL or DuckDB. A URL
+            has no password: it is read from PGPASSWORD or ~/.pgpass.
         tables: What `raw` must hold, by name in lower case. Names there may be in any case.
 
     Raises:
@@ -81,6 +81,8 @@ def open_raw(raw: Path, tables: dict[str, Table]) -> Iterator[Database]:
             opened = duck.open_database(raw, Path(url.database or ""), tables, search_path(url))
         else:
             opened = postgres.open_database(raw, url, tables)
+    elif sqlite.is_sqlite(raw):
+        opened = sqlite.open_database(raw, tables)
     elif raw.suffix.lower() in DUCKDB_SUFFIXES:
         opened = duck.open_database(raw, raw, tables)
     else:

@@ -49,30 +49,36 @@ def open_folder(raw: Path, tables: Mapping[str, Table]) -> Iterator[Opened]:
     """
     if not raw.is_dir():
         raise InputError(
-            f"{raw} is not a folder with the raw tables, a DuckDB file (.duckdb, .db)"
-            " or a .url file"
+            f"{raw} is not a folder with the raw tables, a DuckDB file (.duckdb, .db),"
+            " a SQLite file or a .url file"
         )
     files = {name: find_file(raw, name) for name in tables}
     with (
         tempfile.TemporaryDirectory(prefix="icu-") as folder,
-        _connect(raw, Path(folder, "tables.duckdb"), folder) as connection,
+        connect(raw, Path(folder, "tables.duckdb"), folder) as connection,
     ):
         totals: dict[str, int] = {}
         sources = {
             name: _source(connection, raw, name, tables[name], file, totals)
             for name, file in files.items()
         }
-        views = {}
-        for name, (table, names, relation) in sources.items():
-            if is_csv(files[name]):
-                with explained(connection, raw, {name: sources[name]}):
-                    connection.execute(
-                        f"CREATE TABLE {name} AS {typed(table, relation(), names, cast_sql)}"
-                        f"{kept(table, names)}"
-                    )
-            else:
-                views[name] = typed(table, relation(), names, cast_sql)
-        yield views, _reader(connection, raw, sources), totals
+        load(connection, raw, {name: sources[name] for name in files if is_csv(files[name])})
+        views = {
+            name: typed(table, relation(), names, cast_sql)
+            for name, (table, names, relation) in sources.items()
+            if not is_csv(files[name])
+        }
+        yield views, reader_of(connection, raw, sources), totals
+
+
+def load(connection: duckdb.DuckDBPyConnection, raw: Path, sources: Mapping[str, Source]) -> None:
+    """Make a typed table of what each table keeps of its source."""
+    for name, (table, names, relation) in sources.items():
+        with explained(connection, raw, {name: sources[name]}):
+            connection.execute(
+                f"CREATE TABLE {name} AS {typed(table, relation(), names, cast_sql)}"
+                f"{kept(table, names)}"
+            )
 
 
 @contextmanager
@@ -91,13 +97,13 @@ def open_database(
         raise InputError(f"{raw}: there is no DuckDB file {file}")
     with (
         tempfile.TemporaryDirectory(prefix="icu-") as folder,
-        _connect(raw, file, folder, read_only=True) as connection,
+        connect(raw, file, folder, read_only=True) as connection,
     ):
         _choose_schemas(connection, raw, schemas)
         path = str(file).replace("{", "{{").replace("}", "}}")
         url = f"duckdb:///{path}?options=-csearch_path%3D{{schema}}"
         advice = f"choose one with a file NAME.url that holds {url}"
-        found = locate(raw, _reader(connection, raw, {}), tables, advice, bool(schemas))
+        found = locate(raw, reader_of(connection, raw, {}), tables, advice, bool(schemas))
         names = {
             name: column_names(raw, name, table, found[name].types)
             for name, table in tables.items()
@@ -110,7 +116,7 @@ def open_database(
             name: typed(table, found[name].relation, names[name], cast_sql)
             for name, table in tables.items()
         }
-        yield views, _reader(connection, raw, sources), {}
+        yield views, reader_of(connection, raw, sources), {}
 
 
 def _choose_schemas(
@@ -131,9 +137,10 @@ def _choose_schemas(
         connection.execute(f"SET search_path = {literal(path)}")
 
 
-def _connect(
+def connect(
     raw: Path, file: Path, temporary: str, read_only: bool = False
 ) -> closing[duckdb.DuckDBPyConnection]:
+    """Open a DuckDB file, with limits of its memory."""
     settings: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": MEMORY,
         "temp_directory": f"{temporary}/spilled",
@@ -175,9 +182,11 @@ def _source(
     return Source(table, names, rows if is_csv(file) else partial(str, parquet))
 
 
-def _reader(
+def reader_of(
     connection: duckdb.DuckDBPyConnection, raw: Path, sources: Mapping[str, Source]
 ) -> Reader:
+    """What runs a SELECT. Errors of reading `sources` are one line each."""
+
     @contextmanager
     def reader(sql: str) -> Iterator[pa.RecordBatchReader]:
         with (
