@@ -296,8 +296,8 @@ def test_bad_data_are_told_in_one_line(
         ),
         (
             "LAB//220277//*,spo2,,",
-            "LAB//220277//*,sao2,,",
-            "line 55: stands_for is 'sao2', expected one of icu_admission",
+            "LAB//220277//*,pulse,,",
+            "line 55: stands_for is 'pulse', expected one of icu_admission",
         ),
         ("LAB//220277//*,spo2,,", "LAB//220277//*,spo2", "line 55: 2 fields"),
         ("0.5555555555555556", "5/9", "line 51: factor or offset is not a number"),

@@ -66,7 +66,7 @@ def extracted(places: list[Path], time_zone: str) -> list[str]:
     """Stays and events of each place as a line, read by a process in this time zone."""
     done = subprocess.run(
         [sys.executable, "-c", EXTRACT, *map(str, places)],
-        env=os.environ | {"TZ": time_zone, "PYTHONPATH": str(ROOT / "src")},
+        env=os.environ | {"TZ": time_zone, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}"},
         capture_output=True,
         text=True,
         check=True,
