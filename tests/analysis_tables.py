@@ -85,7 +85,7 @@ def build(rows: list[Example]) -> Attack:
         columns=["stay_id", "subject_id", "died"],
     )
     people = people.drop_duplicates("stay_id").assign(
-        age=60.0, sex="F", icu_type=None, source_group="a", is_test=False
+        age=60.0, sex="F", icu_type=None, weight=None, height=None, source_group="a", is_test=False
     )
     people["fold"] = (people.subject_id % 2).astype(np.int8)
     return Attack(

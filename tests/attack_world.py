@@ -73,6 +73,8 @@ def make_cohort() -> pd.DataFrame:
         age=rng.uniform(20, 90, N).astype(np.float32),
         sex=rng.choice(["F", "M", None], N),
         icu_type=icu_type,
+        weight=rng.normal(80, 10, N).astype(np.float32),
+        height=np.float32(np.nan),
     )
 
 

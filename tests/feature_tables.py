@@ -1,5 +1,7 @@
 """Small tables of stays and events, written by hand."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -10,18 +12,20 @@ from icu_adversarial.core.schemas import EVENTS, measurement_column
 NAN = float("nan")
 
 
-def event_batches(*rows: tuple[int, float, str, float]) -> list[pa.RecordBatch]:
+def event_batches(
+    *rows: tuple[int, float, str, float], names: Sequence[str] = NAMES
+) -> list[pa.RecordBatch]:
     """One batch of tables.EVENTS from (stay_id, hour, measurement, value), sorted; none without rows."""
     if not rows:
         return []
     stay, hour, name, value = zip(*sorted(rows), strict=True)
-    codes = np.array([NAMES.index(n) for n in name])
+    codes = np.array([names.index(n) for n in name])
     return [
         pa.record_batch(
             [
                 pa.array(stay, pa.int64()),
                 pa.array(hour, pa.float32()),
-                measurement_column(codes, NAMES),
+                measurement_column(codes, names),
                 pa.array(value, pa.float32()),
             ],
             EVENTS,

@@ -69,12 +69,14 @@ def make_cohort(seed: int = 0, stays: int = N) -> tuple[pd.DataFrame, np.ndarray
             "is_test": fold < 0,
         }
     )
-    age, sex, icu_type = (
-        rng.uniform(20, 90, stays).astype(np.float32),
-        rng.choice(["F", "M"], stays),
-        rng.choice(["CCU", "MICU"], stays),
-    )
-    return cohort.assign(age=age, sex=sex, icu_type=icu_type, source_group="tiny"), grid
+    return cohort.assign(
+        age=rng.uniform(20, 90, stays).astype(np.float32),
+        sex=rng.choice(["F", "M"], stays),
+        icu_type=rng.choice(["CCU", "MICU"], stays),
+        weight=rng.normal(80, 10, stays).astype(np.float32),
+        height=np.float32(np.nan),
+        source_group="tiny",
+    ), grid
 
 
 def make_folds(

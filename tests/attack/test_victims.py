@@ -3,13 +3,16 @@
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from attack_world import FOLDS, N, make_cohort, make_grid, write_model, write_world
+from literature_set import NAMES, M
 
+from icu_adversarial.analyze.inputs import read_scalers
 from icu_adversarial.attack.victims import model_files, read_file, read_victims
 from icu_adversarial.core import paths
 from icu_adversarial.core.errors import InputError
@@ -26,7 +29,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_file_is_the_network_and_the_scaler_that_were_written() -> None:
     network, scaler = write_model(FOLDER, np.arange(N) % 2 == 0, seed=3)
-    (fold, victim), *others = read_file(FOLDER).items()
+    (fold, victim), *others = read_file(FOLDER, NAMES).items()
     assert (fold, others) == (FILE, [])
     x = torch.from_numpy(scaler.apply(make_grid(), make_cohort()))
     np.testing.assert_array_equal(victim.scaler.apply(make_grid(), make_cohort()), x)
@@ -40,13 +43,13 @@ def test_a_file_is_the_network_and_the_scaler_that_were_written() -> None:
 def test_the_folds_and_their_ensemble_are_read_in_the_order_of_their_numbers() -> None:
     write_world()
     shutil.copytree(paths.MODELS / "fold_1", paths.MODELS / "fold_10")
-    assert list(read_victims()) == [*range(FOLDS), 10, ENSEMBLE]
+    assert list(read_victims(NAMES)) == [*range(FOLDS), 10, ENSEMBLE]
     assert len(model_files()) == 3 * (FOLDS + 1)
 
 
 def test_no_model_at_all_is_told() -> None:
     with pytest.raises(InputError, match=r"^data/train/models holds no model: run `dvc repro`$"):
-        read_victims()
+        read_victims(NAMES)
 
 
 def change_json(name: str, change: Callable[[dict], object]) -> None:
@@ -62,12 +65,36 @@ def narrow_scaler() -> None:
 def narrow_both() -> None:
     """Scaler and description agree with each other, but not with the weights."""
     narrow_scaler()
-    change_json("model.json", lambda content: content.update(channels=content["channels"] - 19))
+    change_json("model.json", lambda content: content.update(channels=content["channels"] - M))
 
 
 def truncate_weights() -> None:
     weights = FOLDER / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:100])
+
+
+@pytest.mark.parametrize("other", [NAMES[:3], NAMES[::-1]])
+def test_a_model_of_other_measurements_is_refused_in_one_line(other: tuple[str, ...]) -> None:
+    write_model(FOLDER, np.arange(N) % 2 == 0, seed=3)
+    lists = (
+        f"{', '.join(NAMES)}, but the columns of data/preprocess/grid.npy are {', '.join(other)}"
+    )
+    expected = f"elsewhere/scaler.json: the model reads {lists}: run `dvc repro`, or use a model"
+    for read in (partial(read_file, FOLDER), partial(read_scalers, FOLDER, "file")):
+        with pytest.raises(InputError) as error:
+            read(other)
+        assert str(error.value).startswith(expected)
+        assert "\n" not in str(error.value)
+
+
+def test_a_model_of_the_pipeline_from_before_a_change_of_measurements_is_refused() -> None:
+    write_world()
+    with pytest.raises(
+        InputError, match=r"^data/train/models/fold_0/scaler\.json: the model reads"
+    ):
+        read_victims((*NAMES, "gcs"))
+    with pytest.raises(InputError, match=r"spo2, gcs: run `dvc repro`"):
+        read_scalers(paths.MODELS, "fold", (*NAMES, "gcs"))
 
 
 @pytest.mark.parametrize(
@@ -109,6 +136,6 @@ def test_what_is_wrong_with_a_folder_is_told_in_one_line(
     assert json.loads((FOLDER / "model.json").read_text())["channels"] == 43
     spoil()
     with pytest.raises(InputError, match=message) as error:
-        read_file(FOLDER)
+        read_file(FOLDER, NAMES)
     assert "\n" not in str(error.value)
     assert "elsewhere" in str(error.value)

@@ -18,7 +18,7 @@ from attack_world import (
     run_probe,
     write_world,
 )
-from literature_set import M
+from literature_set import NAMES, M
 
 from icu_adversarial.attack.tasks import choose_stays
 from icu_adversarial.attack.victims import read_victims
@@ -95,7 +95,7 @@ def test_the_transfer_table_counts_what_flips_each_model() -> None:
     assert other["flipped"].between(0, 1).all()
     assert other["flipped"].mean() < 1
 
-    victims = read_victims()
+    victims = read_victims(NAMES)
     for row in table.itertuples():
         if row.scored == "ensemble":
             continue
@@ -132,10 +132,10 @@ def copy_one_model(thresholds: tuple[float, ...]) -> None:
     for k, threshold in enumerate(thresholds):
         folder = paths.MODELS / f"fold_{k}"
         network = load_model(folder)
-        channels = read_victims()[k].scaler.channels
+        channels = read_victims(NAMES)[k].scaler.channels
         network.fold_threshold(threshold)
         save_model(folder, network, channels, MODEL, {})
-    victims = read_victims()
+    victims = read_victims(NAMES)
     table = read_table(paths.PREDICTIONS, PREDICTIONS)
     z = np.stack(
         [

@@ -1,5 +1,6 @@
 """What the stage analyze reads: the examples of an attack, the cohort and the model."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import pandas as pd
 from icu_adversarial.core import paths
 from icu_adversarial.core.io import read_array, read_json
 from icu_adversarial.core.schemas import COHORT, ENSEMBLE, EXAMPLES, FILE, PERTURBATIONS, read_table
-from icu_adversarial.features.scaling import Scaler, widest
+from icu_adversarial.features.scaling import Scaler, read_scaler, widest
 
 
 class Inputs(NamedTuple):
@@ -32,16 +33,17 @@ class Inputs(NamedTuple):
     scores: dict[str, Any]
 
 
-def read_inputs(objective: str, models: Path, target: str) -> Inputs:
+def read_inputs(objective: str, models: Path, target: str, names: Sequence[str]) -> Inputs:
     """Read everything that the analysis of one objective needs.
 
     Args:
         objective: What the attack maximised.
         models: The value of attack.models.
         target: The value of attack.target.
+        names: The measurements of the columns of the grid.
 
     Raises:
-        InputError: A file is missing or unreadable.
+        InputError: A file is missing or unreadable, or a model reads other measurements.
     """
     folder = paths.ATTACK / objective
     best = read_json(paths.TUNE_ATTACK / objective / "best.json")
@@ -51,12 +53,12 @@ def read_inputs(objective: str, models: Path, target: str) -> Inputs:
         read_table(paths.COHORT, COHORT),
         read_array(paths.GRID),
         best["hyperparameters"].get("cap"),
-        read_scalers(models, target),
+        read_scalers(models, target, names),
         read_json(paths.METRICS / "evaluate" / "metrics.json"),
     )
 
 
-def read_scalers(models: Path, target: str) -> dict[int, Scaler]:
+def read_scalers(models: Path, target: str, names: Sequence[str]) -> dict[int, Scaler]:
     """Read the scalers by the fold that the examples name.
 
     ENSEMBLE and FILE of core.schemas stand for all models together and a model from a file.
@@ -64,14 +66,15 @@ def read_scalers(models: Path, target: str) -> dict[int, Scaler]:
     Args:
         models: The folder of all folds' models, or of the model from a file.
         target: The value of attack.target.
+        names: The measurements of the columns of the grid.
 
     Raises:
-        InputError: A scaler is missing or unreadable.
+        InputError: A scaler is missing or unreadable, or has other measurements.
     """
     if target == "file":
-        return {FILE: Scaler.load(models / "scaler.json")}
+        return {FILE: read_scaler(models / "scaler.json", names)}
     scalers = {
-        int(folder.name.removeprefix("fold_")): Scaler.load(folder / "scaler.json")
+        int(folder.name.removeprefix("fold_")): read_scaler(folder / "scaler.json", names)
         for folder in sorted(models.glob("fold_*"))
     }
     return scalers | {ENSEMBLE: widest(list(scalers.values()))}

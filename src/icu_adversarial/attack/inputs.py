@@ -1,6 +1,6 @@
 """What the stages tune_attack, attack and probe read: models, stays and hyperparameters."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,21 +17,22 @@ from icu_adversarial.core.io import read_array, read_json
 from icu_adversarial.core.schemas import COHORT, FILE, PREDICTIONS, read_table
 
 
-def read_attacked_models(target: str, models: Path) -> dict[int, Victim]:
+def read_attacked_models(target: str, models: Path, names: Sequence[str]) -> dict[int, Victim]:
     """Read the models that are attacked.
 
     Args:
         target: `attack.target` of params.yaml.
         models: The folder of the model, for target file.
+        names: The measurements of the columns of the grid.
 
     Returns:
         The models by fold.
     """
-    return read_file(models) if target == "file" else read_victims()
+    return read_file(models, names) if target == "file" else read_victims(names)
 
 
 def attacked_files(target: str, models: Path) -> list[Path]:
-    """All files of the models that `read_attacked_models` reads. Arguments as there."""
+    """All files of the models that `read_attacked_models` reads, with the same arguments."""
     return [models / name for name in FILES] if target == "file" else model_files()
 
 

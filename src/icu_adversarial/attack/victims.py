@@ -1,5 +1,6 @@
 """Read the models that can be attacked: those of the folds, all of them together, and a file."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,22 +13,25 @@ from icu_adversarial.core import paths
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.io import read_json
 from icu_adversarial.core.schemas import ENSEMBLE, FILE
-from icu_adversarial.features.scaling import Scaler
+from icu_adversarial.features.scaling import Scaler, read_scaler
 from icu_adversarial.model.networks.storage import load_model
 
 FILES = ("model.safetensors", "model.json", "scaler.json")
 
 
-def read_victims() -> dict[int, Victim]:
+def read_victims(names: Sequence[str]) -> dict[int, Victim]:
     """Read the models of the pipeline, on the GPU if there is one.
+
+    Args:
+        names: The measurements of the columns of the grid.
 
     Returns:
         The models by fold; ENSEMBLE stands for all of them together.
 
     Raises:
-        InputError: There is no model.
+        InputError: There is no model, or one reads other measurements.
     """
-    loaded = {fold: _read(folder) for fold, folder in _folders().items()}
+    loaded = {fold: _read(folder, names) for fold, folder in _folders().items()}
     if not loaded:
         raise InputError(f"{paths.MODELS} holds no model: run `dvc repro`")
     models, scalers = zip(*loaded.values(), strict=True)
@@ -36,24 +40,27 @@ def read_victims() -> dict[int, Victim]:
     return victims | {ENSEMBLE: Victim(Ensemble(models, scaling).eval().to(_device()), scaling)}
 
 
-def read_file(folder: Path) -> dict[int, Victim]:
+def read_file(folder: Path, names: Sequence[str]) -> dict[int, Victim]:
     """Read a model from anywhere.
 
     Args:
         folder: The folder with the files FILES.
+        names: The measurements of the columns of the grid.
 
     Returns:
         The model, under the key FILE.
 
     Raises:
-        InputError: The folder has no model with its scaler, or the files cannot be used.
+        InputError: The folder has no model with its scaler, the files cannot be used, or the model
+            reads other measurements.
     """
     advice = f"name a folder with {', '.join(FILES)}, like a fold's in {paths.MODELS}"
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise InputError(f"attack.models: {folder} has no {', '.join(missing)}: {advice}")
     try:
-        (model, scaler), channels = _read(folder), read_json(folder / "model.json")["channels"]
+        model, scaler = _read(folder, names)
+        channels = read_json(folder / "model.json")["channels"]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"attack.models: {folder} was not written by this version "
@@ -80,9 +87,10 @@ def _folders() -> dict[int, Path]:
     return dict(sorted(folders.items()))
 
 
-def _read(folder: Path) -> tuple[nn.Module, Scaler]:
+def _read(folder: Path, names: Sequence[str]) -> tuple[nn.Module, Scaler]:
     """A model for an attack, and its scaler."""
-    return for_attack(load_model(folder)).to(_device()), Scaler.load(folder / "scaler.json")
+    scaler = read_scaler(folder / "scaler.json", names)
+    return for_attack(load_model(folder)).to(_device()), scaler
 
 
 def _device() -> str:

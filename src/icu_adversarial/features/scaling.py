@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Float32
 
+from icu_adversarial.core import paths
+from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.io import read_json, write_json
 from icu_adversarial.features.grid import fill_gaps, since_observed
 from icu_adversarial.features.statics import NO_STATICS, Statics, fit_statics
@@ -139,6 +141,25 @@ class Scaler:
         content["extra_channels"] = tuple(content["extra_channels"])
         content["statics"] = Statics.of(content["statics"])
         return cls(**content)
+
+
+def read_scaler(path: Path, names: Sequence[str]) -> Scaler:
+    """Read the scaler of a model that is to read the grid.
+
+    Args:
+        path: The file.
+        names: The measurements of the columns of the grid.
+
+    Raises:
+        InputError: The file is missing or not JSON, or the model reads other measurements.
+    """
+    scaler = Scaler.load(path)
+    if scaler.names != tuple(names):
+        raise InputError(
+            f"{path}: the model reads {', '.join(scaler.names)}, but the columns of {paths.GRID} "
+            f"are {', '.join(names)}: run `dvc repro`, or use a model of these measurements"
+        )
+    return scaler
 
 
 def widest(scalers: Sequence[Scaler]) -> Scaler:

@@ -29,12 +29,12 @@ def run(params: Params, objective: str) -> None:
     Raises:
         InputError: An input is missing or unreadable. Nothing is written then.
     """
-    found = read_inputs(objective, params.attack.models, params.attack.target)
+    names, attack = params.columns, params.attack
+    found = read_inputs(objective, attack.models, attack.target, names)
     source, label = params.extract.source, params.extract.label
-    settings = Settings(objective, source, label, params.hours, params.columns, params.analyze)
+    settings = Settings(objective, source, label, params.hours, names, params.analyze)
     maps = make_maps(settings, found)
     write_tables(settings, found, maps)
-    attack = write_metrics(settings, found, maps)
-    write_report(settings, found, maps, attack)
+    write_report(settings, found, maps, write_metrics(settings, found, maps))
     if warning := warning_of(found.cohort):
         print(f"warning: {warning}", file=sys.stderr)

@@ -25,9 +25,9 @@ ROOMS = ("core", "measurements", "features", "model/networks", "attack")
 
 def run(params: Params, objective: str) -> None:
     """Attack the stays that `attack.target` names, or continue; write the tables."""
-    settings, hours = params.attack, params.bin_hours
+    settings, hours, names = params.attack, params.bin_hours, params.columns
     attack = read_attack(objective, method_for(objective, settings.method), settings.iterations)
-    tasks = read_tasks(read_attacked_models(settings.target, settings.models))
+    tasks = read_tasks(read_attacked_models(settings.target, settings.models, names))
     chosen = read_chosen(settings, tasks)
     choices = json.dumps([objective, settings.model_dump(mode="json"), hours])
     best = paths.TUNE_ATTACK / objective / "best.json"

@@ -25,7 +25,8 @@ def run(params: Params, objective: str) -> None:
     source, folder = paths.ATTACK / objective, paths.METRICS / "probe" / objective
     examples = read_table(source / "examples.parquet", EXAMPLES)
     changed = read_best_cells(source / "perturbations.parquet")
-    tasks = read_tasks(victims := read_attacked_models(settings.target, settings.models))
+    victims = read_attacked_models(settings.target, settings.models, params.columns)
+    tasks = read_tasks(victims)
     shares = transfer(examples, changed, tasks, victims, hours)
     write_csv(folder / "plots" / "transfer.csv", shares.assign(source=label, objective=objective))
     tried = attacked_stays(examples).groupby("fold").head(sanity.STAYS)

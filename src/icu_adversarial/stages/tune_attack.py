@@ -25,7 +25,7 @@ def run(params: Params, objective: str) -> None:
     settings, method = params.tune_attack, method_for(objective, params.attack.method)
     limits = settings.model_dump(include={"max_stays", "seed"}) | {"attack_misclassified": False}
     chosen = choose_stays(read_table(paths.PREDICTIONS, PREDICTIONS), **limits)
-    tasks = list(read_tasks(read_victims())(chosen))
+    tasks = list(read_tasks(read_victims(params.columns))(chosen))
     key = study_settings(settings, objective, method)
     files = (paths.PREDICTIONS, paths.COHORT, paths.GRID, *model_files())
     folder, labels = paths.METRICS / "tune_attack" / objective, {"source": params.extract.label}
