@@ -8,7 +8,7 @@ from pathlib import Path
 import plots
 
 FOLDER = Path(__file__).parents[1] / ".dvc" / "plots"
-SHARED = ("__main__", "curves", "frame", "intervals", "theme", "trials")
+SHARED = ("__main__", "curves", "frame", "headings", "heatmap", "intervals", "theme", "trials")
 
 
 def templates() -> dict[str, str]:

@@ -11,12 +11,12 @@ from plots.theme import GREY
 LOWEST = -0.02  # lower net benefits are not drawn
 x = alt.X(
     "threshold:Q",
-    title="threshold on the probability of death",
+    title=["threshold: a stay is treated from this", "predicted probability of death"],
     scale=alt.Scale(domain=[0, 0.6]),
     axis=alt.Axis(format=".1f", tickCount=6),
 )
 benefit: dict[str, Any] = {
-    "title": "net benefit (per stay)",
+    "title": "net benefit per stay",
     "scale": alt.Scale(domain=alt.DomainUnionWith(unionWith=[LOWEST, 0.1]), nice=False),
     "axis": alt.Axis(format=".2f", tickCount=6),
 }
@@ -33,8 +33,9 @@ lines = line(
 FIGURE = Figure(
     title="Decision curve",
     subtitle=[
-        "Net benefit of treating all stays with at least this predicted probability.",
-        "Grey: all stays are treated. Zero: no stay is treated.",
+        "Net benefit: treated deaths, minus treated survivors times the odds of the threshold,",
+        "both per stay. Higher is better.",
+        "Grey, dashed: all stays are treated. Zero: no stay is treated.",
     ],
     numbers=("threshold", "net_benefit", "treat_all"),
     needs="net_benefit",

@@ -1,7 +1,7 @@
 """The common parts of all figures.
 
-Each figure has one panel per revision, with the name of the data source, the note of its table,
-switches, and a sentence if there is nothing to show.
+Each figure has one panel per revision, with the name of the data source, a warning about the data,
+the notes of its table, switches, and a sentence if there is nothing to show.
 """
 
 from collections.abc import Sequence
@@ -10,12 +10,13 @@ from typing import Any
 
 import altair as alt
 
+from plots import headings
+from plots.headings import NOTE_WIDTH
 from plots.theme import CONFIG
 
 Chart = alt.Chart | alt.LayerChart | alt.FacetChart
 DATA, TITLE = "<DVC_METRIC_DATA>", "<DVC_METRIC_TITLE>"
 X, Y, Y_LABEL = "<DVC_METRIC_X>", "<DVC_METRIC_Y>", "<DVC_METRIC_Y_LABEL>"
-NOTE_WIDTH = 62  # characters of a line of a note
 PANEL = (
     "datum.source + (datum.objective ? '|objective ' + datum.objective : '')"
     " + (datum.rev ? (datum.objective ? ' · ' : '|') + datum.rev : '')"
@@ -79,7 +80,7 @@ class Figure:
         group_order: Expression that sorts the groups. The default is the order of the table.
         switches: The choices for the reader.
         under: Expression for a last line in the headings of the panels.
-        note_width: Characters of a line of a note.
+        note_width: Characters of a line of a group's note.
     """
 
     title: str
@@ -108,9 +109,11 @@ class Figure:
             "shown": f"{shown} ? 1 : 0",
             "group": self.group or "''",
             "caption": "datum.note ? '' + datum.note : null",
+            "seen": "datum.shown ? datum.caption : null",
+            "warned": "datum.warning ? '' + datum.warning : null",
         }
         chart = alt.VConcatChart(
-            vconcat=[*self._panels(), _message(_wrap(self.note_width))],
+            vconcat=[*self._panels(), _message()],
             data=alt.InlineData(
                 values=DATA,
                 name="table",
@@ -131,14 +134,22 @@ class Figure:
         chart = chart.transform_calculate(group_order=self.group_order)
         chart = chart.transform_joinaggregate(
             rows="sum(shown)",
-            first_note="min(caption)",
             last_note="max(caption)",
+            panel_first="min(seen)",
+            panel_last="max(seen)",
+            panel_warned="max(warned)",
             groupby=["panel"],
         )
-        return chart.to_dict(validate=False)  # its schema knows no facet within a facet
+        chart = chart.transform_calculate(
+            common="datum.panel_first === datum.panel_last ? datum.panel_first : null"
+        )
+        chart = chart.transform_calculate(top=headings.top())
+        # Altair's schema knows no facet within a facet
+        filled: dict[str, Any] = headings.with_expressions(chart.to_dict(validate=False))
+        return filled
 
     def _panels(self) -> list[alt.FacetChart]:
-        """The views, each with one panel per revision. Only the first view has the headings."""
+        """The views, each with one panel per revision. Only the first view has their headings."""
         panels = []
         for number, view in enumerate(self.views):
             unit = view.chart.spec if isinstance(view.chart, alt.FacetChart) else view.chart
@@ -159,9 +170,10 @@ class Figure:
             )
             place: dict[str, Any] = {"column" if view.across else "row": groups}
             own: dict[str, Any] = dict.fromkeys(view.own, "independent")
-            inner = alt.FacetChart(spec=view.chart, facet=alt.FacetMapping(**place))
+            title = {"title": headings.title("top")} if number == 0 else {}
+            inner = alt.FacetChart(spec=view.chart, facet=alt.FacetMapping(**place), **title)
             inner = inner.resolve_scale(**own) if own else inner
-            outer = alt.FacetChart(spec=inner, facet=alt.FacetMapping(column=_panel(number == 0)))
+            outer = alt.FacetChart(spec=inner, facet=alt.FacetMapping(column=_panel("top")))
             outer = outer.transform_filter(
                 "datum.shown == 1" + (f" && ({view.where})" if view.where else "")
             )
@@ -169,7 +181,7 @@ class Figure:
                 group_first="min(caption)", group_last="max(caption)", groupby=["panel", "group"]
             )
             outer = outer.transform_window(row_of_group="row_number()", groupby=["panel", "group"])
-            panels.append(outer.transform_calculate(heading=_heading(_wrap(self.note_width))))
+            panels.append(outer.transform_calculate(heading=headings.heading(self.note_width)))
         return panels
 
 
@@ -184,48 +196,34 @@ def tooltip(*columns: str) -> list[alt.Tooltip]:
     ]
 
 
-def _wrap(width: int) -> str:
-    """A regular expression of the lines of a text."""
-    return f"/(.{{1,{width}}})(?: |$)/g"
-
-
-def _heading(wrap: str) -> str:
-    """The name of a group and, on further lines, the notes of its rows."""
-    notes = (
-        "(datum.group_first == datum.group_last ? datum.group_first"
-        " : datum.group_first + ' ' + datum.group_last)"
-    )
-    wrapped = f"replace({notes}, {wrap}, '|$1')"
-    return f"datum.group + (datum.group_first ? {wrapped} : '')"
-
-
-def _panel(heading: bool) -> Any:
-    header = alt.Header(labelExpr="split(datum.label, '|')", labelFontWeight="bold", labelPadding=8)
+def _panel(field: str) -> alt.RowColumnEncodingFieldDef:
+    """One panel per revision. Its heading is the title of what is in it."""
     return alt.RowColumnEncodingFieldDef(
-        field="panel",
+        field=field,
         type="nominal",
         title=None,
-        header=header if heading else None,
+        header=None,
         sort=alt.EncodingSortField(field="position", op="min"),
     )
 
 
-def _message(wrap: str) -> alt.FacetChart:
+def _message() -> alt.FacetChart:
     """The sentence of each panel that has nothing to show."""
     text = (
-        alt.Chart()
+        alt.Chart(title=headings.title("panel"))
         .mark_text(align="left", baseline="top", fontSize=13)
         .encode(x=alt.value(0), y=alt.value(4), text="sentence:N")
         .properties(width=430, height=40, view=alt.ViewConfig(stroke=None))
     )
-    panels = alt.FacetChart(spec=text, facet=alt.FacetMapping(column=_panel(True)))
+    panels = alt.FacetChart(spec=text, facet=alt.FacetMapping(column=_panel("panel")))
+    sentence = (
+        "(test(/^Nothing/, datum.note || '') ? datum.note"
+        " : 'Nothing to show: this table has no values')"
+    )
     return (
         panels.transform_filter("datum.rows == 0")
         .transform_aggregate(note="max(last_note)", position="min(position)", groupby=["panel"])
-        .transform_calculate(
-            sentence="split(replace(test(/^Nothing/, datum.note || '') ? datum.note"
-            f" : 'Nothing to show: this table has no values', {wrap}, '$1|'), '|')"
-        )
+        .transform_calculate(sentence=f"slice(split({headings.wrapped(sentence)}, '|'), 1)")
     )
 
 

@@ -1,23 +1,38 @@
-"""A susceptibility map: one value for each hour and measurement."""
+"""The common parts of the susceptibility maps: one value for each hour and measurement."""
 
 from collections.abc import Sequence
 
 import altair as alt
 
-from plots.frame import DIRECTION, KIND, TITLE, Y_LABEL, Figure, View, Y
-from plots.theme import ABSENT, DARK, FEWEST_PATIENTS, NUMBER, UNSUPPORTED, from_zero, legend
+from plots.frame import DIRECTION, KIND, Figure, View
+from plots.theme import ABSENT, DARK, FEWEST_PATIENTS, NUMBER, UNSUPPORTED, legend
 
 WIDTH = 480
-UNITS = "|P| is in model input units: 1 is the winsorised range of a measurement."
-GREY = f"Grey: fewer than {FEWEST_PATIENTS} patients, or undefined."
+SHARED = (
+    "A cell is one measurement in one bin of hours. All panels have the same colour scale."
+    f" Grey: fewer than {FEWEST_PATIENTS} patients."
+)
+RANGE = "winsorised range: the distance from its lower to its upper percentile"
 
 
-def heatmap(scale: alt.Scale, subtitle: Sequence[str], values: Sequence[float] = ()) -> Figure:
+def heatmap(
+    column: str,
+    title: str,
+    subtitle: Sequence[str],
+    legend_title: Sequence[str],
+    scale: alt.Scale,
+    form: str = NUMBER,
+    values: Sequence[float] = (),
+) -> Figure:
     """A map.
 
     Args:
+        column: The column that the colour shows.
+        title: The title, with the name of the number in words.
+        subtitle: The meaning of the number. A line about cells and colours follows.
+        legend_title: The number and its unit, one string per line.
         scale: The colour scale.
-        subtitle: As for `Figure`.
+        form: The number format of the legend.
         values: Ticks of the legend. Without them, Vega chooses.
     """
     scale.scheme, scale.reverse = "magma", True
@@ -34,9 +49,9 @@ def heatmap(scale: alt.Scale, subtitle: Sequence[str], values: Sequence[float] =
         x2="end_hour:Q",
         color=alt.Color(
             "number:Q",
-            title=Y_LABEL,
+            title=list(legend_title),
             scale=scale,
-            legend=legend(gradientLength=260, format=NUMBER, **ticks),
+            legend=legend(gradientLength=260, format=form, **ticks),
             condition=[
                 {"test": "datum.known === 0", "value": ABSENT},
                 {"test": "!isValid(datum.number)", "value": UNSUPPORTED},
@@ -45,7 +60,7 @@ def heatmap(scale: alt.Scale, subtitle: Sequence[str], values: Sequence[float] =
         tooltip=[
             alt.Tooltip("measurement:N"),
             alt.Tooltip("hour:Q"),
-            alt.Tooltip("raw:Q", format=".4g", title=Y),
+            alt.Tooltip("raw:Q", format=".4g", title=column),
             alt.Tooltip("patients:Q"),
         ],
     )
@@ -55,13 +70,13 @@ def heatmap(scale: alt.Scale, subtitle: Sequence[str], values: Sequence[float] =
         .encode(x=alt.value(WIDTH / 2), text=alt.value("not in these data"))
     )
     return Figure(
-        title=TITLE,
-        subtitle=subtitle,
+        title=title,
+        subtitle=[*subtitle, SHARED],
         numbers=("hour", "end_hour", "examples", "attacked", "patients", "known"),
         needs="measurement",
         where="datum.kind == kind",
         fields={
-            "raw": f"toNumber(datum['{Y}'])",
+            "raw": f"toNumber(datum.{column})",
             "number": f"isValid(datum.patients) && datum.patients < {FEWEST_PATIENTS}"
             " || datum.known === 0 ? null : datum.raw",
         },
@@ -69,6 +84,3 @@ def heatmap(scale: alt.Scale, subtitle: Sequence[str], values: Sequence[float] =
         switches=[KIND],
         views=[View(alt.layer(cells, text).properties(width=WIDTH, height=alt.Step(16)))],
     )
-
-
-FIGURE = heatmap(from_zero(0.001), [f"All panels have the same colour scale. {GREY}", UNITS])

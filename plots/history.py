@@ -7,7 +7,7 @@ from plots.theme import COUNT_AXIS, from_zero
 from plots.trials import QUANTITY, complete, pruned, value
 
 HEIGHT = 240
-x = alt.X("trial:Q", title="trial", scale=from_zero(5), axis=COUNT_AXIS)
+x = alt.X("trial:Q", title="trial (the first is 0)", scale=from_zero(1), axis=COUNT_AXIS)
 best = (
     alt.Chart()
     .transform_filter("isValid(datum.best)")

@@ -9,7 +9,7 @@ bars = (
     alt.Chart()
     .mark_bar(color=BLUE)
     .encode(
-        x=alt.X("importance:Q", title="importance", scale=SHARE, axis=SCORE_AXIS),
+        x=alt.X("importance:Q", title="share of the variance", scale=SHARE, axis=SCORE_AXIS),
         y=alt.Y(
             "parameter:N",
             title=None,

@@ -22,7 +22,7 @@ def _view(quantity: str) -> View:
         alt.Chart()
         .mark_line(strokeWidth=1.8, clip=True)
         .encode(
-            x=alt.X("epoch:Q", title="epoch", scale=from_zero(5), axis=COUNT_AXIS),
+            x=alt.X("epoch:Q", title="epoch", scale=from_zero(1), axis=COUNT_AXIS),
             y=alt.Y("value:Q", title=title, **options),
             color=alt.Color(
                 "fold:O", title="fold", scale=alt.Scale(scheme="viridis"), legend=legend()

@@ -7,12 +7,15 @@ import altair as alt
 from plots.frame import Figure, View, tooltip
 from plots.theme import DARK, VERMILION, legend
 
+END = "domain('concat_0_x')[1]"  # of the window; Vega-Lite gives the axis of hours this name
+# The largest of these steps that leads to the end, so that the end has a tick.
+STEP = "".join(f"{END} > {s} && {END} % {s} == 0 ? {s} : " for s in (12, 6, 4, 3, 2)) + "1"
 X = alt.X(
     "hour:Q",
     title="time since ICU admission (h)",
-    scale=alt.Scale(nice=False),
+    scale=alt.Scale(nice=False, zero=True),
     axis=alt.Axis(
-        values=[*range(0, 132, 12)],
+        values=alt.expr(f"sequence(0, {END} + 1, {STEP})"),
         format="d",
         labelOverlap="greedy",
         grid=False,
@@ -43,6 +46,7 @@ change = changed.mark_rule(strokeWidth=1.5).encode(y=_y("original"), y2="perturb
 ring = changed.mark_point(size=44, strokeWidth=1.8, filled=False, opacity=1).encode(
     y=_y("perturbed"), tooltip=tooltip("name", "hour:d", "original:.4g", "perturbed:.4g")
 )
+end = base.mark_rule(opacity=0).encode(x="end_hour:Q")  # extends the axis to the end
 name = (
     alt.Chart()
     .transform_aggregate(groupby=["name"])
@@ -53,7 +57,7 @@ rank: Any = alt.RowColumnEncodingFieldDef(
     field="rank", type="nominal", sort=None, title=None, header=None
 )
 records = alt.FacetChart(
-    spec=alt.layer(line, measured, change, ring, name).properties(width=168, height=84),
+    spec=alt.layer(line, measured, change, ring, end, name).properties(width=168, height=84),
     facet=alt.FacetMapping(column=rank),
     spacing=8,
 ).resolve_scale(y="independent")
@@ -66,7 +70,8 @@ FIGURE = Figure(
         "Ring: changed cell. Tick: measured value. A direction without examples is left out.",
     ],
     numbers=(
-        *("patient", "cells", "rank", "hour", "original", "perturbed", "changed", "observed"),
+        *("patient", "cells", "rank", "hour", "end_hour", "original", "perturbed", "changed"),
+        "observed",
     ),
     needs="measurement",
     where="datum.patient > 0 && datum.rank <= 4",

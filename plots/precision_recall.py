@@ -14,8 +14,18 @@ label = chance.transform_calculate(
 ).mark_text(align="left", baseline="bottom", dy=-3, color="#555555", fontSize=12)
 label = label.encode(x=alt.value(6), y=alt.Y("prevalence:Q", scale=SHARE), text="text:N")
 lines = line(
-    alt.X("recall:Q", title="recall", scale=SHARE, axis=SCORE_AXIS),
-    alt.Y("precision:Q", title="precision", scale=SHARE, axis=SCORE_AXIS),
+    alt.X(
+        "recall:Q",
+        title="recall: share of the deaths that are predicted",
+        scale=SHARE,
+        axis=SCORE_AXIS,
+    ),
+    alt.Y(
+        "precision:Q",
+        title="precision: share of the predicted deaths that die",
+        scale=SHARE,
+        axis=SCORE_AXIS,
+    ),
     "recall",
     "recall:.3f",
     "precision:.3f",

@@ -12,7 +12,7 @@ pooled = base.transform_filter("datum.part == 'all' && datum.known !== 0")
 bars = pooled.mark_bar(color=SKY).encode(
     x=alt.X(
         "a:Q",
-        title="A, mean change per attacked stay (model input units)",
+        title=["A: mean change per attacked stay, summed over the hours", "(1 = winsorised range)"],
         stack=None,
         scale=SCALE,
         axis=alt.Axis(format=NUMBER, tickCount=6),
@@ -44,7 +44,7 @@ absent = (
 FIGURE = Figure(
     title="Susceptibility of each measurement, A",
     subtitle=[
-        "Mean over the attacked stays of the sum of |P| over the hours. 1 is the winsorised range.",
+        "1 is the winsorised range: the distance from the lower to the upper percentile.",
         "Black line: 95 % interval over subjects and folds. Orange ticks: single folds.",
     ],
     numbers=(

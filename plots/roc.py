@@ -7,8 +7,8 @@ from plots.frame import Figure, View
 from plots.theme import SCORE_AXIS, SHARE
 
 lines = line(
-    alt.X("fpr:Q", title="false positive rate", scale=SHARE, axis=SCORE_AXIS),
-    alt.Y("tpr:Q", title="true positive rate (recall)", scale=SHARE, axis=SCORE_AXIS),
+    alt.X("fpr:Q", title="false positive rate (1 − specificity)", scale=SHARE, axis=SCORE_AXIS),
+    alt.Y("tpr:Q", title="true positive rate (recall, sensitivity)", scale=SHARE, axis=SCORE_AXIS),
     "fpr",
     "fpr:.3f",
     "tpr:.3f",

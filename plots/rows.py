@@ -4,31 +4,30 @@ import altair as alt
 
 from plots.frame import Figure, View, tooltip
 from plots.theme import (
-    ABSENT,
     BLUE,
     DARK,
     GREEN,
-    GREY,
+    ORANGE,
     PERCENT_AXIS,
     PURPLE,
     SHARE,
     SKY,
-    UNSUPPORTED,
     VERMILION,
+    YELLOW,
     legend,
 )
 
 COLOURS = {  # in the order of the bars; the names are those of extract/account.py
     "kept": SKY,
-    "no stay": ABSENT,
-    "outside the window": UNSUPPORTED,
-    "null time": GREY,
-    "revised later": "#b8b8b8",
-    "monitor value in the same hour": "#a0a0a0",
+    "no stay": "#f7f7f7",
+    "outside the window": "#bdbdbd",
+    "null time": "#525252",
+    "revised later": YELLOW,
+    "monitor value in the same hour": "#8c510a",
     "error flag": PURPLE,
     "not a number": BLUE,
-    "unit": VERMILION,
-    "implausible": "#E69F00",
+    "wrong unit": VERMILION,
+    "implausible": ORANGE,
     "duplicate": GREEN,
 }
 bar = (
@@ -50,7 +49,7 @@ bar = (
 
 FIGURE = Figure(
     title="What becomes of the raw rows",
-    subtitle=["Share of the rows of each measurement that are kept, or left out for one reason"],
+    subtitle=["Share of the rows of each measurement that are kept, or left out for one reason."],
     numbers=("rows", "share"),
     needs="share",
     fields={"place": f"indexof({list(COLOURS)}, datum.reason)"},

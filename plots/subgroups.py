@@ -3,6 +3,7 @@
 import altair as alt
 
 from plots.frame import Figure, Switch, View
+from plots.headings import EXPRESSION
 from plots.intervals import beyond, clamped, point, rule
 from plots.theme import BLUE, GREY, LOWEST_AUROC
 
@@ -14,15 +15,28 @@ base = alt.Chart().encode(
     y=alt.Y("label:N", title=None, sort=None, axis=alt.Axis(labelLimit=340)),
     color=alt.condition("datum.few == 1", alt.value(GREY), alt.value(BLUE)),
 )
-x = alt.X("value_shown:Q", title="score", scale=SCALE, axis=alt.Axis(format=".2f", tickCount=6))
+NAMES = (
+    "{auroc: 'AUROC', auprc: 'AUPRC', recall: 'recall', precision: 'precision',"
+    " calibration_error: 'calibration error'}[score]"
+)
+MEANINGS = (
+    "{auroc: 'AUROC (0.5 is chance)', auprc: 'AUPRC (chance is the share of deaths)',"
+    " recall: 'recall: share of the deaths that are predicted',"
+    " precision: 'precision: share of the predicted deaths that die',"
+    " calibration_error: 'calibration error: |predicted − observed risk|'}"
+    "[score]"
+)
+AXIS = alt.Axis(title=EXPRESSION + MEANINGS, format=".1f", tickCount=5)
+x = alt.X("value_shown:Q", scale=SCALE, axis=AXIS)
 columns = ("group", "stays:,d", "deaths:,d")
 chart = alt.layer(rule(base, SCALE), point(base, x, *columns), beyond(base, x))
 
 FIGURE = Figure(
     title="Scores of the network by group of patients",
     subtitle=[
-        "Line: 95 % bootstrap interval over subjects. Grey: too few stays or deaths to judge.",
-        "Groups with only one outcome are left out. A number at the edge is outside the axis.",
+        "Line: 95 % bootstrap interval over subjects. Grey: fewer than 20 deaths or survivors.",
+        "A group without a value is left out, for example an AUROC without a death.",
+        "A number at the edge is outside the axis.",
     ],
     numbers=("value", "low", "high", "stays", "deaths", "few"),
     needs="value",
@@ -32,7 +46,7 @@ FIGURE = Figure(
         " + ', ' + datum.deaths + (datum.deaths == 1 ? ' death' : ' deaths')",
         **clamped(LOWEST, HIGHEST),
     },
-    under="replace(score, '_', ' ') + ', ' + (split == 'test' ? 'test set' : split)",
+    under=f"{NAMES} + ', ' + (split == 'test' ? 'test set' : split)",
     group="{age: 'age, years', sex: 'sex', icu_type: 'ICU type', source_group: 'source'}"
     "[datum.division] || datum.division",
     switches=[

@@ -33,6 +33,7 @@ CONFIG: dict[str, Any] = {
 
 # The colours of Okabe and Ito (2008). People with any colour blindness can distinguish them.
 BLUE, SKY, VERMILION, GREEN, PURPLE = "#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7"
+ORANGE, YELLOW = "#E69F00", "#F0E442"
 GREY, DARK, RED = "#999999", "#555555", "#b2182b"
 UNSUPPORTED = "#d0d0d0"  # too few patients, or an undefined value
 ABSENT = "#f2f2f2"  # not in these data
@@ -44,13 +45,21 @@ MODELS = {  # colour and dashes of each model's lines
     "gradient boosting": (GREEN, [2, 2]),
 }
 KINDS = {"first": (VERMILION, [6, 3]), "best": (BLUE, [1, 0])}
+KIND_LABELS = "{first: 'first: found first', best: 'best: the smallest'}[datum.label]"
 
 LOWEST_AUROC = 0.4  # lowest value of the axes of AUROC; 0.5 is chance
 SHARE = alt.Scale(domain=[0, 1])
 AUROC = alt.Scale(domain=[LOWEST_AUROC, 1])
 SCORE_AXIS = alt.Axis(format=".1f", tickCount=6)  # of a score in [0, 1]
 PERCENT_AXIS = alt.Axis(format=".0%", tickCount=5)
-COUNT_AXIS = alt.Axis(format=",d", tickMinStep=1)
+# Vega's tickMinStep does not prevent ticks at one half, so they are hidden.
+IS_WHOLE = "datum.value % 1 == 0"
+ONLY_WHOLE: Any = {"condition": {"test": IS_WHOLE, "value": 1}, "value": 0}
+COUNT_AXIS = alt.Axis(
+    labelExpr=f"{IS_WHOLE} ? format(datum.value, ',d') : ''",
+    tickOpacity=ONLY_WHOLE,
+    gridOpacity=ONLY_WHOLE,
+)
 NUMBER = ".3~g"  # gives different labels to the ticks of an axis that starts at 0, in any unit
 
 

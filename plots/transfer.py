@@ -6,13 +6,15 @@ from plots.frame import DIRECTION, TITLE, Figure, View, X, Y, tooltip
 from plots.theme import SHARE, UNSUPPORTED, legend
 
 base = alt.Chart().encode(
-    x=alt.X(f"{X}:N", sort=None, title="scored model", axis=alt.Axis(labelAngle=0)),
-    y=alt.Y(f"{Y}:N", sort=None, title="attacked model"),
+    x=alt.X(
+        f"{X}:N", sort=None, title="model that the example is tried on", axis=alt.Axis(labelAngle=0)
+    ),
+    y=alt.Y(f"{Y}:N", sort=None, title=["example made", "for model"]),
 )
 cells = base.mark_rect(invalid=None).encode(
     color=alt.Color(
         "flipped:Q",
-        title="share flipped",
+        title=["share of examples", "that flip the model", "in the column"],
         scale=alt.Scale(scheme="magma", reverse=True, domain=SHARE.domain),
         legend=legend(gradientLength=160, format=".1f"),
         condition={"test": "!isValid(datum.flipped)", "value": UNSUPPORTED},
@@ -31,9 +33,9 @@ text = (
 FIGURE = Figure(
     title=TITLE,
     subtitle=[
-        "Share of the best examples of one model (row) that also flip another model (column).",
+        "Share of the best examples of one model (row) that flip the model in the column.",
         "The clinical values change by the same amount in both models.",
-        "The ensemble is the mean of the folds' logits. Grey: no examples.",
+        "The ensemble is the mean of the folds' logits. Grey: no example.",
     ],
     numbers=("flipped", "examples"),
     needs="attacked",

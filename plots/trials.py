@@ -46,10 +46,16 @@ def by_setting(x: alt.X, setting: str, numbers: tuple[str, ...]) -> Figure:
         numbers: As for `Figure`.
     """
     parameter = alt.FacetFieldDef(
-        field="parameter",
+        field="named",
         type="nominal",
         title=None,
-        header=alt.Header(labelOrient="top", labelAnchor="start", labelPadding=4),
+        header=alt.Header(
+            labelExpr="split(datum.label, '|')[0]"
+            " + (test(/log/, datum.label) ? ' (log scale)' : '')",
+            labelOrient="top",
+            labelAnchor="start",
+            labelPadding=4,
+        ),
     )
     panels = alt.FacetChart(
         spec=alt.layer(complete(x, setting), pruned(x, PANEL_HEIGHT, setting)).properties(
@@ -58,6 +64,11 @@ def by_setting(x: alt.X, setting: str, numbers: tuple[str, ...]) -> Figure:
         facet=parameter,
         columns=3,
     ).resolve_scale(x="independent")
+    panels = panels.transform_joinaggregate(
+        low="min(at)", high="max(at)", groupby=["parameter"]
+    ).transform_calculate(
+        named="join([datum.parameter, datum.scale || 'number', datum.high - datum.low], '|')"
+    )
     return Figure(
         title=TITLE,
         subtitle=[
@@ -66,6 +77,10 @@ def by_setting(x: alt.X, setting: str, numbers: tuple[str, ...]) -> Figure:
         ],
         numbers=numbers,
         needs="setting",
+        fields={
+            "at": "datum.scale == 'log2' ? round(log(datum.setting) / LN2 * 1e6) / 1e6"
+            " : datum.scale == 'log10' ? log(datum.setting) / LN10 : datum.setting",
+        },
         group=QUANTITY,
         views=[View(panels)],
     )

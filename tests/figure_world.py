@@ -21,13 +21,14 @@ HEATMAPS = ("a", "gpp", "ganzp", "sensitivity", "s")
 SYNTHETIC, REAL = "synthetic hospital (not real patients)", "PhysioNet Challenge 2012"
 ABSENT = NAMES[3]  # a measurement that the data do not have
 OPTIONAL = {  # columns that older revisions do not have, by the start of the table's name
-    "heatmap": ("note", "known", "patients", "attacked"),
-    "ranking": ("note", "known", "attacked", "fold"),
+    "heatmap": ("note", "warning", "known", "patients", "attacked"),
+    "ranking": ("note", "warning", "known", "attacked", "fold"),
     "subgroups": ("few",),
     "precision": ("prevalence",),
     "reliability": ("low", "high"),
     "history": ("success_rate", "quantity"),
-    "slice": ("success_rate", "quantity"),
+    "slice_choice": ("success_rate", "quantity"),
+    "slice": ("success_rate", "quantity", "scale"),
 }
 CAP = "The cap of 0.25 was reached in 62 % of 412 examples, so sizes are bounded by it."
 
@@ -103,7 +104,7 @@ def _stays(rng: np.random.Generator) -> dict[str, pd.DataFrame]:
     rows = pd.DataFrame(
         {
             "measurement": np.repeat(NAMES, 2),
-            "reason": ["kept", "unit"] * len(NAMES),
+            "reason": ["kept", "wrong unit"] * len(NAMES),
             "rows": [3, 1] * len(NAMES),
             "share": [0.75, 0.25] * len(NAMES),
         }
@@ -125,8 +126,10 @@ def _search(rng: np.random.Generator, trials: int) -> dict[str, pd.DataFrame]:
             "quantity": "median L1 of the flipped stays (model input units)",
         }
     )
-    dropout = history.assign(parameter="dropout", setting=rng.uniform(0, 0.5, trials))
-    kappa = history.assign(parameter="kappa", setting=rng.uniform(0, 2, trials))
+    dropout, kappa = (
+        history.assign(parameter=name, setting=rng.uniform(0, high, trials), scale="number")
+        for name, high in (("dropout", 0.5), ("kappa", 2))
+    )
     choice = history.assign(
         parameter="optimizer", setting=np.where(np.arange(trials) % 2, "adam", "sgd")
     )
@@ -260,9 +263,9 @@ def _patients(rng: np.random.Generator, hours: int) -> pd.DataFrame:
                     changed = int(hour == 1)
                     values = (original, original + 5 * changed, changed, int(hour % 3 == 0))
                     head = (direction, patient, patient + 1, rank, name, DICTIONARY[name].unit)
-                    rows.append((*head, hour, *values))
-    columns = ["direction", "patient", "cells", "rank", "measurement", "unit", "hour", "original"]
-    return pd.DataFrame(rows, columns=[*columns, "perturbed", "changed", "observed"])
+                    rows.append((*head, hour, hour + 1, *values))
+    columns = ["direction", "patient", "cells", "rank", "measurement", "unit", "hour", "end_hour"]
+    return pd.DataFrame(rows, columns=[*columns, "original", "perturbed", "changed", "observed"])
 
 
 def _ranking(rng: np.random.Generator) -> pd.DataFrame:
@@ -274,7 +277,7 @@ def _ranking(rng: np.random.Generator) -> pd.DataFrame:
             for name, a, rank in zip(NAMES, sizes, ranks, strict=True):
                 known = int(name != ABSENT)
                 head = (direction, kind)
-                tail = (known, 50, 60, CAP)
+                tail = (known, 50, 60, CAP, "")
                 pooled = (a, 0.8 * a, 1.2 * a, rank, max(1, rank - 1), rank + 2, a, 0.1, 0.2)
                 rows.append((*head, "all", name, *(pooled if known else [np.nan] * 9), *tail))
                 for fold in range(5):
@@ -282,7 +285,9 @@ def _ranking(rng: np.random.Generator) -> pd.DataFrame:
                     rows.append((*head, str(fold), name, own, *[np.nan] * 8, *tail))
     columns = ["direction", "kind", "fold", "measurement", "a", "a_low", "a_high", "rank"]
     columns += ["rank_low", "rank_high", "a_observed", "s", "sensitivity"]
-    return pd.DataFrame(rows, columns=[*columns, "known", "examples", "attacked", "note"])
+    return pd.DataFrame(
+        rows, columns=[*columns, "known", "examples", "attacked", "note", "warning"]
+    )
 
 
 def _heatmaps(rng: np.random.Generator, hours: int) -> dict[str, pd.DataFrame]:
@@ -298,7 +303,7 @@ def _heatmaps(rng: np.random.Generator, hours: int) -> dict[str, pd.DataFrame]:
     )
     cells["patients"] = rng.integers(0, 30, len(cells))
     cells["known"] = (cells.measurement != ABSENT).astype(int)
-    cells = cells.assign(examples=50, attacked=60, note=CAP)
+    cells = cells.assign(examples=50, attacked=60, note=CAP, warning="")
     value = rng.exponential(0.02, len(cells)) * np.sqrt(cells.hour + 1)
     value[cells.patients == 0] = 0
     scale = {"a": 0.1, "gpp": 1, "ganzp": 1, "sensitivity": 60, "s": 0.5}

@@ -13,6 +13,7 @@ import pandas as pd
 from icu_adversarial.analyze.groups import DIRECTIONS, KINDS, changes, select
 from icu_adversarial.measurements import ABSENT, note
 
+SMALL_COHORT = "The cohort is too small for conclusions."
 NEAR = 1e-4  # |P| reaches the cap within this tolerance, because deltas are stored as float32
 
 
@@ -91,13 +92,18 @@ def _note(row: Any, cap: float | None) -> str:
 def noted(
     table: pd.DataFrame, found: dict[tuple[str, str], str], small_cohort: bool
 ) -> pd.DataFrame:
-    """Add the captions to a table, as the column note.
+    """Add the captions to a table.
 
     Args:
         table: Has the columns direction and kind.
         found: The result of `notes`.
         small_cohort: Whether nothing can be concluded (features.cohort.cohort_warning).
+
+    Returns:
+        The table with the columns note, the caption of a panel, and warning, which a figure prints
+        once.
     """
-    end = " The cohort is too small for conclusions." if small_cohort else ""
     pairs = zip(table.direction, table.kind, strict=True)
-    return table.assign(note=[found[pair] + end for pair in pairs])
+    return table.assign(
+        note=[found[pair] for pair in pairs], warning=SMALL_COHORT if small_cohort else ""
+    )

@@ -24,6 +24,7 @@ FIELDS = (
     "measurement",
     "unit",
     "hour",
+    "end_hour",
     "original",
     "perturbed",
     "changed",
@@ -153,9 +154,9 @@ def patients(
 
     Returns:
         One row per bin: direction, patient (1, 2, ...), cells (L0), rank of the measurement by
-        sum |P|, measurement, unit, hour, original (the model's input; empty if it has none),
-        perturbed, changed (0 or 1), observed (1 for a measured value, otherwise 0). A direction
-        without examples has one row with patient 0 and nothing else.
+        sum |P|, measurement, unit, hour, end_hour, original (the model's input; empty if it has
+        none), perturbed, changed (0 or 1), observed (1 for a measured value, otherwise 0). A
+        direction without examples has one row with patient 0 and nothing else.
     """
     rows: list[tuple[object, ...]] = []
     number = dict.fromkeys(DIRECTIONS, 0)
@@ -188,7 +189,7 @@ def patients(
             perturbed = original[:, j] + delta[:, j]
             flags = (delta[:, j] != 0).astype(int), np.isfinite(grid[:, j]).astype(int)
             rows += [
-                (*head, hour, *values)
+                (*head, hour, hour + hours.step, *values)
                 for hour, *values in zip(hours, original[:, j], perturbed, *flags, strict=True)
             ]
     rows += [
@@ -197,5 +198,5 @@ def patients(
         if not number[direction]
     ]
     return pd.DataFrame(rows, columns=["direction", *FIELDS]).astype(
-        dict.fromkeys(("cells", "rank", "hour", "changed", "observed"), "Int64")
+        dict.fromkeys(("cells", "rank", "hour", "end_hour", "changed", "observed"), "Int64")
     )

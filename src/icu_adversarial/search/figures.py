@@ -5,6 +5,7 @@ from typing import Any, Literal
 import numpy as np
 import optuna
 import pandas as pd
+from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from icu_adversarial.search.space import decode
@@ -20,7 +21,7 @@ NOTHING = "Nothing to show: "
 COLUMNS = {  # of the figures' tables
     "history": ["trial", "value", "state", "best", "success_rate", "quantity", "note"],
     "importance": ["parameter", "importance", "note"],
-    "slice": ["trial", "value", "state", "parameter", "setting", "quantity", "note"],
+    "slice": ["trial", "value", "state", "parameter", "setting", "scale", "quantity", "note"],
     "slice_choice": ["trial", "value", "state", "parameter", "setting", "quantity", "note"],
 }
 QUANTITIES = {  # user attributes that a figure can show instead of the value, with their unit
@@ -71,7 +72,7 @@ def figure_tables(
         of the best trial so far. `importance`: the share of the variance of the shown quantity
         that each searched parameter explains (fANOVA, Hutter et al. 2014), over the complete
         trials. `slice` and `slice_choice`: the shown quantity against each setting that is a
-        number (log2 or log10 if its range is logarithmic) or a choice. A parameter with a single
+        number or a choice. `scale` is that of the axis, as from `_scale`. A parameter with a single
         setting is left out.
     """
     shown = _history(trials, direction, attribute)
@@ -163,11 +164,28 @@ def _slices(shown: pd.DataFrame, trials: list[FrozenTrial], choices: bool) -> pd
             distribution = trial.distributions[parameter]
             if distribution.single() or isinstance(setting, str) != choices:
                 continue
-            log = getattr(distribution, "log", False)
-            name = f"log10 {parameter}" if log else parameter.replace("log2_", "log2 ")
-            value = setting if choices else float(np.log10(setting) if log else setting)
-            rows.append(row | {"parameter": parameter if choices else name, "setting": value})
+            ((name, value),) = decode({parameter: setting}).items()
+            own = {"parameter": name, "setting": value}
+            rows.append(row | own | ({} if choices else {"scale": _scale(parameter, distribution)}))
     return pd.DataFrame(rows)
+
+
+def _scale(parameter: str, distribution: BaseDistribution) -> str:
+    """The scale of the axis of a setting that is a number.
+
+    Returns:
+        "log2" or "log10" if the search draws its logarithm, and otherwise "whole" for whole numbers
+        and "number" for others. A setting with the scale "log2" is a whole number too.
+    """
+    choices = getattr(distribution, "choices", None)
+    whole = isinstance(distribution, IntDistribution) or (
+        choices is not None and all(isinstance(choice, int) for choice in choices)
+    )
+    if parameter.startswith("log2_") or (whole and getattr(distribution, "log", False)):
+        return "log2"
+    if getattr(distribution, "log", False):
+        return "log10"
+    return "whole" if whole else "number"
 
 
 def _importance(
@@ -186,8 +204,8 @@ def _importance(
         target=(lambda t: t.user_attrs[attribute]) if attribute else None,
     )
     searched = [
-        share
-        for share in sorted(shares.items())
-        if not study.trials[0].distributions[share[0]].single()
+        (parameter.removeprefix("log2_"), share)
+        for parameter, share in sorted(shares.items())
+        if not study.trials[0].distributions[parameter].single()
     ]
     return pd.DataFrame(searched, columns=["parameter", "importance"])

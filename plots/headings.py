@@ -1,0 +1,58 @@
+"""The headings of the panels and of their groups, as expressions of Vega."""
+
+from typing import Any
+
+import altair as alt
+
+EXPRESSION = "="  # a title that begins with it is an expression; Altair's schema knows only texts
+NOTE_WIDTH = 62  # characters of a line of a note
+
+
+def wrapped(text: str, width: int = NOTE_WIDTH) -> str:
+    """An expression of the lines of a text, each after a bar."""
+    return f"replace({text}, /(.{{1,{width}}})(?: |$)/g, '|$1')"
+
+
+def top() -> str:
+    """The heading of a panel, then ¦, and on further lines what holds for all of its groups.
+
+    That is the warning about the data, and a note that all of its rows have.
+    """
+    parts = [
+        f"(datum.{name} ? {wrapped(f'datum.{name}')} : '')" for name in ("panel_warned", "common")
+    ]
+    return f"datum.panel + '¦' + {' + '.join(parts)}"
+
+
+def heading(width: int) -> str:
+    """The name of a group and, on further lines, the notes of its rows."""
+    notes = (
+        "(datum.group_first === datum.group_last ? datum.group_first"
+        " : datum.group_first + ' ' + datum.group_last)"
+    )
+    shown = "datum.group_first && !datum.common"
+    return f"datum.group + ({shown} ? {wrapped(notes, width)} : '')"
+
+
+def title(field: str) -> alt.TitleParams:
+    """The heading of a panel. `parent` holds the value that the panels are divided by."""
+    parts = f"split(parent.{field}, '¦')"
+    return alt.TitleParams(
+        f"{EXPRESSION}split({parts}[0], '|')",
+        subtitle=f"{EXPRESSION}{parts}[1] ? slice(split({parts}[1], '|'), 1) : null",
+        fontSize=13,
+        subtitleColor="#222222",
+        subtitlePadding=3,
+        offset=8,
+    )
+
+
+def with_expressions(part: Any) -> Any:
+    """Replace the texts that begin with EXPRESSION."""
+    if isinstance(part, dict):
+        return {name: with_expressions(value) for name, value in part.items()}
+    if isinstance(part, list):
+        return [with_expressions(value) for value in part]
+    if isinstance(part, str) and part.startswith(EXPRESSION):
+        return {"expr": part.removeprefix(EXPRESSION)}
+    return part
