@@ -33,6 +33,7 @@ def assert_golden(
     """
     texts = dict.fromkeys(("source_group", "sex", "icu_type", "measurement"), str) | {
         "died": "boolean",
+        "icu_died": "boolean",
         "hadm_id": "Int64",
     }
     for table, frame in zip((stays, "events"), found, strict=True):

@@ -70,7 +70,7 @@ LABELS = {
 def write(folder: Path, source: str, admissions: pd.DataFrame, stays: pd.DataFrame) -> Path:
     """Raw tables of a source with one subject per subject_id in `stays`, and no events."""
     subjects = pd.DataFrame({"subject_id": sorted(set(stays["subject_id"]) - {0})}).assign(
-        gender="F", dob="2040-01-01 00:00:00", anchor_age=60, anchor_year=2100
+        gender="F", dob="2040-01-01 00:00:00", anchor_age=60, anchor_year=2100, dod=""
     )
     charted = "subject_id,hadm_id,itemid,charttime,valuenum,valueuom,icustay_id,stay_id,error\n"
     tables = {

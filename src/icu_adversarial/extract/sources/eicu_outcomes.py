@@ -37,6 +37,20 @@ def outcome(patient: pd.DataFrame) -> pd.Series:
     return hospital.fillna(dead.astype("boolean").where(dead)).mask(contradicted)
 
 
+def icu_outcome(patient: pd.DataFrame, died: pd.Series) -> pd.Series:
+    """Death in the unit.
+
+    Args:
+        patient: PATIENT.
+        died: The result of `outcome`.
+
+    Returns:
+        boolean (unit stays). It is unitdischargestatus, but null where `died` is null, and false
+        where the patient left the hospital alive.
+    """
+    return died & _status(patient, "unitdischargestatus")
+
+
 def death_minute(patient: pd.DataFrame) -> pd.Series:
     """Minutes from each unit admission to the death in a unit of the same hospital stay.
 
