@@ -119,7 +119,7 @@ def test_every_form_of_the_tables_gives_the_same(tmp_path: Path, form: str) -> N
             r"CHARTEVENTS\.valuenum: 1 values are no DOUBLE",
         ),
         ({"PATIENTS": "row_id,subject_id,gender,dob,dod\n"}, "no ICU stay has its patient"),
-        ({"PATIENTS": GOLDEN["PATIENTS"] + "3,1,F,2050-01-01 00:00:00\n"}, "occur more than once"),
+        ({"PATIENTS": GOLDEN["PATIENTS"] + "3,1,F,2050-01-01 00:00:00,\n"}, "occur more than once"),
     ],
 )
 def test_bad_tables_are_told_in_one_line_without_patients_values(

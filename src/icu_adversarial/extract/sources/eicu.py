@@ -87,9 +87,8 @@ def read(
             f"{raw}: PATIENT.unitstaytype: none of {len(patient)} values is {', '.join(ICU)}: "
             "there is no ICU stay"
         )
-    died = outcome(patient)
     patient = patient.assign(
-        died=died, icu_died=icu_outcome(patient, died), death=death_minute(patient)
+        died=outcome(patient), icu_died=icu_outcome(patient), death=death_minute(patient)
     )
     account = Account([m.name for m in measurements])
     return Records(

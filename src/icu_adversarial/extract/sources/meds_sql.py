@@ -118,7 +118,7 @@ WITH marks AS MATERIALIZED (
   FROM described
 ), dated AS (
   SELECT *,
-         if(died, least(any_death, dischtime), any_death)::DATE AS died_on,
+         if(died, coalesce(any_death, dischtime), any_death)::DATE AS died_on,
          died IS NOT NULL AND coalesce(died OR died_on >= discharge.time::DATE, true) AS coherent,
          CASE WHEN NOT died THEN false
               WHEN died AND least(death.until, dischtime) <= outtime THEN true
