@@ -50,5 +50,6 @@ def make_stays(**columns: list[object]) -> pd.DataFrame:
         "out_hour": [100.0] * n,
         "death_hour": [NAN] * n,
     }
+    usual |= {"icu_died": [False] * n, "death_day": [None] * n, "followed_days": [90] * n}
     frame = pd.DataFrame(usual | columns)
     return frame if "died" in columns else frame.assign(died=frame["death_hour"].notna())

@@ -33,6 +33,7 @@ def assert_golden(
     """
     texts = dict.fromkeys(("source_group", "sex", "icu_type", "measurement"), str) | {
         "died": "boolean",
+        "icu_died": "boolean",
         "hadm_id": "Int64",
     }
     for table, frame in zip((stays, "events"), found, strict=True):
@@ -100,6 +101,8 @@ def write_demo(mimic_demo: Path, folder: Path) -> None:
               SELECT subject_id, NULL AS time, 'GENDER//' || gender AS code, NULL AS numeric_value FROM {tables["PATIENTS"]}
               UNION ALL SELECT subject_id, dob, 'MEDS_BIRTH', NULL FROM {tables["PATIENTS"]}
               UNION ALL SELECT subject_id, deathtime, 'MEDS_DEATH', NULL FROM {tables["ADMISSIONS"]} WHERE deathtime IS NOT NULL
+              UNION ALL SELECT subject_id, dod, 'MEDS_DEATH', NULL FROM {tables["PATIENTS"]} WHERE dod IS NOT NULL
+                        AND subject_id NOT IN (SELECT subject_id FROM {tables["ADMISSIONS"]} WHERE deathtime IS NOT NULL)
               UNION ALL SELECT subject_id, admittime, 'HOSPITAL_ADMISSION//X', NULL FROM {tables["ADMISSIONS"]}
               UNION ALL SELECT subject_id, dischtime, 'HOSPITAL_DISCHARGE//' || if(hospital_expire_flag = '1', 'DIED', 'HOME'), NULL
                         FROM {tables["ADMISSIONS"]}

@@ -123,16 +123,18 @@ def test_a_window_longer_than_the_records_is_refused(tmp_path: Path) -> None:
     assert events["hour"].max() < 24
 
 
-# Length_of_stay, Survival, In-hospital_death → died, discharge_hour, death_hour
+# Length_of_stay, Survival, In-hospital_death → died, discharge_hour, death_hour, death_day,
+# followed_days
 LABELS = {
-    "survivor": ((5, -1, 0), False, (144.0, np.nan)),
-    "death after the discharge": ((5, 9, 0), False, (144.0, np.nan)),
-    "death in the hospital": ((8, 4, 1), True, (216.0, 120.0)),
-    "death on the last day": ((4, 4, 1), True, (120.0, 120.0)),
-    "death on an unknown day": ((8, -1, 1), True, (216.0, np.nan)),
-    "unknown length of stay": ((-1, -1, 0), False, (np.nan, np.nan)),
-    "alive, with a death before the discharge": ((8, 4, 0), None, (216.0, np.nan)),
-    "dead in the hospital, after the discharge": ((5, 9, 1), None, (144.0, 240.0)),
+    "survivor": ((5, -1, 0), False, (144.0, np.nan, np.nan, 365)),
+    "death after the discharge": ((5, 9, 0), False, (144.0, np.nan, 9, 365)),
+    "death in the hospital": ((8, 4, 1), True, (216.0, 120.0, 4, 365)),
+    "death on the last day": ((4, 4, 1), True, (120.0, 120.0, 4, 365)),
+    "death on an unknown day": ((8, -1, 1), True, (216.0, np.nan, np.nan, np.nan)),
+    "unknown length of stay": ((-1, -1, 0), False, (np.nan, np.nan, np.nan, 365)),
+    "alive, with a death before the discharge": ((8, 4, 0), None, (216.0, np.nan, np.nan, np.nan)),
+    "dead in the hospital, after the discharge": ((5, 9, 1), None, (144.0, 240.0, np.nan, np.nan)),
+    "death before ICU admission": ((5, -7, 0), False, (144.0, np.nan, np.nan, np.nan)),
 }
 
 
@@ -148,7 +150,9 @@ def test_every_rule_of_the_label(tmp_path: Path) -> None:
         died for _, died, *_ in LABELS.values()
     ]
     expected = np.array([hours for *_, hours in LABELS.values()])
-    np.testing.assert_array_equal(stays[["discharge_hour", "death_hour"]], expected)
+    columns = ["discharge_hour", "death_hour", "death_day", "followed_days"]
+    np.testing.assert_array_equal(stays[columns], expected)
+    assert stays["icu_died"].isna().all()
 
 
 def test_damaged_archive_is_told_in_one_line(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ ITEMS = {
 }
 # What the tables must hold, and with which type.
 USED = {
-    "PATIENTS": {"subject_id": int, "gender": str, "dob": "time"},
+    "PATIENTS": {"subject_id": int, "gender": str, "dob": "time", "dod": "time"},
     "ADMISSIONS": {
         "subject_id": int,
         "hadm_id": int,
@@ -167,8 +167,34 @@ def died_at(deathtime: Any, dischtime: Any) -> Any:
     return dischtime if dischtime is not None and deathtime < dischtime < end else end
 
 
+def in_the_icu(died: float, deathtime: Any, dead_by: Any, dischtime: Any, outtime: Any) -> float:
+    """Whether a patient died in the ICU; NaN if that cannot be known."""
+    if died != 1:
+        return died
+    if dischtime is not None and dischtime == dischtime.astype("datetime64[D]"):
+        dischtime = None
+    if outtime is None:
+        return np.nan
+    if any(time is not None and time <= outtime for time in (dead_by, dischtime)):
+        return 1.0
+    return 0.0 if deathtime is not None and deathtime > outtime else np.nan
+
+
+def days(died: float, death: Any, dischtime: Any, intime: Any) -> tuple[float, bool]:
+    """The day of death, and whether the record does not contradict itself."""
+    if np.isnan(died) or (died == 1 and death is None):
+        return np.nan, False
+    if death is None:
+        return np.nan, True
+    death, start = death.astype("datetime64[D]"), intime.astype("datetime64[D]")
+    if died == 0 and dischtime is not None and death < dischtime.astype("datetime64[D]"):
+        return np.nan, False
+    return float((death - start) / np.timedelta64(1, "D")), True
+
+
 def reference(tables: Tables) -> tuple[dict[int, tuple], list[tuple[int, float, str, float]]]:
-    """Stays (subject, admission, age, died, four times) by stay id, and the events in their order.
+    """Stays (subject, admission, age, died, four times, death in the ICU, day of death, days that
+    the patient is followed) by stay id, and the events in their order.
 
     Raises Refused.
     """
@@ -209,6 +235,17 @@ def reference(tables: Tables) -> tuple[dict[int, tuple], list[tuple[int, float, 
             and b["died_at"] is not None
             and b["died_at"] < s["intime"]
         ]
+        died = died if flag == 1 else 0.0 if survived else np.nan
+        dead_by = min(before, default=a["died_at"])
+        recorded = [
+            b["deathtime"]
+            for b in read["ADMISSIONS"]
+            if b["subject_id"] == s["subject_id"] and b["deathtime"] is not None
+        ]
+        first = min(recorded, default=p["dod"])
+        first = a["dischtime"] if first is None and flag == 1 else first
+        day, coherent = days(died, first, a["dischtime"], s["intime"])
+        dated = any(other["dod"] is not None for other in read["PATIENTS"])
         years = hours(s["intime"], p["dob"]) / (365.2425 * 24)
         times = [
             hours(t, s["intime"])
@@ -216,15 +253,18 @@ def reference(tables: Tables) -> tuple[dict[int, tuple], list[tuple[int, float, 
                 a["admittime"],
                 a["dischtime"],
                 s["outtime"],
-                min(before, default=a["died_at"]),
+                dead_by,
             )
         ]
         stays[s["icustay_id"]] = (
             s["subject_id"],
             s["hadm_id"],
             90.0 if years > 89 else years,
-            died if flag == 1 else 0.0 if survived else np.nan,
+            died,
             *times,
+            in_the_icu(died, a["deathtime"], dead_by, a["dischtime"], s["outtime"]),
+            day,
+            90.0 if coherent and dated else np.nan,
         )
         intimes[s["icustay_id"]] = s["intime"]
     if not stays:
@@ -319,6 +359,9 @@ def check(
         "discharge_hour",
         "out_hour",
         "death_hour",
+        "icu_died",
+        "death_day",
+        "followed_days",
     ]
     wanted = np.array([stays[i] for i in sorted(stays)], float)
     np.testing.assert_allclose(

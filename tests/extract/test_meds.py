@@ -168,9 +168,14 @@ def test_the_demo_of_mimic3_as_meds_gives_the_same_stays_and_all_its_events(
         assert 0 < midnight.sum() < 5
         in_order[hour] += midnight * (24 - 1 / 3600)  # known to the day: its last second
     # One death is recorded a day after the discharge of the dead patient.
+    left, died = (
+        pd.to_datetime(of_stays[time]).dt.normalize() for time in ("dischtime", "deathtime")
+    )
+    in_order["death_day"] -= (died - left).dt.days.clip(lower=0).fillna(0)
     in_order["death_hour"] = in_order["death_hour"].clip(upper=in_order["discharge_hour"])
     hours = ["admit_hour", "discharge_hour", "out_hour", "death_hour", "age"]
-    for column in ["subject_id", "subject_order", "sex", "icu_type", "died", *hours]:
+    outcomes = ["died", "icu_died", "death_day"]
+    for column in ["subject_id", "subject_order", "sex", "icu_type", *outcomes, *hours]:
         pd.testing.assert_series_equal(
             stays[column], in_order[column], check_dtype=False, rtol=1e-5
         )

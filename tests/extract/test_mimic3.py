@@ -118,8 +118,8 @@ def test_every_form_of_the_tables_gives_the_same(tmp_path: Path, form: str) -> N
             {"CHARTEVENTS": GOLDEN["CHARTEVENTS"].replace(",81,81,", ",81,many,")},
             r"CHARTEVENTS\.valuenum: 1 values are no DOUBLE",
         ),
-        ({"PATIENTS": "row_id,subject_id,gender,dob\n"}, "no ICU stay has its patient"),
-        ({"PATIENTS": GOLDEN["PATIENTS"] + "3,1,F,2050-01-01 00:00:00\n"}, "occur more than once"),
+        ({"PATIENTS": "row_id,subject_id,gender,dob,dod\n"}, "no ICU stay has its patient"),
+        ({"PATIENTS": GOLDEN["PATIENTS"] + "3,1,F,2050-01-01 00:00:00,\n"}, "occur more than once"),
     ],
 )
 def test_bad_tables_are_told_in_one_line_without_patients_values(

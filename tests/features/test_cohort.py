@@ -5,8 +5,10 @@ from feature_tables import NAN, make_stays
 
 from icu_adversarial.config.preprocess import Preprocess
 from icu_adversarial.core.errors import InputError
+from icu_adversarial.core.outcomes import Outcome
 from icu_adversarial.features.cohort import cohort_flow, cohort_rules, cohort_warning
 
+DEATH = Outcome("hospital_death")
 RULES = Preprocess(
     stays="all",
     min_age=18,
@@ -18,7 +20,7 @@ RULES = Preprocess(
 
 
 def kept(frame: pd.DataFrame, window_hours: int = 48, **options: object) -> list[bool]:
-    rules = cohort_rules(frame, window_hours, RULES.model_copy(update=options))
+    rules = cohort_rules(frame, window_hours, RULES.model_copy(update=options), DEATH)
     return np.all([*rules.values()], axis=0).tolist()
 
 
@@ -44,7 +46,7 @@ def test_gap_hours_move_the_end() -> None:
 
 def test_a_stay_that_begins_after_the_recorded_death_has_its_own_row() -> None:
     frame = make_stays(death_hour=[-0.1, 0.0, 20.0, NAN], hadm_id=[1, 1, 2, 3])
-    rules = cohort_rules(frame, 48, RULES.model_copy(update={"stays": "first_of_admission"}))
+    rules = cohort_rules(frame, 48, RULES.model_copy(update={"stays": "first_of_admission"}), DEATH)
     assert rules["alive at ICU admission"].tolist() == [False, True, True, True]
     flow = cohort_flow(frame, rules, {}).set_index("step")["excluded"]
     assert list(flow.index)[1] == "alive at ICU admission"
@@ -109,7 +111,7 @@ def test_the_first_stay_of_an_admission_is_refused_where_there_are_no_admissions
 def test_stays_that_extract_left_out_are_in_the_flow() -> None:
     """Not in the table of stays, but counted: in the first row, and each reason in its own."""
     frame = make_stays(age=[60.0, 12.0], died=[True, False])
-    flow = cohort_flow(frame, cohort_rules(frame, 48, RULES), {"a patient": 2, "a unit": 3})
+    flow = cohort_flow(frame, cohort_rules(frame, 48, RULES, DEATH), {"a patient": 2, "a unit": 3})
     assert flow["step"].tolist()[:4] == [
         "all ICU stays",
         "a patient",
@@ -127,7 +129,7 @@ def test_flow_counts_every_exclusion_once() -> None:
         age=[60.0, 60.0, 60.0, 60.0, 12.0], death_hour=[NAN, NAN, 20.0, NAN, 300.0]
     )
     frame["died"] = frame["death_hour"].notna()
-    rules = cohort_rules(frame, 48, RULES.model_copy(update={"stays": "first_of_admission"}))
+    rules = cohort_rules(frame, 48, RULES.model_copy(update={"stays": "first_of_admission"}), DEATH)
     flow = cohort_flow(
         frame, rules | {"observed cells ≥ 1": np.array([False, True, True, True, True])}, {}
     )
@@ -150,13 +152,13 @@ def test_flow_counts_every_exclusion_once() -> None:
 
 
 def test_the_rule_that_is_not_used_is_not_in_the_flow() -> None:
-    steps = list(cohort_rules(make_stays(age=[60.0]), 48, RULES))
+    steps = list(cohort_rules(make_stays(age=[60.0]), 48, RULES, DEATH))
     assert not [step for step in steps if step.startswith("first")]
 
 
 def test_flow_with_unknown_outcomes_counts_the_known_deaths() -> None:
     frame = make_stays(died=[True, None, False])
-    flow = cohort_flow(frame, cohort_rules(frame, 48, RULES), {})
+    flow = cohort_flow(frame, cohort_rules(frame, 48, RULES, DEATH), {})
     assert flow["deaths"].tolist()[:3] == [1, 1, 1]
     assert flow["excluded"].tolist()[:3] == [0, 0, 1]
 
@@ -187,7 +189,7 @@ def test_a_cohort_that_shows_nothing_is_warned_of_in_one_sentence(
 
 def test_a_rule_on_what_is_never_recorded_says_so() -> None:
     frame = make_stays(out_hour=[NAN, NAN], age=[70.0, NAN])
-    names = [*cohort_rules(frame, 48, RULES)]
+    names = [*cohort_rules(frame, 48, RULES, DEATH)]
     assert "in the ICU for 24 h (not recorded)" in names
     assert "age ≥ 18 years" in names
     assert kept(frame, min_icu_hours=500) == [True, True]

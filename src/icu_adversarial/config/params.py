@@ -26,6 +26,7 @@ from icu_adversarial.config.learning_curve import LearningCurve
 from icu_adversarial.config.literature import Literature
 from icu_adversarial.config.measurements import Measurements
 from icu_adversarial.config.model import Model
+from icu_adversarial.config.outcome import Predicted
 from icu_adversarial.config.preprocess import Preprocess
 from icu_adversarial.config.split import Split
 from icu_adversarial.config.synthesize import Synthesize
@@ -45,6 +46,7 @@ class Params(Block):
     window_hours: Annotated[int, Field(ge=2, le=127)]
     bin_hours: Positive
     measurements: Measurements
+    outcome: Predicted
     objectives: Annotated[tuple[Objective, ...], NotEmpty, Distinct]
     split: Split
     synthesize: Synthesize
@@ -68,6 +70,16 @@ class Params(Block):
             raise ValueError(
                 f"bin_hours {self.bin_hours} does not divide window_hours {self.window_hours}: "
                 "choose one that does"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _outcome_after_the_window(self) -> Self:
+        end = self.window_hours + self.preprocess.gap_hours
+        if self.outcome.days is not None and self.outcome.days * 24 <= end:
+            raise ValueError(
+                f"outcome: {self.outcome.phrase}: {self.outcome.days * 24} hours must be more than "
+                f"window_hours + preprocess.gap_hours, {end:g}: choose more days"
             )
         return self
 

@@ -20,8 +20,10 @@ FLAG, HOURS, TEXT = pa.bool_(), pa.float32(), pa.string()
 
 # One row per ICU stay, sorted by stay_id. Hours are counted from the ICU admission and are null
 # where they are unknown. age: years, where 90 means 90 or more. subject_order: 1, 2, ... by ICU
-# admission, over all ICU stays of the subject. died: in the hospital, null where the source does
-# not say.
+# admission, over all ICU stays of the subject. died: in the hospital. icu_died: in the ICU, before
+# this stay ended. Both are null where the source does not say. death_day: day of death anywhere,
+# where 0 is the day of ICU admission. followed_days: a subject without a recorded death was alive
+# until this day.
 STAYS = pa.schema(
     [
         pa.field("stay_id", pa.int64(), nullable=False),
@@ -37,6 +39,9 @@ STAYS = pa.schema(
         ("out_hour", HOURS),
         ("death_hour", HOURS),
         ("died", FLAG),
+        ("icu_died", FLAG),
+        ("death_day", pa.int32()),
+        ("followed_days", pa.int32()),
     ]
 )
 # One row per charted value in the window, in the unit of the room measurements. Sorted by stay_id,

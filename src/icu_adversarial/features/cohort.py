@@ -6,6 +6,7 @@ from jaxtyping import Bool
 
 from icu_adversarial.config.preprocess import Preprocess
 from icu_adversarial.core.errors import InputError
+from icu_adversarial.core.outcomes import HOSPITAL_DEATH, Outcome
 
 FEWEST_STAYS, LARGEST_PREVALENCE, FEWEST_DEATHS = 500, 0.3, 20
 
@@ -36,7 +37,7 @@ def cohort_warning(stays: int, deaths: int, test_deaths: int | None = None) -> s
 
 
 def cohort_rules(
-    stays: pd.DataFrame, window_hours: int, options: Preprocess
+    stays: pd.DataFrame, window_hours: int, options: Preprocess, outcome: Outcome
 ) -> dict[str, Bool[np.ndarray, " N"]]:
     """Find the stays that each rule keeps.
 
@@ -47,9 +48,10 @@ def cohort_rules(
     subject, because such a record contradicts itself.
 
     Args:
-        stays: schemas.STAYS.
+        stays: schemas.STAYS. Their column died is the result of `labels`.
         window_hours: Length of the observation window.
         options: The block `preprocess` of params.yaml.
+        outcome: What is predicted.
 
     Returns:
         The stays that a rule keeps, by its name, in the order of the cohort flow.
@@ -77,10 +79,11 @@ def cohort_rules(
         return {f"{rule} (not recorded)" if values.isna().all() else rule: ~(values < least)}
 
     hospital, icu = options.min_hospital_hours, options.min_icu_hours
+    known = "outcome known" + (f": {outcome.phrase}" if outcome != Outcome(HOSPITAL_DEATH) else "")
     rules = {
         "alive at ICU admission": ~(stays["death_hour"] < 0),
         **chosen[options.stays],
-        "outcome known": stays["died"].notna(),
+        known: stays["died"].notna(),
         **at_least(f"age ≥ {options.min_age:g} years", stays["age"], options.min_age),
         **at_least(f"in hospital for {hospital:g} h", in_hospital, hospital),
         **at_least(f"in the ICU for {icu:g} h", stays["out_hour"], icu),
@@ -97,7 +100,7 @@ def cohort_flow(
     """Count the stays that each step excludes.
 
     Args:
-        stays: schemas.STAYS.
+        stays: schemas.STAYS. Their column died is the result of `labels`.
         rules: The stays that each rule keeps, as from `cohort_rules`.
         left_out: Number of stays that the stage extract has excluded, by reason. The first row
             includes them.

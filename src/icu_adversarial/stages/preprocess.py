@@ -10,6 +10,7 @@ from icu_adversarial.core import paths
 from icu_adversarial.core.io import atomic, read_json
 from icu_adversarial.core.schemas import COHORT, STAYS, read_table, write_table
 from icu_adversarial.features.cohort import cohort_flow, cohort_rules
+from icu_adversarial.features.labels import labels
 from icu_adversarial.features.selection import make_cohort, write_grid, write_results
 
 
@@ -21,7 +22,8 @@ def run(params: Params) -> None:
     """
     options, hours, names = params.preprocess, params.hours, params.columns
     stays, least = read_table(paths.STAYS, STAYS), options.min_observed_cells
-    rules = cohort_rules(stays, params.window_hours, options)
+    stays = stays.assign(died=labels(stays, params.outcome, params.extract.source))
+    rules = cohort_rules(stays, params.window_hours, options, params.outcome)
     eligible = np.all([*rules.values()], axis=0)
     with atomic(paths.GRID) as temporary:
         observed = write_grid(temporary, stays["stay_id"].to_numpy(), eligible, hours, least, names)

@@ -30,6 +30,9 @@ ICU_TYPES = {
 SEXES = {0: "F", 1: "M"}
 HEADER = b"Time,Parameter,Value"
 RECORD_HOURS = 48
+# The Challenge does not say how long its patients are followed. The recorded deaths of sets A and B
+# reach 2,620 days and become rarer without a step: a year is taken to be complete.
+FOLLOWED_DAYS = 365
 
 
 def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) -> Records:
@@ -38,7 +41,8 @@ def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) ->
     A record is a stay and a subject of its own. The label is In-hospital_death. A survivor whose
     Survival is not longer than the Length_of_stay contradicts himself: the outcome is unknown.
     Lengths of stay and survival are whole days: a stay ends, and a patient dies, at the last hour
-    that they allow, since every record is of 48 hours or more.
+    that they allow, since every record is of 48 hours or more. Survival, where it is not -1, is the
+    day of death, also after the discharge. The end of the stay in the ICU is unknown.
 
     Args:
         raw: The folder.
@@ -176,6 +180,9 @@ def _stays(rows: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
     known = (o["Survival"] >= 0) & (o["Length_of_stay"] >= 0)
     within = o["Survival"] <= o["Length_of_stay"]
     contradictory = known & (died != within)
+    # Where the outcome is known; without a Survival, a patient who left alive is taken to live on.
+    day_known = ~contradictory & (o["Survival"] >= 0)
+    followed = ~contradictory & ((o["Survival"] >= 0) | (~died & (o["Survival"] == -1)))
     last_hour = {
         column: ((o[column] + 1) * 24.0).where(o[column] >= 0)
         for column in ("Length_of_stay", "Survival")
@@ -195,5 +202,8 @@ def _stays(rows: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
             "out_hour": np.float32("nan"),
             "death_hour": last_hour["Survival"].where(died).astype("float32"),
             "died": died.astype("boolean").mask(contradictory),
+            "icu_died": pd.array([None] * len(o), dtype="boolean"),
+            "death_day": o["Survival"].astype("Int32").where(day_known),
+            "followed_days": pd.Series(FOLLOWED_DAYS, o.index, "Int32").where(followed),
         }
     ).reset_index(drop=True)

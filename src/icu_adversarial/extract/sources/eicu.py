@@ -24,7 +24,7 @@ from icu_adversarial.extract.account import (
 )
 from icu_adversarial.extract.events import to_events
 from icu_adversarial.extract.records import Records
-from icu_adversarial.extract.sources.eicu_outcomes import death_minute, outcome
+from icu_adversarial.extract.sources.eicu_outcomes import death_minute, icu_outcome, outcome
 from icu_adversarial.extract.sources.eicu_sql import (
     COUNTS_QUERY,
     EVENTS_QUERY,
@@ -51,9 +51,10 @@ def read(
     over 89 are 90. eICU does not date a subject's hospital stays, so subject_order is by year of
     discharge, number of the hospital stay, and ICU visit.
 
-    died is described in eicu_outcomes.outcome. Death comes with the end of the unit stay that says
-    Expired, else with the discharge from the hospital. It is before hour 0 of a stay that begins
-    after it.
+    died and icu_died are described in eicu_outcomes. eICU has no deaths after the discharge from
+    the hospital, so that death_day and followed_days are unknown. Death comes with the end of the
+    unit stay that says Expired, else with the discharge from the hospital. It is before hour 0 of a
+    stay that begins after it.
     Stays in step-down units, and those of an unknown unitstaytype, are no ICU stays: they are
     counted in `excluded`. A hospital admission after the unit admission is an error of the record,
     so that admit_hour is never above 0.
@@ -86,7 +87,9 @@ def read(
             f"{raw}: PATIENT.unitstaytype: none of {len(patient)} values is {', '.join(ICU)}: "
             "there is no ICU stay"
         )
-    patient = patient.assign(died=outcome(patient), death=death_minute(patient))
+    patient = patient.assign(
+        died=outcome(patient), icu_died=icu_outcome(patient), death=death_minute(patient)
+    )
     account = Account([m.name for m in measurements])
     return Records(
         _stays(patient[in_icu].reset_index(drop=True)),
@@ -120,12 +123,13 @@ def _age(patient: pd.DataFrame) -> pd.Series:
 
 
 def _stays(patient: pd.DataFrame) -> pd.DataFrame:
-    """tables.STAYS of the rows of PATIENT that are ICU stays, with the columns died and death."""
+    """tables.STAYS of the rows of PATIENT that are ICU stays, with died, icu_died and death."""
     offsets = ["hospitaladmitoffset", "hospitaldischargeoffset", "unitdischargeoffset"]
     hours = patient[[*offsets, "death"]].astype("float64") / 60
     discharge = hours["hospitaldischargeoffset"]
     died = patient["died"]
     death = hours["death"].fillna(discharge).where(died.fillna(False) | (hours["death"] < 0))
+    unknown = pd.array([None] * len(patient), dtype="Int32")
     subject = np.unique(patient["uniquepid"].to_numpy(str), return_inverse=True)[1]
     in_order = patient.sort_values(
         [
@@ -150,6 +154,9 @@ def _stays(patient: pd.DataFrame) -> pd.DataFrame:
             "out_hour": hours["unitdischargeoffset"].astype("float32"),
             "death_hour": death.astype("float32"),
             "died": died,
+            "icu_died": patient["icu_died"],
+            "death_day": unknown,
+            "followed_days": unknown,
         }
     )
 

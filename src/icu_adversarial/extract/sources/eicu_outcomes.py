@@ -22,19 +22,24 @@ def outcome(patient: pd.DataFrame) -> pd.Series:
         contradicts itself: a death in a hospital stay that the patient left alive, deaths in two
         hospital stays of a subject, or a hospital stay that ends in a year after the death.
     """
-    hospital, unit = (
-        _status(patient, "hospitaldischargestatus"),
-        _status(patient, "unitdischargestatus"),
-    )
-    stay = _hospital_stay(patient)
-    subject = patient["uniquepid"]
-    dead = _any(hospital, stay) | _any(unit, stay)
-    left_alive = _any(~hospital, stay)
-    year = patient["hospitaldischargeyear"]
-    died_in = year.where(dead & ~left_alive).groupby(subject).transform("min")
-    deaths = stay.where(dead & ~left_alive).groupby(subject).transform("nunique")
-    contradicted = (dead & left_alive) | (dead & (deaths > 1)) | (year > died_in).fillna(False)
-    return hospital.fillna(dead.astype("boolean").where(dead)).mask(contradicted)
+    hospital = _status(patient, "hospitaldischargestatus")
+    dead = _dead(patient)
+    return hospital.fillna(dead.astype("boolean").where(dead)).mask(_contradicted(patient))
+
+
+def icu_outcome(patient: pd.DataFrame) -> pd.Series:
+    """Death in the unit.
+
+    Args:
+        patient: PATIENT.
+
+    Returns:
+        boolean (unit stays). It is unitdischargestatus. Where that is missing, it is false if the
+        patient left the hospital alive, else null. It is null where the record contradicts itself,
+        as in `outcome`.
+    """
+    unit, hospital = (_status(patient, f"{of}dischargestatus") for of in ("unit", "hospital"))
+    return unit.fillna(hospital.where(~hospital)).mask(_contradicted(patient))
 
 
 def death_minute(patient: pd.DataFrame) -> pd.Series:
@@ -54,6 +59,24 @@ def death_minute(patient: pd.DataFrame) -> pd.Series:
     own = patient["unitdischargeoffset"].astype("float64").where(expired)
     first = (own - admitted).groupby(_hospital_stay(patient)).transform("min") + admitted
     return first.fillna(own)
+
+
+def _dead(patient: pd.DataFrame) -> pd.Series:
+    """Whether a row of the same hospital stay says Expired, of the hospital or of a unit."""
+    says = [_status(patient, f"{of}dischargestatus") for of in ("hospital", "unit")]
+    stay = _hospital_stay(patient)
+    return _any(says[0], stay) | _any(says[1], stay)
+
+
+def _contradicted(patient: pd.DataFrame) -> pd.Series:
+    """Whether the record of a unit stay contradicts itself, as in `outcome`."""
+    stay, subject = _hospital_stay(patient), patient["uniquepid"]
+    dead = _dead(patient)
+    left_alive = _any(~_status(patient, "hospitaldischargestatus"), stay)
+    year = patient["hospitaldischargeyear"]
+    died_in = year.where(dead & ~left_alive).groupby(subject).transform("min")
+    deaths = stay.where(dead & ~left_alive).groupby(subject).transform("nunique")
+    return (dead & left_alive) | (dead & (deaths > 1)) | (year > died_in).fillna(False)
 
 
 def _status(patient: pd.DataFrame, column: str) -> pd.Series:

@@ -17,6 +17,12 @@ Outcome: with a code of hospital death in the data, that code decides; a patient
 after the recorded day of death has an unknown outcome. Without such a code, a death from the ICU
 admission to the discharge from the hospital is one in the hospital.
 
+A death in the hospital is one in the ICU if it, or the discharge from the hospital, is not after
+the end of the stay in the ICU. That is unknown where the death is known to the day and the stay
+ends on that day. The day of death is that of the first code of death or hospital death. A patient
+without one is taken to live for a year after the last discharge, as in MIMIC-IV, if the data have
+at least one death after a discharge. Other data do not know such deaths.
+
 A discharge or death at exactly 00:00 is known only to the day. It may be at any time of that day,
 and its hour is the day's last second, but no later than a discharge with a time of day. A death
 before the ICU admission gives a negative death_hour.
@@ -100,7 +106,10 @@ def read(
     if stays.empty:
         raise InputError(f"{raw}: no ICU admission has a time")
     described = stays.drop(columns=["years", "named_hadm_id", "intime"]).astype(
-        dict.fromkeys(HOURS, "float32") | {"died": "boolean", "hadm_id": "Int64"}
+        dict.fromkeys(HOURS, "float32")
+        | dict.fromkeys(("died", "icu_died"), "boolean")
+        | dict.fromkeys(("death_day", "followed_days"), "Int32")
+        | {"hadm_id": "Int64"}
     )
     untimed = int(counts["without_time"])
     account = Account([m.name for m in measurements])

@@ -89,6 +89,9 @@ WITH marks AS MATERIALIZED (
 ), subjects AS (
   SELECT subject_id, min(time) FILTER (WHERE stands_for = 'birth') AS birth,
          min({'until': until, 'time': time}) FILTER (WHERE stands_for = 'death') AS death,
+         min(time) FILTER (WHERE stands_for IN ('death', 'hospital_death')) AS any_death,
+         max(time) FILTER (WHERE stands_for IN ('hospital_discharge', 'hospital_death'))
+           AS last_discharge,
          bool_or(stands_for = 'female') AS female, bool_or(stands_for = 'male') AS male
   FROM marks GROUP BY subject_id
 ), described AS (
@@ -113,6 +116,14 @@ WITH marks AS MATERIALIZED (
     ELSE coalesce(death.until >= intime AND death.time <= dischtime, false)
   END AS died
   FROM described
+), dated AS (
+  SELECT *,
+         if(died, coalesce(any_death, dischtime), any_death)::DATE AS died_on,
+         died IS NOT NULL AND coalesce(died OR died_on >= discharge.time::DATE, true) AS coherent,
+         CASE WHEN NOT died THEN false
+              WHEN died AND least(death.until, dischtime) <= outtime THEN true
+              WHEN died AND death.time > outtime THEN false END AS icu_died
+  FROM outcomes
 )
 SELECT o.stay_id, o.subject_id, CAST(subject_order AS SMALLINT) AS subject_order,
        if((SELECT count(hadm_id) FROM begun) > 0, o.hadm_id, a.number) AS hadm_id,
@@ -126,8 +137,10 @@ SELECT o.stay_id, o.subject_id, CAST(subject_order AS SMALLINT) AS subject_order
        epoch(CASE WHEN death_before IS NOT NULL THEN death_before
                   WHEN died AND death.until >= intime THEN least(death.until, dischtime)
                   WHEN died THEN dischtime END - intime) / 3600 AS death_hour,
-       died, intime
-FROM outcomes o
+       died, icu_died, if(coherent, died_on - intime::DATE, NULL) AS death_day,
+       if(coherent AND EXISTS (FROM subjects WHERE any_death::DATE > last_discharge::DATE),
+          last_discharge::DATE + 365 - intime::DATE, NULL) AS followed_days, intime
+FROM dated o
 LEFT JOIN (SELECT DISTINCT subject_id, split FROM splits) g ON g.subject_id = o.subject_id
 LEFT JOIN admissions a ON a.subject_id = o.subject_id AND a.time = o.admittime
 ORDER BY o.stay_id

@@ -78,7 +78,8 @@ def checked(
             " ids in ICUSTAYS, PATIENTS, ADMISSIONS must be unique"
         )
     hours = ("age", "admit_hour", "discharge_hour", "out_hour", "death_hour")
-    types = dict.fromkeys(hours, "float32") | {"stay_id": "int64", "died": "boolean"}
+    types = dict.fromkeys(hours, "float32") | dict.fromkeys(("died", "icu_died"), "boolean")
+    types |= dict.fromkeys(("death_day", "followed_days"), "Int32") | {"stay_id": "int64"}
     counts = found["left_out"].value_counts()
     excluded = {reason: int(counts[reason]) for reason in REASONS.values() if reason in counts}
     return stays.drop(columns="flag").astype(types), excluded

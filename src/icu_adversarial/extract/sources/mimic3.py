@@ -21,7 +21,9 @@ from icu_adversarial.extract.storage.views import Table
 from icu_adversarial.measurements import Measurement
 
 STAY_TABLES = {
-    "patients": Table({"subject_id": "BIGINT", "gender": "VARCHAR", "dob": "TIMESTAMP"}),
+    "patients": Table(
+        {"subject_id": "BIGINT", "gender": "VARCHAR", "dob": "TIMESTAMP", "dod": "TIMESTAMP"}
+    ),
     "admissions": ADMISSIONS,
     "icustays": Table(
         dict.fromkeys(("subject_id", "hadm_id", "icustay_id"), "BIGINT")
@@ -35,12 +37,14 @@ STAY_TABLES = {
 }
 REQUIRED = {"stay_id": "ICUSTAYS.icustay_id", "source_group": "ICUSTAYS.dbsource"}
 STAYS = stays_sql("icustay_id", "s.dbsource, p.dob", REASONS)
-# MIMIC-III stores ages above 89 as about 300 years; a year is 365.2425 days.
+# MIMIC-III stores ages above 89 as about 300 years; a year is 365.2425 days. It has the deaths of
+# at least 90 days after each ICU admission (its authors in MIT-LCP/mimic-code, issues 647 and 736).
 STAYS_QUERY = stays_query(
     STAYS,
     source_group="dbsource",
     years="CAST(EXTRACT(EPOCH FROM (intime - dob)) AS DOUBLE PRECISION) / 31556952.0",
     over_89="years > 89",
+    followed_days="90",
 )
 COLUMNS = {
     "chartevents": EVENT_COLUMNS | {"icustay_id": "BIGINT", "error": "INTEGER"},
@@ -68,8 +72,9 @@ def tables(measurements: Sequence[Measurement]) -> dict[str, Table]:
 def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) -> Records:
     """Read MIMIC-III from `raw`, one of the places of database.open_raw.
 
-    The label is ADMISSIONS.hospital_expire_flag, and the hour of death is from ADMISSIONS.deathtime
-    (mimic.STAYS). PATIENTS.dod is not read: it is a date and includes deaths after the discharge.
+    Death in the hospital is ADMISSIONS.hospital_expire_flag, and the hour of death is from
+    ADMISSIONS.deathtime (mimic_stays.STAYS). PATIENTS.dod is a date, and may be after the
+    discharge. Only the day of death is taken from it.
 
     Raises:
         InputError: What open_raw refuses, an id that is not unique, a missing id, group or outcome.

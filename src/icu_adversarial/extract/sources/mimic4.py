@@ -32,6 +32,7 @@ STAY_TABLES = {
             "anchor_age": "INTEGER",
             "anchor_year": "INTEGER",
             "anchor_year_group": "VARCHAR",
+            "dod": "TIMESTAMP",
         }
     ),
     "admissions": ADMISSIONS,
@@ -42,12 +43,14 @@ STAY_TABLES = {
 }
 REQUIRED = {"stay_id": "ICUSTAYS.stay_id", "source_group": "PATIENTS.anchor_year_group"}
 STAYS = stays_sql("stay_id", "p.anchor_age, p.anchor_year, p.anchor_year_group", REASONS)
-# Ages are whole years in the anchor year. 91 means over 89, also in any other year.
+# Ages are whole years in the anchor year. 91 means over 89, also in any other year. DOD has the
+# deaths of a year after the last discharge of a patient (mimic.mit.edu, the patients table).
 STAYS_QUERY = stays_query(
     STAYS,
     source_group="anchor_year_group",
     years="anchor_age + EXTRACT(YEAR FROM intime) - anchor_year",
     over_89="anchor_age > 89 OR years > 89",
+    followed_days="CAST(last_dischtime AS DATE) + 365 - CAST(intime AS DATE)",
 )
 COLUMNS = {
     "chartevents": EVENT_COLUMNS | {"stay_id": "BIGINT"},

@@ -18,10 +18,13 @@ dated AS (
                  THEN dischtime ELSE deathtime + INTERVAL '1 day' END AS died_at
   FROM admissions
 ), deaths AS (
-  SELECT subject_id, MIN(died_at) AS first_death FROM dated GROUP BY subject_id
+  SELECT subject_id, MIN(died_at) AS first_death, MIN(deathtime) AS first_deathtime,
+         MAX(dischtime) AS last_dischtime
+  FROM dated GROUP BY subject_id
 ), all_stays AS MATERIALIZED (
   SELECT s.{stay_id} AS stay_id, s.subject_id, s.hadm_id, s.first_careunit, s.intime, s.outtime,
-         {columns}, p.gender, a.admittime, a.dischtime, a.deathtime, a.hospital_expire_flag,
+         {columns}, p.gender, p.dod, d.first_deathtime, d.last_dischtime, a.admittime, a.dischtime,
+         a.deathtime, a.hospital_expire_flag,
          CASE WHEN d.first_death < s.intime THEN d.first_death ELSE a.died_at END AS died_at,
          ROW_NUMBER() OVER (PARTITION BY s.subject_id ORDER BY s.intime, s.{stay_id})
            AS subject_order,
@@ -44,18 +47,43 @@ dated AS (
 # The flag is the label. A row contradicts itself where a survivor dies before the discharge, or
 # where a death in the hospital comes two days or more after it: the outcome is unknown. (In the
 # demo one death in the hospital is dated a day after the discharge.)
+# icu_died: the death, or else the discharge of the dead, is not after the end of the ICU stay. Null
+# where the death is known to the day and the ICU stay ends on that day.
+# died_on: the day of death, in or out of hospital. DOD also has deaths after the discharge.
+# coherent: a patient who left the hospital alive did not die on an earlier day, and the day of a
+# death in the hospital is known.
+# followed_days is null where no patient has a DOD: the copy has no deaths after the discharge.
 STAYS_QUERY = """
-WITH {stays}, aged AS (SELECT *, {years} AS years FROM all_stays)
+WITH {stays}, aged AS (
+  SELECT *, {years} AS years,
+         CASE WHEN hospital_expire_flag = 1 AND deathtime >= dischtime + INTERVAL '2 days' THEN NULL
+              WHEN hospital_expire_flag = 1 THEN TRUE
+              WHEN deathtime IS NULL OR deathtime > dischtime THEN FALSE END AS died,
+         CAST(COALESCE(first_deathtime, dod, CASE WHEN hospital_expire_flag = 1 THEN dischtime END)
+              AS DATE) AS died_on
+  FROM all_stays
+), labelled AS (
+  SELECT *,
+         CASE WHEN NOT died THEN FALSE
+              WHEN died AND LEAST(died_at, NULLIF(dischtime, DATE_TRUNC('day', dischtime)))
+                <= outtime THEN TRUE
+              WHEN died AND deathtime > outtime THEN FALSE END AS icu_died,
+         CASE WHEN died THEN died_on IS NOT NULL
+              WHEN NOT died THEN COALESCE(died_on >= CAST(dischtime AS DATE), TRUE)
+              ELSE FALSE END AS coherent
+  FROM aged
+)
 SELECT stay_id, subject_id, hadm_id, CAST(subject_order AS SMALLINT) AS subject_order,
        {source_group} AS source_group,
        CAST(CASE WHEN {over_89} THEN 90 ELSE years END AS DOUBLE PRECISION) AS age, gender AS sex,
        first_careunit AS icu_type, {admit_hour} AS admit_hour, {discharge_hour} AS discharge_hour,
        {out_hour} AS out_hour, {death_hour} AS death_hour,
-       CASE WHEN hospital_expire_flag IN (0, 1) THEN hospital_expire_flag END AS flag,
-       CASE WHEN hospital_expire_flag = 1 AND deathtime >= dischtime + INTERVAL '2 days' THEN NULL
-            WHEN hospital_expire_flag = 1 THEN TRUE
-            WHEN deathtime IS NULL OR deathtime > dischtime THEN FALSE END AS died, left_out
-FROM aged ORDER BY stay_id
+       CASE WHEN hospital_expire_flag IN (0, 1) THEN hospital_expire_flag END AS flag, died,
+       icu_died,
+       CASE WHEN coherent THEN CAST(died_on - CAST(intime AS DATE) AS INTEGER) END AS death_day,
+       CASE WHEN coherent AND EXISTS (SELECT 1 FROM patients WHERE dod IS NOT NULL)
+            THEN CAST({followed_days} AS INTEGER) END AS followed_days, left_out
+FROM labelled ORDER BY stay_id
 """
 
 
@@ -70,7 +98,9 @@ def stays_sql(stay_id: str, columns: str, reasons: dict[str, str]) -> str:
     return STAYS.format(stay_id=stay_id, columns=columns, **reasons).strip()
 
 
-def stays_query(stays: str, *, source_group: str, years: str, over_89: str) -> str:
+def stays_query(
+    stays: str, *, source_group: str, years: str, over_89: str, followed_days: str
+) -> str:
     """SELECT of all stays, also those that are left out.
 
     Args:
@@ -78,6 +108,7 @@ def stays_query(stays: str, *, source_group: str, years: str, over_89: str) -> s
         source_group: SQL of the group.
         years: SQL of the age in years at ICU admission.
         over_89: SQL of a condition on `years`: the age is stored as 90.
+        followed_days: SQL of the days after the ICU admission for which the source has all deaths.
     """
     times = {
         "admit_hour": "admittime",
@@ -90,5 +121,6 @@ def stays_query(stays: str, *, source_group: str, years: str, over_89: str) -> s
         source_group=source_group,
         years=years,
         over_89=over_89,
+        followed_days=followed_days,
         **{hour: HOURS.format(time, "intime") for hour, time in times.items()},
     )
