@@ -182,7 +182,7 @@ def test_two_revisions_have_the_same_axes(name: str) -> None:
     old = old.assign(**{c: old[c] * f for c, f in factors.items()})
     spec = filled(name, pd.concat([old.assign(rev="old"), new.assign(rev="new")]), ("",))
     figure = svg(spec)
-    heads = [t.replace(" auroc, test set", "") for t in texts(figure) if t.startswith(SYNTHETIC)]
+    heads = [t.replace(" AUROC, test set", "") for t in texts(figure) if t.startswith(SYNTHETIC)]
     assert [head.split()[-1] for head in heads] == ["old", "new"]
     counted = Counter(tuple(labels) for labels in axes(figure) if numeric(labels))
     assert all(count % 2 == 0 for count in counted.values()), counted
