@@ -107,11 +107,7 @@ def test_an_attack_without_a_cap_says_so(attack: Attack, small: Params) -> None:
     analyze.run(small, "sparse_small")
     folder = Path("metrics/analyze/sparse_small")
     assert json.loads((folder / "metrics.json").read_text())["cap"] is None
-    assert (
-        pd.read_csv(folder / "plots/heatmap_a.csv")
-        .note.str.endswith("; no cap.")
-        .all()
-    )
+    assert pd.read_csv(folder / "plots/heatmap_a.csv").note.str.endswith("; no cap.").all()
 
 
 def test_the_grid_says_what_was_measured_in_the_attacked_stays(
