@@ -170,7 +170,7 @@ class Figure:
             )
             place: dict[str, Any] = {"column" if view.across else "row": groups}
             own: dict[str, Any] = dict.fromkeys(view.own, "independent")
-            title = {"title": headings.title("top")} if number == 0 else {}
+            title: dict[str, Any] = {"title": headings.title("top")} if number == 0 else {}
             inner = alt.FacetChart(spec=view.chart, facet=alt.FacetMapping(**place), **title)
             inner = inner.resolve_scale(**own) if own else inner
             outer = alt.FacetChart(spec=inner, facet=alt.FacetMapping(column=_panel("top")))
@@ -196,7 +196,7 @@ def tooltip(*columns: str) -> list[alt.Tooltip]:
     ]
 
 
-def _panel(field: str) -> alt.RowColumnEncodingFieldDef:
+def _panel(field: str) -> Any:
     """One panel per revision. Its heading is the title of what is in it."""
     return alt.RowColumnEncodingFieldDef(
         field=field,

@@ -15,6 +15,7 @@ X = alt.X(
     title="time since ICU admission (h)",
     scale=alt.Scale(nice=False, zero=True),
     axis=alt.Axis(
+        tickCount=24,  # Vega leaves out ticks beyond this number
         values=alt.expr(f"sequence(0, {END} + 1, {STEP})"),
         format="d",
         labelOverlap="greedy",

@@ -32,10 +32,13 @@ FIGURE = by_setting(
         title=None,
         scale=alt.Scale(zero=False),
         axis=alt.Axis(
-            tickCount=alt.expr(f"test(/log2|whole/, {SCALE}) ? clamp({SPAN}, 1, 5) : 5"),
+            tickCount=alt.expr(
+                f"test(/log2|whole/, {SCALE}) ? clamp({SPAN}, 1, 5) : {SCALE} == 'log10' ? 9 : 5"
+            ),
             values=alt.expr(ROUND),
             labelExpr=LABEL,
             labelOverlap="greedy",
+            labelFlush=False,
         ),
     ),
     "setting:.4g",

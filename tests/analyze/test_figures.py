@@ -133,6 +133,7 @@ def test_patients_in_bins_of_two_hours() -> None:
     )
     chosen = table[table.direction == "0→1"]
     assert chosen.hour.tolist() == [0, 2, 4]
+    assert chosen.end_hour.tolist() == [2, 4, 6]
     assert chosen.changed.tolist() == [0, 1, 0]
     assert chosen.perturbed.tolist() == pytest.approx([4, 6.5, 4])
 

@@ -1,5 +1,6 @@
 """Properties of the drawn figures, checked by hand: tick labels, marks, notes, sentences."""
 
+import itertools
 import json
 import re
 from collections import Counter
@@ -14,8 +15,10 @@ import vl_convert
 from figure_world import ABSENT, CAP, HEATMAPS, PLOTS, SYNTHETIC, filled, older, tables
 from literature_set import NAMES
 
+from icu_adversarial.extract.account import KEPT, REASONS, UNMAPPED
 from icu_adversarial.tools.render import VEGA_LITE
 from plots.__main__ import FOLDER, templates
+from plots.rows import COLOURS
 
 TABLES = tables()
 MAPS = [f"heatmap_{name}" for name in HEATMAPS]
@@ -186,7 +189,7 @@ def test_two_revisions_have_the_same_axes(name: str) -> None:
     old = old.assign(**{c: old[c] * f for c, f in factors.items()})
     spec = filled(name, pd.concat([old.assign(rev="old"), new.assign(rev="new")]), ("",))
     figure = svg(spec)
-    heads = [t.replace(" auroc, test set", "") for t in texts(figure) if t.startswith(SYNTHETIC)]
+    heads = [t.replace(" AUROC, test set", "") for t in texts(figure) if t.startswith(SYNTHETIC)]
     assert [head.split()[-1] for head in heads] == ["old", "new"]
     counted = Counter(tuple(labels) for labels in axes(figure) if numeric(labels))
     assert all(count % 2 == 0 for count in counted.values()), counted
@@ -194,8 +197,94 @@ def test_two_revisions_have_the_same_axes(name: str) -> None:
 
 @pytest.mark.parametrize("name", TABLES)
 def test_a_note_is_shown(name: str) -> None:
+    """A note that all rows have is shown once, however many panels there are."""
     notes = texts(svg(filled(name, TABLES[name].assign(note=CAP))))
-    assert CAP in " ".join(notes)
+    assert " ".join(notes).count(CAP) == 1
+
+
+def test_a_warning_is_shown_once_and_each_panel_has_its_own_note() -> None:
+    table = TABLES["discovery"]
+    about = [f"The {kind} of {d}." for d, kind in zip(table.direction, table.kind, strict=True)]
+    figure = svg(filled("discovery", table.assign(note=about, warning="Too few deaths.")))
+    shown = texts(figure)
+    assert shown.count("Too few deaths.") == 1
+    for note in set(about):
+        assert " ".join(shown).count(note) == 1
+
+
+def test_every_reason_has_a_colour_that_differs_from_the_others() -> None:
+    """In the figure of rows: either the hue or the lightness differs."""
+    assert set(COLOURS) == {KEPT, *REASONS} - {UNMAPPED}
+    colours = [[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in COLOURS.values()]
+    for one, other in itertools.combinations(colours, 2):
+        assert np.linalg.norm(np.subtract(one, other)) > 50, (one, other)
+
+
+@pytest.mark.parametrize("name", HEATMAPS)
+def test_a_map_says_in_words_what_its_colours_mean(name: str) -> None:
+    spec = filled(f"heatmap_{name}", TABLES[f"heatmap_{name}"])
+    shown, title = texts(svg(spec)), spec["title"]["text"]
+    short = name if name == "sensitivity" else name.upper()
+    assert re.search(rf"\b{short}\b", title, re.IGNORECASE)
+    assert len(title.split()) > 3
+    legend = next(text for text in shown if text.startswith(f"{short}: "))
+    assert ("share of examples" in legend) == (name in ("gpp", "s", "sensitivity"))
+    # GPP is a share of examples, and the others contain the size of a change.
+    assert any("winsorised range" in text for text in shown) == (name != "gpp")
+
+
+@pytest.mark.parametrize("score", ["auroc", "auprc", "recall", "precision", "calibration_error"])
+def test_the_axis_of_the_groups_names_the_score(score: str) -> None:
+    spec = filled("subgroups", TABLES["subgroups"])
+    (switch,) = (p for p in spec["params"] if p["name"] == "score")
+    switch["value"] = score
+    word = score.replace("_", " ").replace("au", "AU").replace("roc", "ROC").replace("prc", "PRC")
+    shown = texts(svg(spec))
+    assert [text for text in shown if text.startswith(word)][-1] != f"{word}, test set"
+
+
+def settings(parameter: str, scale: str, values: list[float]) -> pd.DataFrame:
+    rows = {"trial": range(len(values)), "value": 1.0, "state": "complete", "setting": values}
+    return pd.DataFrame(rows).assign(parameter=parameter, scale=scale)
+
+
+@pytest.mark.parametrize(
+    ("scale", "values", "labels"),
+    [
+        ("log2", [8, 32, 16], ["8", "16", "32"]),
+        ("log2", [64, 64], ["64"]),
+        ("whole", [4, 6], ["4", "5", "6"]),
+        ("whole", [0, 1], ["0", "1"]),
+        ("log10", [0.0015, 0.01], ["0.002", "0.005", "0.01"]),
+        ("log10", [1e-4, 0.1], ["0.0001", "0.001", "0.01", "0.1"]),
+        ("number", [0, 2], ["0", "0.5", "1", "1.5", "2"]),
+    ],
+)
+def test_a_setting_has_ticks_at_its_real_values(
+    scale: str, values: list[float], labels: list[str]
+) -> None:
+    assert labels in axes(svg(filled("slice", settings("n_lstm", scale, values))))
+
+
+@pytest.mark.parametrize("trials", [2, 3, 6])
+def test_an_axis_of_trials_ends_with_the_last_one(trials: int) -> None:
+    drawn = axes(svg(filled("history", tables(trials=trials)["history"])))
+    assert [str(i) for i in range(trials)] in drawn
+
+
+@pytest.mark.parametrize(
+    ("hours", "labels"),
+    [
+        (48, ["0", "12", "24", "36", "48"]),
+        (30, ["0", "6", "12", "18", "24", "30"]),
+        (6, ["0", "3", "6"]),
+    ],
+)
+def test_the_axis_of_hours_has_a_tick_at_the_end_of_the_window(
+    hours: int, labels: list[str]
+) -> None:
+    drawn = axes(svg(filled("patients", tables(hours)["patients"])))
+    assert drawn.count(labels) == 2 * (2 + 3)  # patients with two and three measurements
 
 
 def fills(name: str, table: pd.DataFrame) -> Counter[str | None]:

@@ -1,5 +1,6 @@
 """The page and metrics.json."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from literature_set import NAMES
 
 from icu_adversarial.analyze.captions import reach
 from icu_adversarial.analyze.report import covers, report
+from icu_adversarial.analyze.report_tables import with_interval
 from icu_adversarial.analyze.summary import summary
 from icu_adversarial.analyze.susceptibility import susceptibility
 
@@ -126,7 +128,7 @@ def test_a_leads_and_the_literature_follows(attack: Attack) -> None:
     head = page(attack).split("### 0→1")[1].split("| --- |")[0].strip().splitlines()[-1]
     columns = [c.strip() for c in head.strip("|").split("|")]
     assert columns[:4] == ["rank (set)", "measurement", "A (95 % interval)", "A per measured cell"]
-    assert columns[-2:] == ["S", "sum of sensitivity"]
+    assert columns[-2:] == ["S", "sensitivity"]
 
 
 def test_intervals_are_those_of_a_alone() -> None:
@@ -142,7 +144,47 @@ def test_the_ranks_of_single_folds_are_shown(attack: Attack) -> None:
     up = page(attack).split("### 0→1")[1].split("### 1→0")[0]
     row = next(line for line in up.splitlines() if "| lactate | 0.2 " in line)
     assert row.startswith("| 1 (")
-    assert "| 2, 1 |" in row  # fold 0 leaves lactate as it is: it shares rank 2
+    assert "| =2, 1 |" in row  # fold 0 leaves lactate as it is: it shares rank 2
+
+
+def test_equal_values_are_shown_as_ties() -> None:
+    """Three cells of three measurements: two have the same A, and so have their measurements."""
+    cells = [(0, 0, 0.5), (0, 4, 0.25), (1, 18, 0.25)]
+    text = page(build([(1, 1, "0→1", "best", cells)])).split("### 0→1")[1].split("### 1→0")[0]
+    measurements, by_cell = text.split("#### The 10 cells")
+    ranks = {line.split(" | ")[1]: line.split(" ")[1] for line in measurements.splitlines()[6:-1]}
+    assert (ranks["potassium"], ranks["lactate"], ranks["spo2"]) == ("1", "=2", "=2")
+    assert {ranks[name] for name in NAMES if name not in ("potassium", "lactate", "spo2")} == {"=4"}
+    assert [line.split(" ")[1] for line in by_cell.strip().splitlines()[-3:]] == ["1", "=2", "=2"]
+
+
+def test_a_very_wide_interval_is_called_so() -> None:
+    """The upper limit is more than ten times the lower one."""
+    assert with_interval(0.05, 0.01, 0.1001) == "0.05 (0.01–0.1, very uncertain)"
+    assert with_interval(0.05, 0.01, 0.1) == "0.05 (0.01–0.1)"
+    assert with_interval(0.05, 0, 0.1, ".3f") == "0.050 (0.000–0.100, very uncertain)"
+    assert with_interval(0.05, np.nan, np.nan) == "0.05"
+
+
+def test_every_table_has_a_heading_and_words_for_its_columns(attack: Attack) -> None:
+    """Each column is named at the start of an item, or within one as `name:` or `name =`."""
+    text = page(attack)
+    heading, items, tables = "", "", 0
+    for block in text.split("\n\n"):
+        if block.startswith("#"):
+            assert not heading.startswith("####"), f"{heading} has no table"
+            heading = block
+        elif block.startswith("- "):
+            items = block
+        elif block.startswith("| "):
+            tables += 1
+            assert heading, block
+            for column in block.splitlines()[0].strip("| ").split(" | "):
+                name = column.removeprefix("median ").split(" (")[0]
+                said = re.search(rf"(^- |\. |, |, and ){re.escape(name)}( \(|,|:| =)", items, re.M)
+                assert said or name in ("model", "measurement"), column
+            heading = ""
+    assert tables == 2 + 2 * 2
 
 
 def test_a_measurement_that_the_data_do_not_have_is_marked(attack: Attack) -> None:
@@ -163,7 +205,8 @@ def test_a_direction_without_examples_says_so(attack: Attack) -> None:
     none = Attack(
         attack.examples[attack.examples.direction == "0→1"], attack.perturbations, attack.cohort
     )
-    assert page(none).split("### 1→0")[1].strip() == "No successful example."
+    last = page(none).split("### 1→0")[1].strip()
+    assert last == ": deaths predicted to survive\n\nNo successful example."
 
 
 def test_no_identifier_in_the_page() -> None:

@@ -84,10 +84,40 @@ def test_a_norm_is_shown_where_the_objective_is_a_robust_one() -> None:
     assert set(history["quantity"]) == {"median L1 of the flipped stays (model input units)"}
     kappa = tables["slice"].query("parameter == 'kappa'")
     assert kappa["value"].dropna().tolist() == [1.5, 3.5, 4.5]
-    assert tables["slice"].query("parameter == 'log10 rate'")["setting"].tolist() == [
-        *(0, -1, -2, -3, 0)
-    ]
+    rate = tables["slice"].query("parameter == 'rate'")
+    assert rate["setting"].tolist() == [1, 0.1, 0.01, 0.001, 1]
     assert tables["slice_choice"]["setting"].tolist() == ["adam", "sgd", "adam", "sgd", "adam"]
+
+
+def test_settings_have_their_real_values_and_a_scale() -> None:
+    """Exponents are powers of two, and whole numbers are marked, so that their ticks are whole."""
+    whole = optuna.distributions.IntDistribution
+    drawn = {
+        "log2_n_lstm": (5, whole(3, 7)),
+        "patience": (4, whole(2, 6)),
+        "candidates": (8, whole(1, 64, log=True)),
+        "n_fc": (16, optuna.distributions.CategoricalDistribution((0, 16))),
+        "cap": (0.5, optuna.distributions.CategoricalDistribution((0.5, 1.0))),
+        "kappa": (0.25, KAPPA),
+        "rate": (0.01, RATE),
+    }
+    trials = [
+        create_trial(
+            value=float(value),
+            params={name: setting for name, (setting, _) in drawn.items()},
+            distributions={name: distribution for name, (_, distribution) in drawn.items()},
+        )
+        for value in (1, 2)
+    ]
+    table = figure_tables(trials, "minimize")["slice"].query("trial == 0").set_index("parameter")
+    assert table["setting"].to_dict() == {
+        **{"n_lstm": 32, "patience": 4, "candidates": 8, "n_fc": 16},
+        **{"cap": 0.5, "kappa": 0.25, "rate": 0.01},
+    }
+    assert table["scale"].to_dict() == {
+        **{"n_lstm": "log2", "patience": "whole", "candidates": "log2", "n_fc": "whole"},
+        **{"cap": "number", "kappa": "number", "rate": "log10"},
+    }
 
 
 def test_equal_values_with_different_norms_are_drawn() -> None:

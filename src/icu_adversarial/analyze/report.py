@@ -7,25 +7,22 @@ from typing import Any
 
 import pandas as pd
 
-from icu_adversarial.analyze.groups import DIRECTIONS, KINDS, pooled
-from icu_adversarial.analyze.susceptibility import FEWEST_PATIENTS
+from icu_adversarial.analyze.report_tables import (
+    ATTACK_READ,
+    CELLS_SHOWN,
+    SCORES_READ,
+    SUSCEPTIBILITY_READ,
+    UNCERTAIN,
+    WIDE,
+    attack_table,
+    cells_table,
+    measurements_table,
+    scores_table,
+)
 from icu_adversarial.features.cohort import cohort_warning
 
-CELLS_SHOWN = 10  # of each direction
 NOTHING = "No successful example."
-MODELS = {
-    "network": "network",
-    "logistic_regression": "logistic regression",
-    "gradient_boosting": "gradient boosting",
-}
-METRICS = {
-    "auroc": "AUROC",
-    "auprc": "AUPRC",
-    "f1": "F1",
-    "precision": "precision",
-    "recall": "recall",
-    "brier": "Brier score",
-}
+WHO = {"0→1": "survivors predicted to die", "1→0": "deaths predicted to survive"}
 
 
 def warning_of(cohort: pd.DataFrame) -> str | None:
@@ -65,36 +62,34 @@ def report(
         f"deaths; {test} stays held out as test set.",
         f"**Warning:** {warning}." if warning else "",
         "## Model on the held-out test set",
-        "Value (95 % bootstrap interval over subjects). One threshold serves all folds. It was "
-        "chosen on the out-of-fold stays.",
-        _table(
-            ["model", *METRICS.values()],
-            [
-                [name, *(_metric(model["test"][key][m]) for m in METRICS)]
-                for key, name in MODELS.items()
-            ],
-        ),
+        "One threshold serves all folds. It was chosen on the out-of-fold stays. An interval is "
+        f"called {UNCERTAIN} if its upper limit is more than {WIDE} times its lower limit.",
+        SCORES_READ,
+        scores_table(model["test"]),
         "## Attack",
-        "The success rate is the share of all attacked stays. Medians are those of the examples, "
-        "which are the successes within the limits of L0. Sizes are in model input units: 1 is the "
-        "distance from the lower to the upper percentile of a measurement. "
-        f"{_cap(cap)} The sum of A is the mean of Σ|P| over all attacked stays. Use it to compare "
-        "the directions.",
-        _attack_table(attack),
+        "P is the change of a record in model input units: 1 is the distance from the lower to the "
+        f"upper percentile of a measurement. |P| is the size of the change. {_cap(cap)}",
+        ATTACK_READ,
+        attack_table(attack),
         "## Susceptibility to the best examples",
-        "**A** is the mean of |P| over all attacked stays; a stay without an example counts as 0. "
-        "A of a measurement is summed over its hours. A per measured cell is the mean of |P| over "
-        "the cells with a measured value. Ranks follow A. The set in brackets contains the true "
-        "rank. With 95 % confidence, this is true for all measurements at the same time. S (GMP · "
-        "GPP) and sensitivity (GPP / GANZP) are numbers of the literature and have no interval. S "
-        "contains a maximum and grows with the number of examples. A cell or measurement that is "
-        f"perturbed in fewer than {FEWEST_PATIENTS} patients has no interval.",
+        "The same columns are used for both directions.",
+        SUSCEPTIBILITY_READ,
         f"In these data: {'; '.join(differs)}." if differs else "",
     ]
-    for direction in DIRECTIONS:
-        models = attack[direction.replace("→", "_to_")]["models"]
-        tables = _susceptible(by_cell, by_measurement, direction)
-        parts += [f"### {direction}", *([covers(models), *tables] if tables else [NOTHING])]
+    for direction, who in WHO.items():
+        cells = by_cell[(by_cell.direction == direction) & (by_cell.kind == "best")]
+        cells, block = cells[cells.a > 0], attack[direction.replace("→", "_to_")]
+        parts.append(f"### {direction}: {who}")
+        if cells.empty:
+            parts.append(NOTHING)
+            continue
+        parts += [
+            covers(block["models"]),
+            f"#### Measurements, {direction}",
+            measurements_table(by_measurement, direction),
+            f"#### The {CELLS_SHOWN} cells with the largest A, {direction}",
+            cells_table(cells),
+        ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -122,88 +117,3 @@ def _cap(cap: float | None) -> str:
         f"The cap of the attack is {cap:g}: no cell changes more. If many examples reach the cap, "
         "it determines the largest |P|, and so GMP and S."
     )
-
-
-def _attack_table(attack: dict[str, Any]) -> str:
-    head = ["direction", "example", "attacked", "success rate", "examples"]
-    head += ["median L0", "median L1", "median L∞", "examples at the cap", "cells at the cap"]
-    keys = ("median_l0", "median_l1", "median_linf", "capped_examples", "capped_cells", "sum_a")
-    rows = []
-    for direction in DIRECTIONS:
-        block = attack[direction.replace("→", "_to_")]
-        for kind in KINDS:
-            found = block[kind]
-            first = [direction, kind, block["attacked"], _number(found["success_rate"])]
-            rows.append([*first, found["examples"], *(_number(found[key]) for key in keys)])
-    return _table([*head, "sum of A"], rows)
-
-
-def _susceptible(by_cell: pd.DataFrame, by_measurement: pd.DataFrame, direction: str) -> list[str]:
-    """The tables of the measurements and of the first cells by A. Nothing without an example."""
-    cells = by_cell[(by_cell.direction == direction) & (by_cell.kind == "best") & (by_cell.a > 0)]
-    if cells.empty:
-        return []
-    top = cells.sort_values(["a", "hour"], ascending=[False, True], kind="stable")
-    mine = by_measurement[(by_measurement.direction == direction) & (by_measurement.kind == "best")]
-    ranked = pooled(by_measurement, direction, "best")
-    ranks = mine[mine.fold != "all"].groupby("measurement")["rank"].agg(list)
-    head = ["rank (set)", "measurement", "A (95 % interval)", "A per measured cell"]
-    head += ["ranks by fold", "patients", "S", "sum of sensitivity"]
-    cell_head = ["rank", "measurement", "hour", "A (95 % interval)", "A per measured cell"]
-    cell_head += ["patients", "S", "GMP", "GPP", "GANZP"]
-    return [
-        _table(
-            head,
-            [_measurement(row, ranks.get(row.measurement, [])) for row in ranked.itertuples()],
-        ),
-        _table(
-            cell_head,
-            [_cell(i, row) for i, row in enumerate(top.head(CELLS_SHOWN).itertuples(), start=1)],
-        ),
-    ]
-
-
-def _cell(rank: int, row: Any) -> list[Any]:
-    literature = (_number(value) for value in (row.s, row.gmp, row.gpp, row.ganzp))
-    place = [rank, row.measurement, f"{row.hour}–{row.end_hour}"]
-    return [*place, _a(row), _number(row.a_observed), row.patients, *literature]
-
-
-def _measurement(row: Any, ranks: list[int]) -> list[Any]:
-    if not row.known:
-        return ["–", row.measurement, "not in these data", *["–"] * 5]
-    return [
-        f"{row.rank:.0f} ({row.rank_low:.0f}–{row.rank_high:.0f})",
-        row.measurement,
-        _a(row),
-        _number(row.a_observed),
-        ", ".join(f"{rank:.0f}" for rank in ranks) or "–",
-        f"{row.patients:.0f}",
-        _number(row.s),
-        _number(row.sensitivity),
-    ]
-
-
-def _a(row: Any) -> str:
-    """A with its interval, if there is one."""
-    if pd.isna(row.a_low):
-        return _number(row.a)
-    return f"{row.a:.3g} ({row.a_low:.3g}–{row.a_high:.3g})"
-
-
-def _table(head: list[str], rows: list[list[Any]]) -> str:
-    return "\n".join(
-        "| " + " | ".join(map(str, line)) + " |" for line in [head, ["---"] * len(head), *rows]
-    )
-
-
-def _metric(found: dict[str, float | None]) -> str:
-    """A score with its interval. It is null if the test set has only one class."""
-    value, low, high = (found[key] for key in ("value", "low", "high"))
-    if value is None or low is None or high is None:
-        return "–"
-    return f"{value:.3f} ({low:.3f}–{high:.3f})"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None or pd.isna(value) else f"{value:.3g}"
