@@ -33,7 +33,7 @@ from icu_adversarial.extract.sources.eicu_sql import (
     tables,
 )
 from icu_adversarial.extract.storage.database import open_raw
-from icu_adversarial.extract.storage.views import Table
+from icu_adversarial.extract.storage.views import MEASURED, Table
 from icu_adversarial.measurements import MEASUREMENTS, Measurement
 from icu_adversarial.measurements import NAMES as MEASUREMENT_NAMES
 
@@ -48,7 +48,7 @@ MONITOR = STAY | {"observationoffset": "BIGINT"}
 LAB = STAY | {
     "labresultoffset": "BIGINT",
     "labname": "VARCHAR",
-    "labresult": "DOUBLE PRECISION",
+    "labresult": MEASURED,
     "labmeasurenameinterface": "VARCHAR",
 }
 NURSE = STAY | {
@@ -79,8 +79,8 @@ TABLES = {
         STAY | dict.fromkeys(PATIENT_NUMBERS, "BIGINT") | dict.fromkeys(PATIENT_TEXTS, "VARCHAR")
     ),
     "lab": Table(LAB | {"labresultrevisedoffset": "BIGINT"}, keep=("labname", NAMES["lab"])),
-    "vitalperiodic": Table(MONITOR | dict.fromkeys(NAMES["vitalperiodic"], "DOUBLE PRECISION")),
-    "vitalaperiodic": Table(MONITOR | dict.fromkeys(NAMES["vitalaperiodic"], "DOUBLE PRECISION")),
+    "vitalperiodic": Table(MONITOR | dict.fromkeys(NAMES["vitalperiodic"], MEASURED)),
+    "vitalaperiodic": Table(MONITOR | dict.fromkeys(NAMES["vitalaperiodic"], MEASURED)),
     "nursecharting": Table(NURSE, keep=("nursingchartcelltypevalname", NAMES["nursecharting"])),
 }
 SEXES = {"Female": "F", "Male": "M"}
@@ -226,7 +226,6 @@ def _count(counts: pd.DataFrame, account: Account) -> None:
         account.add(*group, REVISED, row.revised)
         account.add(*group, NO_NUMBER, row.no_number)
         wrong = row.in_window - row.revised - row.no_number - row.fitting
-        usual = pd.isna(row.unit)
-        account.add(*group, IMPLAUSIBLE if usual else UNIT, wrong)
-        if wrong and not usual:
+        account.add(*group, IMPLAUSIBLE if row.readable else UNIT, wrong)
+        if wrong and not row.readable:
             account.units[f"{row.name} in {row.unit}"] = wrong

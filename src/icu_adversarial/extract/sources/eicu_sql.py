@@ -8,6 +8,8 @@ from icu_adversarial.extract.units import spelling_rows
 from icu_adversarial.measurements import MEASUREMENTS, Items, Measurement
 
 STAYS_QUERY = "SELECT * FROM patient ORDER BY patientunitstayid"
+# A number as nurses write it, in a regular expression of both engines and in what `fill` formats.
+NUMBER = "^[[:space:]]*[-+]?([0-9]{{1,9}}([.][0-9]*)?|[.][0-9]+)[[:space:]]*$"
 # unit: null for the usual unit of the test and for a result without a unit. The sign for micro is
 # read as u. code: the number of a table and name. reason: why a row does not count, whatever its
 # value. nth: 1 for the first entry of a name and unit in items, which
@@ -54,7 +56,7 @@ items(source, name, code, unit, rank, above, below, below_counts, fahrenheit, fa
   ) a WHERE value IS NOT NULL
   UNION ALL
   SELECT 'nursecharting', patientunitstayid, nursingchartoffset, nursingchartcelltypevalname,
-         CASE WHEN nursingchartvalue ~ '^-?[0-9]{{{{1,9}}}}([.][0-9]*)?$'
+         CASE WHEN nursingchartvalue ~ {literal(NUMBER)}
               THEN CAST(nursingchartvalue AS DOUBLE PRECISION) END, NULL, NULL
   FROM nursecharting
 )"""
@@ -87,11 +89,12 @@ SELECT stay_id, CAST(minute / CAST(60 AS DOUBLE PRECISION) AS REAL) AS hour, ran
 FROM events ORDER BY stay_id, hour, rank, value, code
 """
 # is_row is true for one pair of each row: that with the first entry of items, or the one without an
-# entry, whose unit is not known. in_window: rows in the window of a stay. revised, no_number and
-# fitting: parts of them. What is left has a wrong unit or an implausible value.
+# entry. readable: there is an entry for the unit. in_window: rows in the window of a stay. revised,
+# no_number and fitting: parts of them. What is left has an implausible value, or a unit that cannot
+# be read.
 COUNTS_QUERY = f"""WITH {CHARTED}, paired AS (
   SELECT c.source, n.name, n.rank, c.unit, c.minute, c.reason, p.stay_id, c.value, {FITS} AS fits,
-         COALESCE(i.nth, 1) = 1 AS is_row,
+         COALESCE(i.nth, 1) = 1 AS is_row, i.nth IS NOT NULL AS readable,
          c.minute >= 0 AND c.minute < {{minutes}} AND p.stay_id IS NOT NULL AS in_window
   FROM charted c
   JOIN names n ON n.source = c.source AND n.name = c.name
@@ -99,7 +102,8 @@ COUNTS_QUERY = f"""WITH {CHARTED}, paired AS (
     ON i.source = c.source AND i.name = c.name AND COALESCE(i.unit, '') = COALESCE(c.unit, '')
   LEFT JOIN stays p ON p.stay_id = c.patientunitstayid
 )
-SELECT source, name, rank, unit, COUNT(*) FILTER (WHERE is_row) AS rows_read,
+SELECT source, name, rank, unit, BOOL_OR(readable) AS readable,
+       COUNT(*) FILTER (WHERE is_row) AS rows_read,
        COUNT(*) FILTER (WHERE is_row AND stay_id IS NULL) AS no_stay,
        COUNT(*) FILTER (WHERE is_row AND stay_id IS NOT NULL AND minute IS NULL) AS untimed,
        COUNT(*) FILTER (WHERE is_row AND in_window) AS in_window,

@@ -12,7 +12,7 @@ from icu_adversarial.extract.events import CODES, to_events
 from icu_adversarial.extract.sources.mimic_sql import COUNTS_QUERY, EVENTS_QUERY, fill
 from icu_adversarial.extract.sources.mimic_sql import tables as tables_of
 from icu_adversarial.extract.storage.database import Database, open_raw
-from icu_adversarial.extract.storage.views import Table
+from icu_adversarial.extract.storage.views import MEASURED, Table
 from icu_adversarial.measurements import MEASUREMENTS, NAMES, Measurement
 
 ADMISSIONS = Table(
@@ -31,7 +31,7 @@ EVENT_COLUMNS = {
     "hadm_id": "BIGINT",
     "itemid": "INTEGER",
     "charttime": "TIMESTAMP",
-    "valuenum": "DOUBLE PRECISION",
+    "valuenum": MEASURED,
     "valueuom": "VARCHAR",
 }
 REASONS = {
