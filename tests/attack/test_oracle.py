@@ -10,7 +10,7 @@ from torch import nn
 
 from icu_adversarial.attack.api import LANES, margin_and_gradient, margins
 from icu_adversarial.attack.ensemble import Ensemble, EnsembleScaling
-from icu_adversarial.attack.oracle import for_attack
+from icu_adversarial.attack.oracle import AlignedLinear, for_attack
 from icu_adversarial.config.params import load_params
 from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.model.networks.registry import build
@@ -125,6 +125,35 @@ def test_members_of_an_ensemble_are_prepared_too() -> None:
     )
     fast = for_attack(Ensemble(models, EnsembleScaling([scaler, scaler])))
     assert not any(weight.requires_grad for weight in fast.parameters())
-    widths = [m.in_features for m in fast.modules() if isinstance(m, nn.Linear)]
-    assert len(widths) >= 2
-    assert all(width % LANES == 0 for width in widths)
+    layers = [m for m in fast.modules() if isinstance(m, nn.Linear)]
+    assert len(layers) >= 2
+    assert all(m.in_features % LANES == 0 or isinstance(m, AlignedLinear) for m in layers)
+    assert any(isinstance(m, AlignedLinear) for m in layers)
+
+
+class Transformer(nn.Module):
+    """A network whose layers read the weights of other layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.TransformerEncoderLayer(5, 1, 8, batch_first=True)
+        self.head = nn.Linear(5, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.encoder(x).mean(1))
+        return logits
+
+
+def test_the_weights_and_hooks_of_a_layer_stay() -> None:
+    torch.manual_seed(0)
+    model, x = Transformer().eval(), torch.rand(4, 6, 5)
+    model.head.register_forward_hook(lambda _module, _inputs, logits: 2 * logits)
+    state = torch.random.get_rng_state()
+    fast: Any = for_attack(model)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert isinstance(fast.head, AlignedLinear)
+    assert type(model.head) is nn.Linear
+    torch.testing.assert_close(fast(x), model(x), rtol=0, atol=1e-6)
+    assert {name: w.shape for name, w in fast.state_dict().items()} == {
+        name: w.shape for name, w in model.state_dict().items()
+    }

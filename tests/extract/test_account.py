@@ -187,6 +187,10 @@ def charts(*rows: dict[str, object]) -> dict[str, str]:
         ({"hadm": "", "stay": "", "time": "2100-01-20 00:00:00"}, OUTSIDE),
         ({"value": ""}, NO_NUMBER),
         ({"value": "NaN"}, NO_NUMBER),
+        ({"value": "<5"}, NO_NUMBER),
+        ({"value": "5 or less"}, NO_NUMBER),
+        ({"value": "--"}, NO_NUMBER),
+        ({"value": " +80.0 "}, KEPT),
         ({"value": "Infinity"}, IMPLAUSIBLE),
         ({"value": -1}, IMPLAUSIBLE),
     ],
@@ -328,6 +332,45 @@ def test_meds_with_times_and_copies_and_named_admissions(tmp_path: Path) -> None
     assert rows["events"]["heartrate"][NO_TIME] == 1
 
 
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (("1", "2160-03-09 10:00:00", "MEDS_DEATH"), KEPT),
+        (("1", None, "MEDS_DEATH"), NO_TIME),
+        (("1", None, "MEDS_BIRTH"), NO_TIME),
+        (("1", None, "HOSPITAL_ADMISSION//X"), NO_TIME),
+        (("1", None, "ICU_ADMISSION//X"), NO_TIME),
+        (("1", None, "GENDER//F"), KEPT),
+        (("4", "2160-03-09 10:00:00", "MEDS_DEATH"), NO_STAY),  # never in the ICU
+        (("4", None, "MEDS_BIRTH"), NO_STAY),
+        (("4", None, "GENDER//F"), NO_STAY),
+    ],
+)
+def test_the_reason_of_a_mark_of_meds(
+    row: tuple[str, str | None, str], reason: str, tmp_path: Path
+) -> None:
+    """A mark is a row that describes a stay: its patient, admission, end or outcome."""
+    write_meds(tmp_path)
+    file = tmp_path / "data" / "train" / "1.parquet"
+    frame = pd.read_parquet(file)
+    subject, time, code = row
+    more = {"subject_id": [int(subject)], "time": [pd.Timestamp(time or "NaT")], "code": [code]}
+    pd.concat([frame, pd.DataFrame(more).astype(frame.dtypes[:3])]).to_parquet(file)
+    _, _, rows = extracted("meds", tmp_path)
+    assert_adds_up(rows, {"events": len(pd.read_csv(DATA / "meds" / "events.csv")) + 1})
+    marks = {"read": 24, KEPT: 24}
+    marks[reason] = marks.get(reason, 0) + 1
+    assert rows["events"][OF_STAYS] == marks | {"read": 25}
+
+
+def test_a_mark_of_another_admission_has_no_stay(tmp_path: Path) -> None:
+    """Where the data name admissions, as for the rows of measurements."""
+    write_meds(tmp_path, hadm_id="if(code = 'HOSPITAL_DISCHARGE//HOME', 9, 8)::BIGINT")
+    _, _, rows = extracted("meds", tmp_path)
+    assert_adds_up(rows)
+    assert rows["events"][OF_STAYS] == {"read": 24, KEPT: 22, NO_STAY: 2}
+
+
 def test_copies_and_nulls_of_eicu(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(DATA / "eicu", tmp_path / "raw"))
     for file, line in (
@@ -355,6 +398,55 @@ def test_copies_and_nulls_of_eicu(tmp_path: Path) -> None:
     assert rows["nursecharting"]["heartrate"][DUPLICATE] == 1
     assert rows["vitalperiodic"]["heartrate"][DUPLICATE] == 1
     assert records.account.units == {"magnesium in an unknown unit": 1}
+
+
+LAB = "lab.csv", "40,141,435,1,{},"
+NURSE = "nurseCharting.csv", "40,145,{},45,Vital Signs,Heart Rate,Heart Rate,"
+MONITOR = "vitalPeriodic.csv", "40,143,5,,,"
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "of", "reason"),
+    [
+        (LAB, "magnesium,2.2,2.2,mg/dL,mg/dL,440,", "magnesium", KEPT),
+        (LAB, "magnesium,<2,<2,mg/dL,mg/dL,440,", "magnesium", NO_NUMBER),
+        (LAB, "magnesium,25,25,mg/dL,mg/dL,440,", "magnesium", IMPLAUSIBLE),
+        (LAB, "glucose,NaN,NaN,mg/dL,mmol/L,440,", "glucose", NO_NUMBER),
+        (LAB, "glucose,110,110,mg/dL,mmol/L,440,", "glucose", IMPLAUSIBLE),
+        (LAB, "albumin,3.8,3.8,g/dL,g/L,440,", "albumin", IMPLAUSIBLE),
+        (LAB, "glucose,NaN,NaN,mg/dL,bottles,440,", "glucose", NO_NUMBER),
+        (LAB, "glucose,110,110,mg/dL,bottles,440,", "glucose", UNIT),
+        (LAB, "creatinine,11,11,mg/dL,mg/L,440,", "creatinine", UNIT),
+        (MONITOR, "<60,,,,,,,", "heartrate", NO_NUMBER),
+        (MONITOR, "61,,,,,,,", "heartrate", KEPT),
+        (("vitalAperiodic.csv", "40,141,15,"), "<5,,,", "sysbp", NO_NUMBER),
+        *(
+            (NURSE, f"{number},", "heartrate", KEPT)
+            for number in (" 90", "90 ", "+90", ".5", "90.")
+        ),
+        *((NURSE, f"{text},", "heartrate", NO_NUMBER) for text in ("<5", "90 bpm", ".", "9 0")),
+        (NURSE, "-.5,", "heartrate", IMPLAUSIBLE),
+    ],
+)
+def test_the_reason_of_a_row_of_eicu(
+    file: tuple[str, str], line: str, of: str, reason: str, tmp_path: Path
+) -> None:
+    raw = Path(shutil.copytree(DATA / "eicu", tmp_path / "raw"))
+    _, before, expected = extracted("eicu", raw)
+    name, begin = file
+    with (raw / name).open("a") as handle:
+        if file is LAB:
+            handle.write(begin.format(line.partition(",")[0]) + line.partition(",")[2] + "\n")
+        else:
+            handle.write(begin.format(45) + line + "\n")
+    records, events, rows = extracted("eicu", raw)
+    assert_adds_up(rows)
+    group = expected[name.partition(".")[0].lower()].setdefault(of, {"read": 0, KEPT: 0})
+    group["read"] += 1
+    group[reason] = group.get(reason, 0) + 1
+    assert rows == expected
+    assert len(events) - len(before) == (reason == KEPT)
+    assert bool(records.account.units) == (reason == UNIT)
 
 
 RANKS = ranks(MEASUREMENTS)

@@ -15,7 +15,7 @@ from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.schemas import EVENTS, STAYS, write_batches, write_table
 from icu_adversarial.extract.sources import mimic3
 from icu_adversarial.extract.storage.database import open_raw, read_url
-from icu_adversarial.extract.storage.views import Table
+from icu_adversarial.extract.storage.views import MEASURED, Table
 
 SECRET = "wombat-2781"
 LABS = {
@@ -200,6 +200,35 @@ def test_a_value_or_column_of_a_wrong_type(postgres: str, tmp_path: Path) -> Non
     assert "LABS.valuenum is of type character varying, not DOUBLE PRECISION" in refusal(
         url_file(tmp_path / "raw.url", on_path(postgres, "wrong_type"))
     )
+
+
+def test_a_text_in_the_place_of_a_measured_number_is_nan(postgres: str, tmp_path: Path) -> None:
+    """A server has to have the right types here, too."""
+    columns = {"subject_id": "BIGINT", "charttime": "TIMESTAMP", "valuenum": MEASURED}
+    labs = {"labs": Table(columns)}
+    query = "SELECT subject_id FROM labs WHERE valuenum = CAST('NaN' AS DOUBLE PRECISION)"
+    (tmp_path / "labs.csv").write_text(
+        "subject_id,charttime,valuenum\n1,,4.1\n2,,<5\n3,,\n4,,NaN\n5,, \n"
+    )
+    with duckdb.connect(tmp_path / "raw.duckdb") as connection:
+        connection.execute(
+            f"CREATE TABLE labs AS FROM read_csv('{tmp_path / 'labs.csv'}', all_varchar = true)"
+        )
+    for raw in (tmp_path, tmp_path / "raw.duckdb"):
+        with open_raw(raw, labs) as database:
+            assert sorted(database.frame(query)["subject_id"]) == [2, 4, 5]
+            others = database.frame("SELECT * FROM labs WHERE subject_id IN (1, 3)")
+        assert others.sort_values("subject_id")["valuenum"].tolist()[0] == 4.1
+        assert others["valuenum"].isna().sum() == 1
+    with server(postgres) as cursor:
+        cursor.execute("CREATE SCHEMA measured")
+        cursor.execute(f"CREATE TABLE measured.labs ({COLUMNS.replace('real', 'varchar')})")
+    raw = url_file(tmp_path / "raw.url", on_path(postgres, "measured"))
+    with (
+        pytest.raises(InputError, match=r"LABS\.valuenum is of type character varying, not DOUBLE"),
+        open_raw(raw, labs),
+    ):
+        pass
 
 
 def test_a_server_that_fails_half_way_shows_no_value(postgres: str, tmp_path: Path) -> None:

@@ -127,13 +127,13 @@ class Bad:
 
 
 def typed(text: str, kind: Any) -> Any:
-    """One field; None for an empty one."""
+    """One field; None for an empty one, and for a text in the place of a measured number."""
     if text == "":
         return None
     try:
         return np.datetime64(text.replace(" ", "T"), "s") if kind == "time" else kind(text)
     except (ValueError, OverflowError):
-        return Bad()
+        return None if kind is float else Bad()
 
 
 def parsed(tables: Tables) -> dict[str, list[dict[str, Any]]]:

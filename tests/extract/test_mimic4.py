@@ -167,8 +167,8 @@ def header_of_admissions(folder: Path) -> str:
             r"ICUSTAYS\.intime: 1 values are no TIMESTAMP",
         ),
         (
-            replace("hosp/labevents.csv", ",4.1,4.1,", ",4.1,many,"),
-            r"LABEVENTS\.valuenum: 1 values are no DOUBLE PRECISION",
+            replace("hosp/labevents.csv", "\n1,10001,", "\n1,many,"),
+            r"LABEVENTS\.subject_id: 1 values are no BIGINT",
         ),
         (
             replace("hosp/patients.csv", "10002,M,91,2140,2014 - 2016", "10002,M,91,2140,"),

@@ -18,13 +18,12 @@ def for_attack(network: nn.Module) -> nn.Module:
         between the layers of its recurrent parts is off.
     """
     network = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
-    for owner in list(network.modules()):
-        for name, layer in list(owner.named_children()):
-            if isinstance(layer, nn.RNNBase):
-                layer.dropout = 0.0
-                layer.register_forward_pre_hook(_train_on_gpu)
-            elif isinstance(layer, nn.Linear) and layer.in_features % LANES:
-                setattr(owner, name, AlignedLinear(layer))
+    for layer in network.modules():
+        if isinstance(layer, nn.RNNBase):
+            layer.dropout = 0.0
+            layer.register_forward_pre_hook(_train_on_gpu)
+        elif type(layer) is nn.Linear and layer.in_features % LANES:
+            layer.__class__ = AlignedLinear  # all else of the layer stays, also its hooks
     return network
 
 
@@ -37,25 +36,15 @@ def _train_on_gpu(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         layer.train()
 
 
-class AlignedLinear(nn.Module):
+class AlignedLinear(nn.Linear):
     """The same linear layer with zeros next to its inputs.
 
     On some CPUs, the bits of a row depend on where it starts in memory, so on its place in the
     batch. With LANES inputs or a multiple, each row starts at an aligned place.
-
-    Args:
-        linear: The layer.
     """
 
-    def __init__(self, linear: nn.Linear) -> None:
-        super().__init__()
-        self.missing = -linear.in_features % LANES
-        self.linear = nn.Linear(linear.in_features + self.missing, linear.out_features)
-        weight = nn.functional.pad(linear.weight, (0, self.missing))
-        self.linear.weight = nn.Parameter(weight, requires_grad=False)
-        self.linear.bias = linear.bias
-
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """(..., inputs) → (..., outputs)."""
-        logits: Tensor = self.linear(nn.functional.pad(x, (0, self.missing)))
-        return logits
+        zeros = (0, -self.in_features % LANES)
+        x, weight = (nn.functional.pad(part, zeros) for part in (input, self.weight))
+        return nn.functional.linear(x, weight, self.bias)

@@ -7,6 +7,7 @@ The linear programme for the convex envelope of L0 (weights 1 / headroom) ranks 
 gradient x headroom. `grow` adds only a part of its solution before it looks at the network again.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -43,7 +44,7 @@ class Samples(NamedTuple):
     high: Tensor
     shape: tuple[int, int]
 
-    def of(self, rows: Tensor, cap: float = 1.0) -> "Samples":
+    def of(self, rows: Tensor, cap: float = math.inf) -> "Samples":
         """Take the samples `rows`, int64 (n,), and let no cell move further than `cap`."""
         low, high = (bound[rows].clamp(-cap, cap) for bound in (self.low, self.high))
         return Samples(self.logits_fn, self.x[rows], self.y[rows], low, high, self.shape)

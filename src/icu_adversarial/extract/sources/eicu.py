@@ -196,7 +196,6 @@ def _count(counts: pd.DataFrame, account: Account) -> None:
         account.add(*group, REVISED, row.revised)
         account.add(*group, NO_NUMBER, row.no_number)
         wrong = row.in_window - row.revised - row.no_number - row.fitting
-        usual = pd.isna(row.unit)
-        account.add(*group, IMPLAUSIBLE if usual else UNIT, wrong)
-        if wrong and not usual:
+        account.add(*group, IMPLAUSIBLE if row.readable else UNIT, wrong)
+        if wrong and not row.readable:
             account.units[f"{row.name} in {row.unit}"] = wrong

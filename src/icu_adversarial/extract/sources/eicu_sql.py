@@ -29,8 +29,9 @@ items(source, name, code, unit, rank, above, below, below_counts, fahrenheit, fa
 ), charted(source, patientunitstayid, minute, name, value, unit, reason) AS (
   {charted}
 )"""
-# A number in a column of texts; % after it is left out.
-NUMBER = """CASE WHEN {0} ~ '^-?[0-9]{{{{1,9}}}}([.][0-9]*)?%?$'
+# A number as nurses write it, also with blanks, a sign or %. The pattern is one of both engines.
+NUMBER = """CASE WHEN {0} ~
+              '^[[:space:]]*[-+]?([0-9]{{{{1,9}}}}([.][0-9]*)?|[.][0-9]+)[[:space:]]*%?$'
               THEN CAST(REPLACE({0}, '%', '') AS DOUBLE PRECISION) END"""
 MONITOR = """
   SELECT * FROM (
@@ -120,11 +121,12 @@ SELECT stay_id, CAST(minute / CAST(60 AS DOUBLE PRECISION) AS REAL) AS hour, ran
 FROM events ORDER BY stay_id, hour, rank, value, code
 """
 # is_row is true for one pair of each row: that with the first entry of items, or the one without an
-# entry, whose unit is not known. in_window: rows in the window of a stay. revised, no_number and
-# fitting: parts of them. What is left has a wrong unit or an implausible value.
+# entry. readable: there is an entry for the unit. in_window: rows in the window of a stay. revised,
+# no_number and fitting: parts of them. What is left has an implausible value, or a unit that cannot
+# be read.
 COUNTS_QUERY = f"""WITH {CHARTED}, paired AS (
   SELECT c.source, n.name, n.rank, c.unit, c.minute, c.reason, p.stay_id, c.value, {FITS} AS fits,
-         COALESCE(i.nth, 1) = 1 AS is_row,
+         COALESCE(i.nth, 1) = 1 AS is_row, i.nth IS NOT NULL AS readable,
          c.minute >= 0 AND c.minute < {{minutes}} AND p.stay_id IS NOT NULL AS in_window
   FROM charted c
   JOIN names n ON n.source = c.source AND n.name = c.name
@@ -132,7 +134,8 @@ COUNTS_QUERY = f"""WITH {CHARTED}, paired AS (
     ON i.source = c.source AND i.name = c.name AND COALESCE(i.unit, '') = COALESCE(c.unit, '')
   LEFT JOIN stays p ON p.stay_id = c.patientunitstayid
 )
-SELECT source, name, rank, unit, COUNT(*) FILTER (WHERE is_row) AS rows_read,
+SELECT source, name, rank, unit, BOOL_OR(readable) AS readable,
+       COUNT(*) FILTER (WHERE is_row) AS rows_read,
        COUNT(*) FILTER (WHERE is_row AND stay_id IS NULL) AS no_stay,
        COUNT(*) FILTER (WHERE is_row AND stay_id IS NOT NULL AND minute IS NULL) AS untimed,
        COUNT(*) FILTER (WHERE is_row AND in_window) AS in_window,

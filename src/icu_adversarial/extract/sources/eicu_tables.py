@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from icu_adversarial.extract.sources.eicu_sql import names_by_table
-from icu_adversarial.extract.storage.views import Table
+from icu_adversarial.extract.storage.views import MEASURED, Table
 from icu_adversarial.measurements import Measurement
 
 STAY = {"patientunitstayid": "BIGINT"}
@@ -11,7 +11,7 @@ MONITOR = STAY | {"observationoffset": "BIGINT"}
 LAB = STAY | {
     "labresultoffset": "BIGINT",
     "labname": "VARCHAR",
-    "labresult": "DOUBLE PRECISION",
+    "labresult": MEASURED,
     "labmeasurenameinterface": "VARCHAR",
     "labresultrevisedoffset": "BIGINT",
 }
@@ -29,7 +29,7 @@ RESPIRATORY = STAY | {
 OUTPUT = STAY | {
     "intakeoutputoffset": "BIGINT",
     "cellpath": "VARCHAR",
-    "cellvaluenumeric": "DOUBLE PRECISION",
+    "cellvaluenumeric": MEASURED,
 }
 PATIENT_NUMBERS = (
     "patienthealthsystemstayid",
@@ -74,5 +74,5 @@ def tables(measurements: Sequence[Measurement]) -> dict[str, Table]:
         elif table == "patient":
             found[table] = Table(OF_STAYS | SIZES)
         else:  # a monitor: a column for each measurement
-            found[table] = Table(MONITOR | dict.fromkeys(names, "DOUBLE PRECISION"))
+            found[table] = Table(MONITOR | dict.fromkeys(names, MEASURED))
     return found

@@ -48,6 +48,7 @@ from icu_adversarial.extract.sources.meds_sql import (
     CODES_QUERY,
     COUNTS_QUERY,
     EVENTS_QUERY,
+    MARKS_QUERY,
     STAYS_QUERY,
 )
 from icu_adversarial.extract.sources.sums import sums
@@ -155,9 +156,9 @@ def _events(
             account.add_read(TABLE, name, count)
             if not pd.isna(reason):
                 account.add(TABLE, name, reason, count)
-        measured = codes.loc[codes["stands_for"].isin(limits["measurement"]), "code"]
-        marks = codes[~codes["code"].isin(measured)].drop_duplicates("code")
-        account.add_all(TABLE, OF_STAYS, marks["rows"].sum())
+        for reason, count in connection.sql(MARKS_QUERY).df().itertuples(index=False):
+            account.add_read(TABLE, OF_STAYS, count)
+            account.add(TABLE, OF_STAYS, reason, count)
         total = connection.sql("SELECT count(*) AS n FROM events").df()["n"].iloc[0]
         account.add_unmapped(TABLE, total)
         query = connection.sql(EVENTS_QUERY.format(window_hours=window_hours, sums=sums_sql))

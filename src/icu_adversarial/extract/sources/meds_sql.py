@@ -1,13 +1,11 @@
 """The queries of meds.py, in DuckDB's SQL."""
 
-from icu_adversarial.extract.account import IMPLAUSIBLE, NO_NUMBER, NO_STAY, NO_TIME, OUTSIDE
+from icu_adversarial.extract.account import IMPLAUSIBLE, KEPT, NO_NUMBER, NO_STAY, NO_TIME, OUTSIDE
 
-# What each code of the data stands for. rest: what the * of the map stands for. rows: how many the
-# code has.
+# What each code of the data stands for. rest: what the * of the map stands for.
 CODES_QUERY = """
-SELECT c.code, m.stands_for, m.factor, m."offset", substr(c.code, length(m.code) + 1) AS rest,
-       c.rows
-FROM (SELECT code, count(*) AS rows FROM events GROUP BY code) c
+SELECT c.code, m.stands_for, m.factor, m."offset", substr(c.code, length(m.code) + 1) AS rest
+FROM (SELECT DISTINCT code FROM events) c
 JOIN meanings m ON c.code = m.code OR (m.is_prefix AND starts_with(c.code, m.code))
 ORDER BY c.code
 """
@@ -145,19 +143,21 @@ LEFT JOIN (SELECT DISTINCT subject_id, split FROM splits) g ON g.subject_id = o.
 LEFT JOIN admissions a ON a.subject_id = o.subject_id AND a.time = o.admittime
 ORDER BY o.stay_id
 """
-# The stays of each subject in their order.
-# theirs: the stays that a row may belong to: those of its subject, unless it names another
-# admission. within: those whose window contains the time of the row. The hour is rounded to float32
-# before it is compared with the window's end. reason: why a row in a window does not count.
-ROWS = f"""
-WITH of_subject AS (
+# The stays of each subject in their order. THEIRS: the stays that a row may belong to, which are
+# those of its subject unless it names another admission.
+OF_SUBJECT = """
+of_subject AS (
   SELECT subject_id,
          list(struct_pack(stay_id := stay_id, intime := intime, hadm_id := named_hadm_id)
               ORDER BY intime, stay_id) AS stays
   FROM stays GROUP BY subject_id
-), coded AS (
-  SELECT e.time, c.code_number AS code, l.rank, l.is_binary,
-         list_filter(s.stays, lambda x: coalesce(e.hadm_id = x.hadm_id, true)) AS theirs,
+)"""
+THEIRS = "list_filter(s.stays, lambda x: coalesce(e.hadm_id = x.hadm_id, true))"
+# within: the stays whose window contains the time of the row. The hour is rounded to float32 before
+# it is compared with the window's end. reason: why a row in a window does not count.
+ROWS = f"""
+WITH {OF_SUBJECT}, coded AS (
+  SELECT e.time, c.code_number AS code, l.rank, l.is_binary, {THEIRS} AS theirs,
          c.factor * e.numeric_value + c."offset" AS exact,
          CASE WHEN exact IS NULL OR isnan(exact) THEN '{NO_NUMBER}'
               WHEN exact > l.above AND (exact < l.below OR (l.below_counts AND exact = l.below))
@@ -187,4 +187,16 @@ SELECT rank, CASE WHEN coalesce(len(theirs), 0) = 0 THEN '{NO_STAY}'
                   WHEN len(within) = 0 THEN '{OUTSIDE}' ELSE reason END AS why,
        count(*) AS rows
 FROM placed GROUP BY ALL
+"""
+# Rows that describe the stays. Those of the sex need no time.
+MARKS_QUERY = f"""
+WITH {OF_SUBJECT}, marks AS (
+  SELECT code, bool_or(stands_for NOT IN ('female', 'male')) AS timed FROM codes
+  WHERE code NOT IN (SELECT code FROM codes JOIN limits ON measurement = stands_for) GROUP BY code
+)
+SELECT CASE WHEN coalesce(len({THEIRS}), 0) = 0 THEN '{NO_STAY}'
+            WHEN e.time IS NULL AND m.timed THEN '{NO_TIME}' ELSE '{KEPT}' END AS why,
+       count(*) AS rows
+FROM events e JOIN marks m ON m.code = e.code LEFT JOIN of_subject s ON s.subject_id = e.subject_id
+GROUP BY ALL
 """

@@ -12,7 +12,7 @@ from icu_adversarial.extract.events import to_events
 from icu_adversarial.extract.sources.mimic_sql import COUNTS_QUERY, EVENTS_QUERY, fill
 from icu_adversarial.extract.sources.mimic_sql import tables as tables_of
 from icu_adversarial.extract.storage.database import Database, open_raw
-from icu_adversarial.extract.storage.views import Table
+from icu_adversarial.extract.storage.views import MEASURED, Table
 from icu_adversarial.measurements import Measurement
 
 ADMISSIONS = Table(
@@ -31,11 +31,11 @@ EVENT_COLUMNS = {
     "hadm_id": "BIGINT",
     "itemid": "INTEGER",
     "charttime": "TIMESTAMP",
-    "valuenum": "DOUBLE PRECISION",
+    "valuenum": MEASURED,
     "valueuom": "VARCHAR",
 }
 OUTPUT_COLUMNS = {key: kind for key, kind in EVENT_COLUMNS.items() if key != "valuenum"} | {
-    "value": "DOUBLE PRECISION"
+    "value": MEASURED
 }
 REASONS = {
     "unknown": "admission and patient known",

@@ -1,5 +1,7 @@
 """Columns in another type, in DuckDB's SQL."""
 
+from icu_adversarial.extract.storage.views import MEASURED, sql_type
+
 # Times are read as the wall clock of UTC, whatever the time zone of the machine. DuckDB drops the
 # zone of a text that it casts to TIMESTAMP; only a text with a zone takes the slower way round.
 HAS_ZONE = (
@@ -14,10 +16,13 @@ def cast_sql(column: str, kind: str, cast: str = "CAST") -> str:
 
     Args:
         column: The column, as an identifier.
-        kind: The type.
+        kind: The type, as in a Table.
         cast: CAST or TRY_CAST.
     """
-    plain = f"{cast}({column} AS {kind})"
+    plain = f"{cast}({column} AS {sql_type(kind)})"
+    if kind == MEASURED:
+        nan = f"CASE WHEN {column} IS NOT NULL THEN CAST('NaN' AS DOUBLE) END"
+        return f"coalesce(TRY_CAST({column} AS DOUBLE), {nan})"
     if kind != "TIMESTAMP":
         return plain
     in_utc = f"{cast}({cast}({column} AS TIMESTAMPTZ) AS TIMESTAMP)"

@@ -19,6 +19,7 @@ from icu_adversarial.extract.storage.views import (
     column_names,
     locate,
     search_path,
+    sql_type,
     typed,
 )
 
@@ -57,7 +58,8 @@ def open_database(raw: Path, url: URL, tables: Mapping[str, Table]) -> Iterator[
         for name, table in tables.items():
             names = column_names(raw, name, table, found[name].types)
             for column, kind in table.columns.items():
-                _check_type(raw, f"{name.upper()}.{column}", found[name].types[names[column]], kind)
+                written = found[name].types[names[column]]
+                _check_type(raw, f"{name.upper()}.{column}", written, sql_type(kind))
             views[name] = typed(table, found[name].relation, names)
         yield views, reader, {}
 

@@ -12,6 +12,8 @@ from sqlalchemy import URL
 
 from icu_adversarial.core.errors import InputError
 
+# The type of a column of measured values: DOUBLE PRECISION, and NaN for a text such as "<5".
+MEASURED = "MEASURED"
 Reader = Callable[[str], AbstractContextManager[pa.RecordBatchReader]]  # runs a SELECT
 # An open place: the views of its tables, what runs a SELECT over them, and the number of rows of
 # the CSV files.
@@ -36,7 +38,7 @@ class Table(NamedTuple):
 
     Attributes:
         columns: Name in lower case → SQL type that DuckDB and PostgreSQL share: BIGINT, INTEGER,
-            DOUBLE PRECISION, VARCHAR or TIMESTAMP.
+            DOUBLE PRECISION, VARCHAR or TIMESTAMP. Or MEASURED.
         keep: A column and the values of it that are needed. Rows with other values may be left
             out. They are left out when a CSV file is read.
     """
@@ -129,9 +131,14 @@ def column_names(raw: Path, name: str, table: Table, found: Iterable[str]) -> di
     return {column: written[column] for column in table.columns}
 
 
+def sql_type(kind: str) -> str:
+    """The SQL type of a value in a Table's column."""
+    return "DOUBLE PRECISION" if kind == MEASURED else kind
+
+
 def as_type(column: str, kind: str) -> str:
     """SQL of a column, as an identifier, in another type."""
-    return f"CAST({column} AS {kind})"
+    return f"CAST({column} AS {sql_type(kind)})"
 
 
 def typed(
