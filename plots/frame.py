@@ -112,6 +112,21 @@ class Figure:
             "seen": "datum.shown ? datum.caption : null",
             "warned": "datum.warning ? '' + datum.warning : null",
         }
+        steps = alt.Chart().transform_window(position="row_number()")  # each step copies its chart
+        steps = steps.transform_calculate(**computed)
+        steps = steps.transform_calculate(group_order=self.group_order)
+        steps = steps.transform_joinaggregate(
+            rows="sum(shown)",
+            last_note="max(caption)",
+            panel_first="min(seen)",
+            panel_last="max(seen)",
+            panel_warned="max(warned)",
+            groupby=["panel"],
+        )
+        steps = steps.transform_calculate(
+            common="datum.panel_first === datum.panel_last ? datum.panel_first : null"
+        )
+        steps = steps.transform_calculate(top=headings.top())
         chart = alt.VConcatChart(
             vconcat=[*self._panels(), _message()],
             data=alt.InlineData(
@@ -127,23 +142,9 @@ class Figure:
                 *(_parameter(switch) for switch in self.switches),
             ],
             spacing=18,
+            transform=steps.transform,
             config=alt.Config(**CONFIG),
         )
-        chart = chart.transform_window(position="row_number()")
-        chart = chart.transform_calculate(**computed)
-        chart = chart.transform_calculate(group_order=self.group_order)
-        chart = chart.transform_joinaggregate(
-            rows="sum(shown)",
-            last_note="max(caption)",
-            panel_first="min(seen)",
-            panel_last="max(seen)",
-            panel_warned="max(warned)",
-            groupby=["panel"],
-        )
-        chart = chart.transform_calculate(
-            common="datum.panel_first === datum.panel_last ? datum.panel_first : null"
-        )
-        chart = chart.transform_calculate(top=headings.top())
         # Altair's schema knows no facet within a facet
         filled: dict[str, Any] = headings.with_expressions(chart.to_dict(validate=False))
         return filled
@@ -173,15 +174,16 @@ class Figure:
             title: dict[str, Any] = {"title": headings.title("top")} if number == 0 else {}
             inner = alt.FacetChart(spec=view.chart, facet=alt.FacetMapping(**place), **title)
             inner = inner.resolve_scale(**own) if own else inner
-            outer = alt.FacetChart(spec=inner, facet=alt.FacetMapping(column=_panel("top")))
-            outer = outer.transform_filter(
+            steps = alt.Chart().transform_filter(
                 "datum.shown == 1" + (f" && ({view.where})" if view.where else "")
             )
-            outer = outer.transform_joinaggregate(
+            steps = steps.transform_joinaggregate(
                 group_first="min(caption)", group_last="max(caption)", groupby=["panel", "group"]
             )
-            outer = outer.transform_window(row_of_group="row_number()", groupby=["panel", "group"])
-            panels.append(outer.transform_calculate(heading=headings.heading(self.note_width)))
+            steps = steps.transform_window(row_of_group="row_number()", groupby=["panel", "group"])
+            steps = steps.transform_calculate(heading=headings.heading(self.note_width))
+            outer = alt.FacetMapping(column=_panel("top"))
+            panels.append(alt.FacetChart(spec=inner, facet=outer, transform=steps.transform))
         return panels
 
 
