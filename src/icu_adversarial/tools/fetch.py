@@ -38,13 +38,17 @@ class Project(NamedTuple):
 
 
 CHALLENGE2012 = tuple(file for s in "abc" for file in (f"set-{s}.tar.gz", f"Outcomes-{s}.txt"))
-MIMICIII = ("PATIENTS.csv", "ADMISSIONS.csv", "ICUSTAYS.csv", "CHARTEVENTS.csv", "LABEVENTS.csv")
+MIMICIII = (
+    *("PATIENTS.csv", "ADMISSIONS.csv", "ICUSTAYS.csv"),
+    *("CHARTEVENTS.csv", "LABEVENTS.csv", "OUTPUTEVENTS.csv"),
+)
 MIMICIV = (
     "hosp/patients.csv.gz",
     "hosp/admissions.csv.gz",
     "hosp/labevents.csv.gz",
     "icu/icustays.csv.gz",
     "icu/chartevents.csv.gz",
+    "icu/outputevents.csv.gz",
 )
 EICU = (
     "patient.csv.gz",
@@ -52,6 +56,8 @@ EICU = (
     "nurseCharting.csv.gz",
     "vitalPeriodic.csv.gz",
     "vitalAperiodic.csv.gz",
+    "respiratoryCharting.csv.gz",
+    "intakeOutput.csv.gz",
 )
 OPEN = {
     "challenge2012": Project("challenge-2012/1.0.0", "challenge2012", CHALLENGE2012),

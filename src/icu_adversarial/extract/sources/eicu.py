@@ -50,6 +50,10 @@ NURSE = STAY | {
     "nursingchartcelltypevalname": "VARCHAR",
     "nursingchartvalue": "VARCHAR",
 }
+BREATHING = STAY | {"respchartoffset": "BIGINT"}
+BREATHING |= dict.fromkeys(("respchartvaluelabel", "respchartvalue"), "VARCHAR")
+FLUIDS = STAY | {"intakeoutputoffset": "BIGINT", "celllabel": "VARCHAR"}
+FLUIDS |= {"cellvaluenumeric": "DOUBLE PRECISION"}
 PATIENT_NUMBERS = (
     "patienthealthsystemstayid",
     "hospitalid",
@@ -77,6 +81,8 @@ PATIENT = {
 NAMED = {
     "lab": (LAB | {"labresultrevisedoffset": "BIGINT"}, "labname"),
     "nursecharting": (NURSE, "nursingchartcelltypevalname"),
+    "respiratorycharting": (BREATHING, "respchartvaluelabel"),
+    "intakeoutput": (FLUIDS, "celllabel"),
 }
 MONITORS = ("vitalperiodic", "vitalaperiodic")
 SEXES = {"Female": "F", "Male": "M"}
@@ -97,7 +103,7 @@ def tables(measurements: Sequence[Measurement]) -> dict[str, Table]:
 
 
 def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) -> Records:
-    """Read PATIENT, LAB, VITALPERIODIC, VITALAPERIODIC and NURSECHARTING.
+    """Read PATIENT and the tables that have a chosen measurement.
 
     A subject is a uniquepid, numbered from 1 in their order; source_group is hospital-ID. Ages
     over 89 are 90. eICU does not date a subject's hospital stays, so subject_order is by year of

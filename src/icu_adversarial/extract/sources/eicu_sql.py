@@ -15,10 +15,11 @@ STAYS_QUERY = "SELECT * FROM patient ORDER BY patientunitstayid"
 # value. nth: 1 for the first entry of a name and unit in items, which
 # has one for each range of values. Of a laboratory result and its revisions, the last counts.
 CHARTED = """
-items(source, name, code, unit, rank, above, below, below_counts, fahrenheit, factor, nth) AS (
+items(source, name, code, unit, rank, above, below, below_counts, means_one, fahrenheit, factor,
+      nth) AS (
   SELECT *, ROW_NUMBER() OVER (PARTITION BY source, name, unit ORDER BY above)
-  FROM (VALUES {items}) v(source, name, code, unit, rank, above, below, below_counts, fahrenheit,
-                            factor)
+  FROM (VALUES {items}) v(source, name, code, unit, rank, above, below, below_counts, means_one,
+                            fahrenheit, factor)
 ), names AS (
   SELECT DISTINCT source, name, code, rank FROM items
 ), spellings(spelling, unit) AS (
@@ -55,6 +56,16 @@ SELECTS = {
          CASE WHEN nursingchartvalue ~ '^-?[0-9]{{1,9}}([.][0-9]*)?$'
               THEN CAST(nursingchartvalue AS DOUBLE PRECISION) END, NULL, NULL
   FROM nursecharting""",
+    # Some texts end with a sign for percent.
+    "respiratorycharting": """
+  SELECT 'respiratorycharting', patientunitstayid, respchartoffset, respchartvaluelabel,
+         CASE WHEN respchartvalue ~ '^-?[0-9]{{1,9}}([.][0-9]*)? ?%?$'
+              THEN CAST(RTRIM(respchartvalue, ' %') AS DOUBLE PRECISION) END, NULL, NULL
+  FROM respiratorycharting""",
+    "intakeoutput": """
+  SELECT 'intakeoutput', patientunitstayid, intakeoutputoffset, celllabel, cellvaluenumeric, NULL,
+         NULL
+  FROM intakeoutput""",
 }
 # fits: the value is in the range of the entry of items.
 FITS = """
@@ -64,7 +75,8 @@ c.value > i.above AND (c.value < i.below OR (i.below_counts AND c.value = i.belo
 # (vitalAperiodic), as in MIMIC. The order is total: the same bytes on every run.
 EVENTS_QUERY = f"""WITH {CHARTED}, counted AS (
   SELECT c.source, c.patientunitstayid AS stay_id, c.minute, i.rank, i.code,
-         CASE WHEN i.fahrenheit THEN (c.value - 32) / 1.8 ELSE c.value * i.factor END AS value
+         CASE WHEN i.means_one THEN 1 WHEN i.fahrenheit THEN (c.value - 32) / 1.8
+              ELSE c.value * i.factor END AS value
   FROM charted c
   JOIN items i ON i.source = c.source AND i.name = c.name AND i.unit IS NOT DISTINCT FROM c.unit
   JOIN stays p ON p.stay_id = c.patientunitstayid
@@ -180,7 +192,7 @@ def _item(rows: Rows, name: str, code: int, rank: int) -> str:
     unit = literal(rows.unit) if rows.table == "lab" and rows.unit else "NULL"
     limits = (
         f"{_double(rows.limits.above)}, {_double(rows.limits.highest)},"
-        f" {rows.limits.highest_counts}, {rows.fahrenheit}"
+        f" {rows.limits.highest_counts}, {rows.means_one}, {rows.fahrenheit}"
     )
     texts = f"{literal(rows.table)}, {literal(name)}, {code}, {unit}"
     return f"({texts}, {rank}, {limits}, {_double(rows.factor)})"
