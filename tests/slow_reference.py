@@ -7,6 +7,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+from literature_set import NAMES
+
 # (column, table, items, above, below, below counts, Fahrenheit), written out again on purpose
 RULES = [
     (0, "lab", {50822}, 0, 30, True, False),
@@ -172,3 +175,104 @@ def model_input(
                 channels.append(extra)
         result.append([list(values) for values in zip(*channels, strict=True)])
     return result
+
+
+# The measurements of the set extended beyond the 19: name, table, items, above, highest, whether the
+# highest counts, and what a value is multiplied with (None: a row with a value stands for 1).
+EXTENDED = [
+    ("gcs_eye", "CHARTEVENTS", {184, 220739}, 0, 4, True, 1),
+    ("gcs_verbal", "CHARTEVENTS", {723, 223900}, 0, 5, True, 1),
+    ("gcs_motor", "CHARTEVENTS", {454, 223901}, 0, 6, True, 1),
+    ("gcs", "CHARTEVENTS", {198}, 2, 15, True, 1),
+    ("map", "CHARTEVENTS", {456, 52, 6702, 443, 220052, 220181, 225312}, 0, 300, False, 1),
+    ("fio2", "CHARTEVENTS", {223835, 3420, 3422, 190}, 20, 100, True, 1),
+    ("fio2", "CHARTEVENTS", {223835, 3420, 3422, 190}, 0.2, 1, True, 100),
+    ("fio2", "LABEVENTS", {50816}, 20, 100, True, 1),
+    ("pao2", "LABEVENTS", {50821}, 0, 800, True, 1),
+    ("sao2", "LABEVENTS", {50817}, 0, 100, True, 1),
+    ("wbc", "LABEVENTS", {51300, 51301}, 0, 1000, True, 1),
+    ("haematocrit", "LABEVENTS", {51221, 50810}, 0, 100, True, 1),
+    ("bilirubin", "LABEVENTS", {50885}, 0, 150, True, 1),
+    ("alt", "LABEVENTS", {50861}, 0, 50_000, True, 1),
+    ("ast", "LABEVENTS", {50878}, 0, 50_000, True, 1),
+    ("alp", "LABEVENTS", {50863}, 0, 20_000, True, 1),
+    ("cholesterol", "LABEVENTS", {50907}, 0, 2000, True, 1),
+    ("troponin_i", "LABEVENTS", {51002}, 0, 1000, True, 1),
+    ("troponin_t", "LABEVENTS", {51003}, 0, 100, True, 1),
+    (
+        "urine",
+        "OUTPUTEVENTS",
+        {40055, 40069, 40473, 40085, 226559, 226560, 226584},  # those that the demo has
+        -1,
+        5000,
+        False,
+        1,
+    ),
+    (
+        "mechvent",
+        "CHARTEVENTS",
+        {450, 224687, 682, 683, 224685, 224684, 535, 224695, 543, 224696, 506, 220339},
+        0,
+        10_000,
+        False,
+        None,
+    ),
+    ("weight", "CHARTEVENTS", {762, 763, 226512, 224639}, 20, 400, True, 1),
+    ("weight", "CHARTEVENTS", {226531}, 44.1, 881, True, 0.45359237),
+    ("height", "CHARTEVENTS", {226730}, 100, 250, True, 1),
+    ("height", "CHARTEVENTS", {226707, 920}, 39.4, 98, True, 2.54),
+]
+
+
+def extended_events(folder: Path, window_hours: int = 48) -> pd.DataFrame:
+    """The events of the demo for the set extended, in their order: stay_id, hour, measurement, value."""
+    stays = pd.read_csv(folder / "ICUSTAYS.csv.gz", parse_dates=["intime"])
+    stays = stays[["subject_id", "hadm_id", "icustay_id", "intime"]]
+    literature = [
+        (NAMES[column], f"{kind.upper()}EVENTS", items, above, below, counts, "F" if f else 1)
+        for column, kind, items, above, below, counts, f in RULES
+    ]
+    parts = []
+    for table in ("CHARTEVENTS", "LABEVENTS", "OUTPUTEVENTS"):
+        raw = pd.read_csv(folder / f"{table}.csv.gz", parse_dates=["charttime"], low_memory=False)
+        raw = raw.rename(columns={"value": "valuenum"} if table == "OUTPUTEVENTS" else {})
+        raw = raw.assign(icustay_id=raw.get("icustay_id"))
+        flag = {"CHARTEVENTS": "error", "OUTPUTEVENTS": "iserror"}.get(table)
+        if flag:
+            raw = raw[raw[flag] != 1]
+        pairs = raw[
+            ["subject_id", "hadm_id", "icustay_id", "itemid", "charttime", "valuenum"]
+        ].merge(stays, on="subject_id", suffixes=("", "_of_stay"))
+        for column in ("hadm_id", "icustay_id"):
+            named = pd.to_numeric(pairs[column])
+            pairs = pairs[named.isna() | (named == pairs[f"{column}_of_stay"])]
+        since = pairs["charttime"] - pairs["intime"]
+        within = (since >= pd.Timedelta(0)) & (since < pd.Timedelta(hours=window_hours))
+        pairs = pairs.assign(hour=since / pd.Timedelta(hours=1))[within]
+        for name, place, items, above, highest, counts, factor in literature + EXTENDED:
+            v = pairs["valuenum"]
+            fits = (v > above) & ((v < highest) | (counts & (v == highest)))
+            if place == table:
+                found = pairs[pairs["itemid"].isin(items) & fits]
+                v = found["valuenum"]
+                value = (
+                    (v - 32) / 1.8 if factor == "F" else v * 0 + 1 if factor is None else v * factor
+                )
+                parts.append(found.assign(measurement=name, value=value))
+    key = ["icustay_id_of_stay", "hour", "measurement", "value"]
+    events = pd.concat(parts).drop_duplicates([*key, "itemid"])[[*key, "charttime"]]
+    scores = ["gcs_eye", "gcs_verbal", "gcs_motor"]
+    totals = []
+    charted = events[events["measurement"].isin([*scores, "gcs"])]
+    for (stay, hour), group in charted.groupby(["icustay_id_of_stay", "hour"]):
+        values: dict[str, set[float]] = {}
+        for name, value in zip(group["measurement"], group["value"], strict=True):
+            values.setdefault(name, set()).add(value)
+        if "gcs" not in values and all(len(values.get(name, ())) == 1 for name in scores):
+            totals.append((stay, hour, "gcs", sum(sum(values[name]) for name in scores)))
+    events = pd.concat([events[key], pd.DataFrame(totals, columns=key)])
+    events = events.rename(columns={"icustay_id_of_stay": "stay_id"})
+    events = events.astype({"hour": "float32"}).sort_values(
+        ["stay_id", "hour", "measurement", "value"]
+    )
+    return events.astype({"value": "float32"}).reset_index(drop=True)

@@ -23,6 +23,11 @@ SETTINGS = [
         "window_hours: 24",
         {"extract", "preprocess", "tune_attack", "probe", "analyze"},
     ),
+    (
+        "measurements: literature",
+        "measurements: extended",
+        {"extract", "preprocess", "tune_model", "train", "tune_attack", "probe", "analyze"},
+    ),
     ("  stays: 2000", "  stays: 1999", {"synthesize"}),
     ("  potassium: both", "  potassium: blood_gas", {"extract"}),
     ("  min_age: ", "  min_age: 4", {"preprocess"}),

@@ -157,6 +157,7 @@ def test_the_worked_example_of_susceptibility_is_what_the_code_computes() -> Non
         cohort,
         np.zeros((len(ids), 48, M), np.float32),
         hours=range(48),
+        names=NAMES,
         min_l0=1,
         max_l0=10,
         resamples=10,
@@ -182,7 +183,7 @@ def test_the_example_of_the_features_is_what_the_code_computes() -> None:
     grid[0, :, column] = rows["observed"]
     zero, span = np.zeros(M, np.float32), np.zeros(M, np.float32)
     zero[column], span[column] = 10, 50
-    scaler = Scaler(zero, span, span, "linear", "both", ())
+    scaler = Scaler(NAMES, zero, span, span, "linear", "both", ())
     scaled = scaler.values(grid)
     np.testing.assert_allclose(scaled[0, :, column], rows["scaled"])
     np.testing.assert_allclose(scaler.to_clinical(scaled)[0, :, column], rows["filled"])
