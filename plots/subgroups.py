@@ -16,11 +16,12 @@ base = alt.Chart().encode(
     color=alt.condition("datum.few == 1", alt.value(GREY), alt.value(BLUE)),
 )
 NAMES = (
-    "{auroc: 'AUROC', auprc: 'AUPRC', recall: 'recall', precision: 'precision',"
-    " calibration_error: 'calibration error'}[score]"
+    "{auroc: 'AUROC', auprc: 'AUPRC', challenge_score: 'challenge score', recall: 'recall',"
+    " precision: 'precision', calibration_error: 'calibration error'}[score]"
 )
 MEANINGS = (
     "{auroc: 'AUROC (0.5 is chance)', auprc: 'AUPRC (chance is the share of deaths)',"
+    " challenge_score: 'challenge score: min(recall, precision)',"
     " recall: 'recall: share of the deaths that are predicted',"
     " precision: 'precision: share of the predicted deaths that die',"
     " calibration_error: 'calibration error: |predicted − observed risk|'}"
@@ -52,7 +53,10 @@ FIGURE = Figure(
     switches=[
         Switch(
             "score",
-            ("auroc", "auprc", "recall", "precision", "calibration_error"),
+            (
+                *("auroc", "auprc", "challenge_score"),
+                *("recall", "precision", "calibration_error"),
+            ),
             "score: ",
             "select",
         ),

@@ -22,7 +22,17 @@ from icu_adversarial.features.scaling import fit_scaler
 
 CAP = 0.5  # of the invented attack
 ROOT = Path(__file__).parents[1]
-METRICS = ("auroc", "auprc", "f1", "precision", "recall", "accuracy", "brier", "calibration_error")
+METRICS = (
+    "auroc",
+    "auprc",
+    "f1",
+    "challenge_score",
+    "precision",
+    "recall",
+    "accuracy",
+    "brier",
+    "calibration_error",
+)
 
 
 @dataclass(frozen=True)

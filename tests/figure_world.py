@@ -11,6 +11,7 @@ from dvc_render.vega import VegaRenderer
 from literature_set import NAMES
 from ruamel.yaml import YAML
 
+from icu_adversarial.evaluate.subgroups import SHOWN as SUBGROUP_SCORES
 from icu_adversarial.measurements import DICTIONARY
 from icu_adversarial.studies.published import HELD_OUT, LEAK, PUBLISHED
 
@@ -166,7 +167,7 @@ def _scores(rng: np.random.Generator) -> dict[str, pd.DataFrame]:
     subgroups = [
         (division, group, split, score, stays, deaths, value, value - 0.1, value + 0.1, few)
         for split in SPLITS
-        for score in ("auroc", "auprc", "recall", "precision", "calibration_error")
+        for score in SUBGROUP_SCORES
         for division, group, stays, deaths, value, few in (
             ("age", "under 45", 30, 2, 0.5, 1),
             ("age", "45 to 64", 130, 14, 0.82, 0),

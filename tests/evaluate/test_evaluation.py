@@ -1,36 +1,40 @@
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
 from icu_adversarial.evaluate import curves, measures, statistics
+from icu_adversarial.evaluate.predictions import from_table
 from icu_adversarial.model import scores as ranking
 
 
-def data(
-    seed: int, n: int = 200, rounded: bool = False
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Outcomes, log odds, probabilities and decisions, which need not agree with each other."""
+def data(seed: int, n: int = 200, rounded: bool = False) -> tuple[np.ndarray, ...]:
+    """Outcomes, log odds, probabilities, decisions, and decisions for challenge_score, which need not agree with each other."""
     rng = np.random.default_rng(seed)
     died = rng.random(n) < 0.3
     log_odds = rng.normal(died, 1)
     probability = np.clip(rng.normal(0.3 + 0.2 * died, 0.2), 0, 1)
     if rounded:
         log_odds, probability = log_odds.round(), probability.round(1)  # many ties
-    return died, log_odds, probability, probability > 0.4
+    return died, log_odds, probability, probability > 0.4, probability > 0.5
 
 
 @given(st.integers(0, 10_000), st.booleans())
 def test_scores_are_those_of_scikit_learn_with_weights(seed: int, rounded: bool) -> None:
-    died, log_odds, probability, predicted = data(seed, rounded=rounded)
+    died, log_odds, probability, predicted, challenge = data(seed, rounded=rounded)
     weight = np.random.default_rng(seed).integers(0, 4, (2, len(died))).astype(float)
-    ours = measures.scores(died, log_odds, probability, predicted, weight)
+    ours = measures.scores(died, log_odds, probability, predicted, challenge, weight)
     for row, w in enumerate(weight):
         expected = {
             "auroc": metrics.roc_auc_score(died, log_odds, sample_weight=w),
             "auprc": metrics.average_precision_score(died, log_odds, sample_weight=w),
             "f1": metrics.f1_score(died, predicted, sample_weight=w),
+            "challenge_score": min(
+                metrics.recall_score(died, challenge, sample_weight=w),
+                metrics.precision_score(died, challenge, sample_weight=w),
+            ),
             "precision": metrics.precision_score(died, predicted, sample_weight=w),
             "recall": metrics.recall_score(died, predicted, sample_weight=w),
             "accuracy": metrics.accuracy_score(died, predicted, sample_weight=w),
@@ -53,18 +57,17 @@ def test_calibration_error_by_hand() -> None:
     probability = np.array(
         [0.12, 0.18, 0.9, 1.0]
     )  # two in [0.1, 0.2): 0.15 told, 0.5 seen; two in [0.9, 1]: 0.95 told, 1 seen
-    error = measures.scores(died, probability, probability, probability > 0.5)["calibration_error"][
-        0
-    ]
-    assert error == pytest.approx(0.5 * 0.35 + 0.5 * 0.05)
+    decisions = probability > 0.5, probability > 0.5
+    found = measures.scores(died, probability, probability, *decisions)
+    assert found["calibration_error"][0] == pytest.approx(0.5 * 0.35 + 0.5 * 0.05)
 
 
 def test_interval_contains_the_value_and_shrinks_with_the_number_of_subjects() -> None:
     widths = []
     for n in (100, 1600):
-        died, log_odds, probability, predicted = data(1, n)
+        died, log_odds, probability, predicted, challenge = data(1, n)
         result = measures.with_intervals(
-            died, log_odds, probability, predicted, np.arange(n), resamples=300, seed=0
+            died, log_odds, probability, predicted, challenge, np.arange(n), resamples=300, seed=0
         )
         for name in measures.METRICS:
             assert (
@@ -77,12 +80,15 @@ def test_interval_contains_the_value_and_shrinks_with_the_number_of_subjects() -
 
 def test_bootstrap_draws_subjects_not_stays() -> None:
     """With every stay four times, intervals over subjects are as wide as without; over stays they would be half as wide."""
-    died, log_odds, probability, predicted = data(2, 150)
+    died, log_odds, probability, predicted, challenge = data(2, 150)
     once = measures.with_intervals(
-        died, log_odds, probability, predicted, np.arange(150), resamples=400, seed=0
+        died, log_odds, probability, predicted, challenge, np.arange(150), resamples=400, seed=0
     )
     four = measures.with_intervals(
-        *(np.tile(v, 4) for v in (died, log_odds, probability, predicted, np.arange(150))),
+        *(
+            np.tile(v, 4)
+            for v in (died, log_odds, probability, predicted, challenge, np.arange(150))
+        ),
         resamples=400,
         seed=0,
     )
@@ -107,6 +113,7 @@ def test_one_class_only_gives_none_not_a_crash() -> None:
         np.linspace(-1, 1, 20),
         np.linspace(0, 1, 20),
         np.zeros(20, bool),
+        np.zeros(20, bool),
         np.arange(20),
         resamples=10,
         seed=0,
@@ -117,7 +124,7 @@ def test_one_class_only_gives_none_not_a_crash() -> None:
 
 @given(st.integers(0, 10_000), st.booleans())
 def test_best_threshold_has_the_best_f1_of_all(seed: int, rounded: bool) -> None:
-    died, _, probability, _ = data(seed, 60, rounded)
+    died, _, probability, *_ = data(seed, 60, rounded)
     if not died.any():
         return
     threshold = ranking.best_threshold(died, probability)
@@ -127,8 +134,58 @@ def test_best_threshold_has_the_best_f1_of_all(seed: int, rounded: bool) -> None
     assert threshold not in probability
 
 
+def test_challenge_score_by_hand() -> None:
+    """Four deaths, three calls, two of them right: recall 2 / 4, precision 2 / 3. Six calls, four right: precision 4 / 6."""
+    died = np.array([1, 1, 1, 1, 0, 0, 0, 0])
+    few, many = np.array([1, 1, 0, 0, 1, 0, 0, 0]), np.array([1, 1, 1, 1, 1, 1, 0, 0])
+    p = np.full(8, 0.5)
+    found = [measures.scores(died, p, p, many, d)["challenge_score"][0] for d in (few, many)]
+    assert found == pytest.approx([2 / 4, 4 / 6])
+    nobody = np.zeros(8, int)
+    assert measures.scores(died, p, p, many, nobody)["challenge_score"][0] == 0
+    assert np.isnan(measures.scores(nobody, p, p, many, nobody)["challenge_score"][0])
+
+
+def test_challenge_threshold_by_hand() -> None:
+    """Ranked: death, survivor, death, survivor, death. With three calls, recall and precision are 2 / 3; the best F1 has five calls."""
+    z, died = np.array([4.0, 3.0, 2.0, 1.0, 0.0]), np.array([1, 0, 1, 0, 1])
+    assert ranking.challenge_threshold(died, z) == 1.5
+    assert ranking.best_threshold(died, z) == -1
+
+
+@given(st.integers(0, 10_000), st.booleans())
+def test_challenge_threshold_has_the_best_score_of_all(seed: int, rounded: bool) -> None:
+    died, _, probability, *_ = data(seed, 60, rounded)
+    if not died.any():
+        return
+    threshold = ranking.challenge_threshold(died, probability)
+    called = probability >= probability[:, None]  # a row for each threshold
+    hits = (called & died).sum(1)
+    best = np.minimum(hits / died.sum(), hits / called.sum(1)).max()
+    decided = probability > threshold
+    found = measures.scores(died, probability, probability, decided, decided)
+    assert found["challenge_score"][0] == pytest.approx(best)
+    assert threshold not in probability
+
+
+def test_no_test_stay_chooses_a_threshold() -> None:
+    """Whatever happens on the test set, the decision out of fold is the one with the best score there."""
+    died, log_odds, *_ = data(8, 300)
+    held_out = np.arange(300) % 3 > 0
+    table = pd.DataFrame({"split": np.where(held_out, "oof", "test"), "died": died})
+    table = table.assign(logit_0=-log_odds, logit_1=0.0, probability=0.5, predicted=died)
+    found = from_table(table, 0.7)
+    other = from_table(table.assign(died=died ^ ~held_out), 0.7)
+    np.testing.assert_array_equal(other.challenge, found.challenge)
+    np.testing.assert_allclose(found.log_odds, log_odds + 0.7)
+    limit = ranking.challenge_threshold(died[held_out], log_odds[held_out])
+    np.testing.assert_array_equal(found.challenge, log_odds > limit)
+    own = ranking.challenge_threshold(died[~held_out], log_odds[~held_out])
+    assert (found.challenge != (log_odds > own)).any()
+
+
 def test_curves_are_those_of_scikit_learn() -> None:
-    died, log_odds, _, _ = data(3, rounded=True)
+    died, log_odds, *_ = data(3, rounded=True)
     found = curves.rank_curves(died, log_odds)
     fpr, tpr, _ = metrics.roc_curve(died, log_odds, drop_intermediate=False)
     np.testing.assert_allclose(found["roc"], np.c_[fpr, tpr])
@@ -158,22 +215,22 @@ def test_a_monotone_transformation_of_the_probabilities_changes_no_rank_score(
     seed: int, power: float, shift: float
 ) -> None:
     """Not even one that makes them all equal; and one of the log odds changes nothing either."""
-    died, log_odds, probability, predicted = data(seed, 60)
+    died, log_odds, probability, predicted, challenge = data(seed, 60)
     if died.all() or not died.any():
         return
-    before = measures.scores(died, log_odds, probability, predicted)
+    before = measures.scores(died, log_odds, probability, predicted, challenge)
     for changed in (probability**power, np.full(60, 0.2), ranking.sigmoid(log_odds + shift)):
-        after = measures.scores(died, log_odds, changed, predicted)
+        after = measures.scores(died, log_odds, changed, predicted, challenge)
         assert after["auroc"] == before["auroc"]
         assert after["auprc"] == before["auprc"]
-    moved = measures.scores(died, power * log_odds + shift, probability, predicted)
+    moved = measures.scores(died, power * log_odds + shift, probability, predicted, challenge)
     assert moved["auroc"] == pytest.approx(before["auroc"])
 
 
 def test_mean_sd_and_standard_error_over_folds() -> None:
-    died, log_odds, probability, predicted = data(5, 300)
+    died, log_odds, probability, predicted, challenge = data(5, 300)
     fold = np.arange(300) % 4 - 1
-    result = measures.over_folds(died, log_odds, probability, predicted, fold)
+    result = measures.over_folds(died, log_odds, probability, predicted, challenge, fold)
     each = [metrics.roc_auc_score(died[fold == k], log_odds[fold == k]) for k in range(3)]
     assert result["auroc"] == {
         "mean": pytest.approx(np.mean(each)),
@@ -181,7 +238,9 @@ def test_mean_sd_and_standard_error_over_folds() -> None:
         "standard_error": pytest.approx(np.std(each, ddof=1) * np.sqrt(1 / 3 + 1 / 2)),
     }
     half = np.arange(300) % 8 < 4
-    fewer = measures.over_folds(died, log_odds, probability, predicted, fold, half)["auroc"]
+    fewer = measures.over_folds(died, log_odds, probability, predicted, challenge, fold, half)[
+        "auroc"
+    ]
     assert fewer["standard_error"] == pytest.approx(
         np.std(each, ddof=1) * np.sqrt(1 / 3 + 1), rel=0.02
     )
@@ -221,7 +280,7 @@ def test_holm_by_hand() -> None:
 
 
 def test_paired_difference_is_that_of_the_scores_and_narrower_than_of_two_samples() -> None:
-    died, _, a, predicted = data(6, 300)
+    died, _, a, *decisions = data(6, 300)
     b = a + np.random.default_rng(1).normal(0, 0.02, 300)  # nearly the same model
     found = statistics.paired_difference(died, a, b, np.arange(300), resamples=300, seed=0)
     for name, score in (
@@ -230,7 +289,7 @@ def test_paired_difference_is_that_of_the_scores_and_narrower_than_of_two_sample
     ):
         assert found[name]["value"] == pytest.approx(score(died, a) - score(died, b))
         assert found[name]["low"] < found[name]["value"] < found[name]["high"]
-    alone = measures.with_intervals(died, a, a, predicted, np.arange(300), resamples=300, seed=0)
+    alone = measures.with_intervals(died, a, a, *decisions, np.arange(300), resamples=300, seed=0)
     assert (
         found["auroc"]["high"] - found["auroc"]["low"]
         < (alone["auroc"]["high"] - alone["auroc"]["low"]) / 4
@@ -240,7 +299,7 @@ def test_paired_difference_is_that_of_the_scores_and_narrower_than_of_two_sample
 
 
 def test_a_model_differs_from_itself_by_nothing() -> None:
-    died, _, a, _ = data(7)
+    died, _, a, *_ = data(7)
     found = statistics.paired_difference(died, a, a, np.arange(200) // 2, resamples=20, seed=0)
     assert found["auroc"] == {"value": 0, "low": 0, "high": 0, "standard_error": 0}
     nothing = statistics.paired_difference(np.zeros(200), a, a, np.arange(200), resamples=5, seed=0)

@@ -41,7 +41,7 @@ def test_every_group_is_scored_on_its_own_stays() -> None:
     )
     probability[stays["sex"] == "M"] = 0.5  # nothing is known of men
     table = subgroup_scores(
-        stays, probability, probability, probability > 0.5, resamples=50, seed=0
+        stays, *[probability] * 2, *[probability > 0.5] * 2, resamples=50, seed=0
     ).set_index(["division", "group", "score"])
     women = (stays["sex"] == "F").to_numpy()
     assert table.loc[("sex", "M", "auroc"), ["value", "low", "high"]].tolist() == [0.5, 0.5, 0.5]
@@ -53,13 +53,22 @@ def test_every_group_is_scored_on_its_own_stays() -> None:
         < table.loc[("sex", "F", "auroc"), "value"]
         < table.loc[("sex", "F", "auroc"), "high"]
     )
+    called = (probability > 0.5) & women
+    right = (called & stays["died"]).sum()
+    assert table.loc[("sex", "F", "challenge_score"), "value"] == pytest.approx(
+        min(right / called.sum(), right / (women & stays["died"]).sum())
+    )
     assert table.xs("auroc", level="score").groupby("division")["stays"].sum().eq(len(stays)).all()
 
 
 def test_a_group_without_deaths_has_no_auroc() -> None:
     stays = cohort().assign(died=lambda s: s["died"] & (s["sex"] == "F"))
     table = subgroup_scores(
-        stays, *np.full((2, len(stays)), 0.5), np.zeros(len(stays), bool), resamples=20, seed=0
+        stays,
+        *np.full((2, len(stays)), 0.5),
+        *np.zeros((2, len(stays)), bool),
+        resamples=20,
+        seed=0,
     )
     few = table.set_index("group")["few"]
     assert few["M"].eq(1).all()  # no deaths

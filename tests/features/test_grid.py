@@ -1,5 +1,6 @@
 """Events → grid: bins, batches, gaps. The slow reference of the whole way to a model's input stands in test_scaling.py."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -28,9 +29,12 @@ def column(*values: float) -> np.ndarray:
 
 
 def joined(
-    batches: list[pa.RecordBatch], stay_id: list[int], hours: range = TWO_DAYS
+    batches: list[pa.RecordBatch],
+    stay_id: list[int],
+    hours: range = TWO_DAYS,
+    names: Sequence[str] = NAMES,
 ) -> np.ndarray:
-    parts = list(grids(batches, np.array(stay_id), hours, NAMES))
+    parts = list(grids(batches, np.array(stay_id), hours, names))
     starts = [0, *(rows.stop for rows, _ in parts)]
     assert [(rows.start, len(grid)) for rows, grid in parts] == [
         (a, b - a) for a, b in pairwise(starts)
@@ -120,6 +124,54 @@ def test_the_grid_does_not_depend_on_how_the_events_are_cut(
     whole = event_batches(*rows)
     parts = [batch[a:b] for batch in whole for a, b in pairwise(edges)]
     np.testing.assert_array_equal(joined(parts, stay_id, hours), joined(whole, stay_id, hours))
+
+
+MIXED = ("mechvent", "lactate", "urine", "gcs", "heartrate")
+RULES = {"mechvent": "max", "lactate": "mean", "urine": "sum", "gcs": "last", "heartrate": "mean"}
+
+
+def test_a_bin_of_two_hours_is_a_sum_a_last_value_or_any_value() -> None:
+    """The last of two values at one time is the larger one: events are sorted by value too."""
+    urine = [(7, 0.5, "urine", 40.0), (7, 1.9, "urine", 60.0), (7, 2.0, "urine", 0.0)]
+    gcs = [(7, 0.5, "gcs", 15.0), (7, 1.5, "gcs", 9.0), (7, 1.5, "gcs", 7.0), (7, 2, "gcs", 3.0)]
+    vent = [(7, 0.1, "mechvent", 0.0), (7, 0.2, "mechvent", 1.0), (7, 3, "mechvent", 0.0)]
+    heart = [(7, 0.1, "heartrate", 80.0), (7, 0.2, "heartrate", 100.0)]
+    batches = event_batches(*urine, *gcs, *vent, *heart, names=MIXED)
+    found = joined(batches, [7], range(0, 6, 2), MIXED)
+    expected = [[1, NAN, 100, 9, 90], [0, NAN, 0, 3, NAN], [NAN] * 5]
+    np.testing.assert_array_equal(found[0], np.array(expected, np.float32))
+
+
+mixed_events = st.tuples(
+    st.integers(0, 3),
+    st.integers(0, 40).map(lambda n: n / 4),
+    st.sampled_from(MIXED),
+    st.integers(0, 100),
+)
+
+
+@given(
+    st.lists(mixed_events, max_size=50),
+    st.lists(st.integers(0, 50), max_size=6),
+    st.sampled_from([1, 2, 3]),
+    st.lists(st.sampled_from(MIXED), min_size=1, unique=True),
+)
+def test_the_grid_of_any_set_agrees_with_pandas(
+    rows: list[tuple[int, float, str, int]], cuts: list[int], bin_hours: int, names: list[str]
+) -> None:
+    """Whatever the order of the columns, and however the events are cut. Others are left out."""
+    rows = [(s, h, m, v > 50 if m == "mechvent" else v) for s, h, m, v in rows]
+    edges = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
+    parts = [b[i:j] for b in event_batches(*rows, names=MIXED) for i, j in pairwise(edges)]
+    hours = range(0, 12, bin_hours)
+    found = joined(parts, [0, 1, 2, 3], hours, names)
+    frame = pd.DataFrame(sorted(rows), columns=["stay", "hour", "name", "value"])
+    frame["bin"] = frame["hour"] // bin_hours
+    for j, name in enumerate(names):
+        own = frame[frame["name"] == name].astype({"value": float}).groupby(["stay", "bin"])
+        table = own["value"].agg(RULES[name]).unstack()
+        expected = table.reindex(index=range(4), columns=range(len(hours)))
+        np.testing.assert_allclose(found[..., j], expected.to_numpy(np.float32), rtol=1e-6)
 
 
 def test_measurements_go_by_their_names_however_the_file_numbers_them() -> None:

@@ -62,6 +62,29 @@ def test_measurement_that_training_never_saw_is_a_constant_that_no_attack_may_mo
     assert (scaler.apply(make_grid(1))[..., 1:3] == 0).all()
 
 
+def test_a_binary_measurement_is_0_or_1_and_absent_is_0() -> None:
+    """Whatever the percentiles: in 40 of 41 training stays every value is 1."""
+    grid = np.full((41, 4, 3), np.nan, np.float32)
+    grid[:40, 1, 1] = 1
+    names = ("lactate", "mechvent", "ph")
+    scaler = fit_scaler(grid, names, **OPTIONS, extra_channels=("observed",))
+    assert (scaler.lower[1], scaler.upper[1], scaler.median[1]) == (0, 1, 0)
+    assert scaler.perturbable.tolist() == [False, True, False]
+    x = scaler.apply(grid[[0, 40]])
+    assert x.shape == (2, 4, 6)
+    assert x[..., 1].tolist() == [[1, 1, 1, 1], [0, 0, 0, 0]]  # filled along time, then absent
+    assert x[..., 4].tolist() == [[0, 1, 0, 0], [0, 0, 0, 0]]
+    mixed = np.full((1, 4, 3), np.nan, np.float32)
+    mixed[0, [0, 3], 1] = 0, 1
+    np.testing.assert_allclose(scaler.apply(mixed)[0, :, 1], [0, 1 / 3, 2 / 3, 1], rtol=1e-6)
+
+
+def test_a_binary_measurement_that_training_never_saw_may_not_be_moved() -> None:
+    scaler = fit_scaler(np.full((5, 4, 1), np.nan, np.float32), ("mechvent",), **OPTIONS)
+    assert not scaler.perturbable.any()
+    assert (scaler.apply(np.ones((1, 4, 1), np.float32)) == 0).all()
+
+
 @given(st.integers(0, 1000))
 def test_values_lie_in_the_unit_interval_and_invert_to_clinical_units(seed: int) -> None:
     scaler, grid = fit(make_grid()), make_grid(seed, stays=3)

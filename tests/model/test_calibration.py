@@ -43,7 +43,8 @@ def test_calibration_mends_an_overconfident_model() -> None:
     log_odds, died = drawn(3, 0.5)
     fold = np.arange(len(died)) % 5 - 1
     before, after = (
-        scores(died, p, p, p > 0.5) for p in (sigmoid(log_odds), cross_fitted(log_odds, died, fold))
+        scores(died, p, p, p > 0.5, p > 0.5)
+        for p in (sigmoid(log_odds), cross_fitted(log_odds, died, fold))
     )
     assert before["calibration_error"][0] > 0.1
     assert after["calibration_error"][0] < 0.01

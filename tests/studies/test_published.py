@@ -67,9 +67,11 @@ def test_every_model_is_a_line_with_its_scores_and_what_differs() -> None:
     assert (first["AUROC, folds"], first["F1, folds"], first["Recall, folds"]) == (
         "0.500 ± 0.000 (0.000)",
         "0.700 ± 0.020 (0.040)",
-        "0.900 ± 0.040 (0.080)",
+        "1.000 ± 0.050 (0.100)",
     )
     assert table["a leaky one"]["F1, folds"] == "0.700 ± 0.020"
+    assert first["Challenge score, folds"] == "0.800 ± 0.030 (0.060)"
+    assert "Challenge score, published" not in first
     assert first["AUROC, test"] == "0.800 (0.750–0.850)"
     assert (first["Calibration error, test"], first["Calibration error if perfect"]) == (
         "0.050 (0.040–0.080)",

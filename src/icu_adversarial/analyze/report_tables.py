@@ -19,6 +19,7 @@ METRICS = {
     "auroc": "AUROC",
     "auprc": "AUPRC",
     "f1": "F1",
+    "challenge_score": "challenge score",
     "precision": "precision",
     "recall": "recall",
     "brier": "Brier score",

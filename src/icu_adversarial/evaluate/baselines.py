@@ -24,7 +24,7 @@ from icu_adversarial.config.baselines import Baselines
 from icu_adversarial.config.tune_model import TuneModel
 from icu_adversarial.core.parallel import workers
 from icu_adversarial.evaluate.baseline_inputs import summaries, with_statics
-from icu_adversarial.evaluate.predictions import Prediction
+from icu_adversarial.evaluate.predictions import Prediction, challenge_decision
 from icu_adversarial.features.splits import assign_folds
 from icu_adversarial.model.calibration import cross_fitted
 from icu_adversarial.model.scores import best_threshold, log_loss, sigmoid
@@ -149,8 +149,8 @@ def predict(
 
     As with the network, a training stay is predicted by the model that was trained without its
     fold. A test stay (fold -1) has the mean of all models' log odds. One threshold, which has the
-    best F1 over all training stays out of fold, decides. The probability is calibrated out of
-    fold.
+    best F1 over all training stays out of fold, decides; another one, with the best
+    challenge_score, decides for that score. The probability is calibrated out of fold.
 
     Args:
         name: One of BASELINES.
@@ -184,7 +184,8 @@ def predict(
     for part, own in zip(held_out, members, strict=True):
         log_odds[part] = own[part]
     threshold = best_threshold(died[training], log_odds[training])
-    return Prediction(log_odds, cross_fitted(log_odds, died, fold), log_odds > threshold)
+    challenge = challenge_decision(died, log_odds, training)
+    return Prediction(log_odds, cross_fitted(log_odds, died, fold), log_odds > threshold, challenge)
 
 
 def compared(

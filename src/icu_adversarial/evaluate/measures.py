@@ -20,6 +20,7 @@ METRICS = (
     "auroc",
     "auprc",
     "f1",
+    "challenge_score",
     "precision",
     "recall",
     "accuracy",
@@ -39,6 +40,7 @@ def scores(
     log_odds: Float[np.ndarray, " N"],
     probability: Float[np.ndarray, " N"],
     predicted: Shaped[np.ndarray, " N"],
+    challenge: Shaped[np.ndarray, " N"],
     weight: Float[np.ndarray, "R N"] | None = None,
 ) -> dict[str, Float[np.ndarray, " R"]]:
     """Compute all scores of METRICS.
@@ -48,6 +50,8 @@ def scores(
         log_odds: What ranks the stays, for auroc and auprc.
         probability: Calibrated probability of death, for loss, brier and calibration_error.
         predicted: The decision, 0 or 1, for f1, precision, recall and accuracy.
+        challenge: The decision for challenge_score, the official score of the Challenge 2012:
+            min(sensitivity, positive predictive value).
         weight: How often each stay counts; by default one row of ones.
 
     Returns:
@@ -55,6 +59,7 @@ def scores(
         undefined, for example where no death was drawn.
     """
     died, predicted = died.astype(np.float64), predicted.astype(np.float64)
+    challenge = challenge.astype(np.float64)
     weight = np.ones((1, len(died))) if weight is None else weight
     total = weight.sum(axis=1)
     auroc, auprc = weighted_rank_scores(died, log_odds, weight)
@@ -67,6 +72,8 @@ def scores(
             "auroc": auroc,
             "auprc": auprc,
             "f1": 2 * hits / (calls + deaths),
+            # The same hits divided by the larger of calls and deaths.
+            "challenge_score": weight @ (died * challenge) / np.maximum(weight @ challenge, deaths),
             "precision": hits / calls,
             "recall": hits / deaths,
             "accuracy": weight @ (died == predicted) / total,
@@ -81,6 +88,7 @@ def with_intervals(
     log_odds: Float[np.ndarray, " N"],
     probability: Float[np.ndarray, " N"],
     predicted: Shaped[np.ndarray, " N"],
+    challenge: Shaped[np.ndarray, " N"],
     subject: Int[np.ndarray, " N"],
     *,
     resamples: int,
@@ -89,7 +97,7 @@ def with_intervals(
     """Compute every score with its 95 % percentile interval over resampled subjects.
 
     Args:
-        died, log_odds, probability, predicted: As for `scores`.
+        died, log_odds, probability, predicted, challenge: As for `scores`.
         subject: The subject of each stay.
         resamples: Number of resamples.
         seed: Seed of the resamples.
@@ -97,7 +105,7 @@ def with_intervals(
     Returns:
         {score: {value, low, high}}; None for what is undefined.
     """
-    model = (died, log_odds, probability, predicted)
+    model = (died, log_odds, probability, predicted, challenge)
     parts = [scores(*model, weight) for weight in resampled(subject, resamples, seed)]
     point = scores(*model)
     return {
@@ -137,13 +145,14 @@ def over_folds(
     log_odds: Float[np.ndarray, " N"],
     probability: Float[np.ndarray, " N"],
     predicted: Shaped[np.ndarray, " N"],
+    challenge: Shaped[np.ndarray, " N"],
     fold: Int[np.ndarray, " N"],
     learn: Bool[np.ndarray, " N"] | None = None,
 ) -> dict[str, dict[str, float | None]]:
     """Compute every score on each fold, and its mean over the folds. Fold -1 is left out.
 
     Args:
-        died, log_odds, probability, predicted: As for `scores`.
+        died, log_odds, probability, predicted, challenge: As for `scores`.
         fold: The fold that holds each stay out.
         learn: The stays that the models were trained on; by default all.
 
@@ -153,7 +162,8 @@ def over_folds(
     """
     held_out = [fold == k for k in sorted(set(fold) - {-1})]
     each = [
-        scores(died[rows], log_odds[rows], probability[rows], predicted[rows]) for rows in held_out
+        scores(*(column[rows] for column in (died, log_odds, probability, predicted, challenge)))
+        for rows in held_out
     ]
     ratio = held_out_ratio(fold, learn)
     result = {

@@ -16,7 +16,7 @@ AGE_BANDS = {  # years, low <= age < high
     "80 and over": (80, np.inf),
 }
 ORDER = {name: place for place, name in enumerate(AGE_BANDS)}
-SHOWN = ("auroc", "auprc", "recall", "precision", "calibration_error")
+SHOWN = ("auroc", "auprc", "challenge_score", "recall", "precision", "calibration_error")
 
 
 def groups(cohort: pd.DataFrame) -> dict[str, pd.Series]:
@@ -43,6 +43,7 @@ def subgroup_scores(
     log_odds: Float[np.ndarray, " N"],
     probability: Float[np.ndarray, " N"],
     predicted: Shaped[np.ndarray, " N"],
+    challenge: Shaped[np.ndarray, " N"],
     *,
     resamples: int,
     seed: int,
@@ -54,7 +55,7 @@ def subgroup_scores(
 
     Args:
         cohort: Rows of schemas.COHORT, for example those of the test set.
-        log_odds, probability, predicted: As for `measures.scores`.
+        log_odds, probability, predicted, challenge: As for `measures.scores`.
         resamples: Number of resamples of the subjects.
         seed: Seed of the resamples.
 
@@ -72,6 +73,7 @@ def subgroup_scores(
                 log_odds[inside],
                 probability[inside],
                 predicted[inside],
+                challenge[inside],
                 subject,
                 resamples=resamples,
                 seed=seed,

@@ -3,6 +3,8 @@
 Training, the search and the evaluation call them. The shapes use N for stays and R for resamples.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Float, Shaped
 
@@ -85,11 +87,30 @@ def best_threshold(died: Shaped[np.ndarray, " N"], log_odds: Float[np.ndarray, "
     Returns:
         A value between the log odds of two stays; death is predicted above it.
     """
+    return _threshold(died, log_odds, lambda calls, deaths: (calls + deaths) / 2)
+
+
+def challenge_threshold(died: Shaped[np.ndarray, " N"], log_odds: Float[np.ndarray, " N"]) -> float:
+    """Find the threshold with the highest score of the Challenge 2012.
+
+    The score is min(sensitivity, positive predictive value). Arguments and result are those of
+    `best_threshold`.
+    """
+    return _threshold(died, log_odds, np.maximum)
+
+
+def _threshold(
+    died: np.ndarray, log_odds: np.ndarray, size: Callable[[np.ndarray, int], np.ndarray]
+) -> float:
+    """The threshold with the largest hits / size(calls, deaths).
+
+    Calls are the stays above a threshold, and hits the deaths among them.
+    """
     order = np.argsort(-log_odds, kind="stable")
     values, hits = log_odds[order].astype(np.float64), np.cumsum(died[order], dtype=int)
-    f1 = 2 * hits / (np.arange(1, len(died) + 1) + hits[-1])
+    quality = hits / size(np.arange(1, len(died) + 1), hits[-1])
     last_of_tie = np.r_[np.diff(values) != 0, True]
-    best = int(np.argmax(np.where(last_of_tie, f1, -1)))
+    best = int(np.argmax(np.where(last_of_tie, quality, -1)))
     if best + 1 == len(values):
         return float(values[best] - 1)
     return float((values[best] + values[best + 1]) / 2)

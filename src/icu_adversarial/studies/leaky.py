@@ -24,7 +24,7 @@ def scores_on_training_stays(
     """Score the networks on their own training stays. These scores are NOT held out.
 
     As many stays are drawn as the fold has training stays, half of each outcome. The decision is
-    the argmax of the logits as trained, without the threshold.
+    the argmax of the logits as trained, without a threshold, also for challenge_score.
 
     Args:
         models: The folder of each fold's model.
@@ -44,7 +44,7 @@ def scores_on_training_stays(
         about = read_json(folder / "model.json")
         trained = about["threshold"] - about["prior_shift"]  # back to the logits as trained
         z = log_odds(load_model(folder), data.x_train[rows]) + trained
-        drawn.append(scores(y, z, sigmoid(z), z > 0))
+        drawn.append(scores(y, z, sigmoid(z), z > 0, z > 0))
     values = {name: np.concatenate([scored[name] for scored in drawn]) for name in METRICS}
     return {
         name: {"mean": finite(v.mean()), "sd": finite(v.std(ddof=1))} for name, v in values.items()

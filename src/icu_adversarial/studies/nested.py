@@ -23,14 +23,14 @@ from icu_adversarial.features.splits import assign_folds
 from icu_adversarial.model.fold_data import make_fold
 from icu_adversarial.model.folds import save_folds, train_folds
 from icu_adversarial.model.networks.storage import load_model
-from icu_adversarial.model.scores import sigmoid
+from icu_adversarial.model.scores import challenge_threshold, sigmoid
 from icu_adversarial.model.training import log_odds
 from icu_adversarial.model.tuning import search_network
 from icu_adversarial.search.space import decode
 from icu_adversarial.search.study import SEARCH, best_trial
 
 # These need no calibrated probability and are always defined.
-SCORES = ("auroc", "auprc", "f1", "recall", "accuracy")
+SCORES = ("auroc", "auprc", "f1", "challenge_score", "recall", "accuracy")
 BLOCKS = ("features", "model", "tune_model", "train")
 ROOMS = ("core", "measurements", "features", "model", *SEARCH)
 
@@ -56,7 +56,7 @@ def score_fold(
 ) -> dict[str, Any]:
     """Search `tune_model` without fold k, train on the other folds, and score on fold k.
 
-    One inner fold chooses the threshold and, where the model keeps its best weights, the epoch.
+    One inner fold chooses the thresholds and, where the model keeps its best weights, the epoch.
     So fold k decides nothing.
 
     Args:
@@ -87,8 +87,10 @@ def score_fold(
     folder = state / f"fold_{k}"
     trained = train_folds([data], model, params.train, folder)
     save_folds([folder], trained, [data], [scaler], model)
-    z = log_odds(load_model(folder), scaler.apply(grid[outer], cohort[outer]))
-    scored = scores(died[outer], z, sigmoid(z), z > 0)
+    network = load_model(folder)
+    z = log_odds(network, scaler.apply(grid[outer], cohort[outer]))
+    limit = challenge_threshold(data.y_held_out, log_odds(network, data.x_held_out))
+    scored = scores(died[outer], z, sigmoid(z), z > 0, z > limit)
     return {
         "hyperparameters": model.model_dump(mode="json"),
         **{name: float(scored[name][0]) for name in SCORES},
