@@ -124,6 +124,7 @@ class Bad:
         raise Refused
 
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __sub__ = __rsub__ = __hash__ = _refuse
+    astype = _refuse
 
 
 def typed(text: str, kind: Any) -> Any:
