@@ -13,6 +13,7 @@ from literature_set import MEASUREMENTS, NAMES
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.extract.sources import eicu, meds, mimic4
 from icu_adversarial.extract.storage.raw_files import find_file
+from icu_adversarial.measurements import SETS, choose
 from icu_adversarial.tools.validate import validate
 
 CHARTS = Path("icu") / "chartevents.csv"
@@ -178,7 +179,7 @@ EICU = (
 def test_the_other_tables_of_eicu_are_no_parts(suffix: str, tmp_path: Path) -> None:
     for name in EICU:
         (tmp_path / (name + suffix)).touch()
-    for name in eicu.TABLES:
+    for name in eicu.tables(choose(SETS["extended"], "eicu")):
         assert find_file(tmp_path, name).name.lower() == name + suffix
     for name in ("Kopie von lab.csv", "lab - Copy.csv", "Copy of Lab.csv", "LAB_2.csv"):
         (tmp_path / name).touch()
