@@ -17,7 +17,7 @@ $(READY): requirements.lock
 	touch $(READY)
 
 repro: setup  ## run what changed, then print a summary; PROFILE=tiny, paper or prior takes the settings of profiles/
-	$(if $(PROFILE),dvc exp run $(shell cat profiles/$(PROFILE)),dvc repro)
+	$(if $(PROFILE),dvc exp run $(shell cat profiles/$(PROFILE)) dvc.yaml,dvc repro)
 	@python src/run.py summary
 
 test: setup  ## all tests, two files at a time

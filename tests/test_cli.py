@@ -1,4 +1,5 @@
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,9 @@ def test_help_names_every_stage_without_importing_torch() -> None:
         "figures",
     ):
         assert re.search(rf"\b{stage}\b", done.stdout), stage
+    assert "..." not in done.stdout.split("Commands:")[1]  # every line is whole
+    assert re.search(r"--debug  +Show", done.stdout)
+    assert re.search(r"--help  +Show", done.stdout)
     code = "import sys; sys.path.insert(0, 'src'); import icu_adversarial.cli; print(sorted({'torch', 'pandas', 'optuna', 'duckdb'} & set(sys.modules)))"
     loaded = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
@@ -140,6 +144,7 @@ def test_a_damaged_summary_is_one_line(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cli, "_refuse_another_checkout", lambda: None)
     monkeypatch.setattr(sys, "argv", ["run.py", "summary"])
+    shutil.copy(ROOT / "params.yaml", "params.yaml")
     Path("metrics").mkdir()
     Path("metrics/summary.json").write_text("{}")
     with pytest.raises(SystemExit):

@@ -18,7 +18,12 @@ from icu_adversarial.core.paths import SUMMARY
 # because most commands import neither library.
 OUT_OF_MEMORY = ("TerminatedWorkerError", "OutOfMemoryError")
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich calls the option --help a "--help <bool>"
+)
 ObjectiveOption = Annotated[Objective, typer.Option(help="What a best attack maximises.")]
 
 
@@ -27,6 +32,16 @@ def _run(stage: str, room: str = "stages", **options: str) -> None:
     params = load_params()
     with logged("_".join([stage, *options.values()])):
         import_module(f"icu_adversarial.{room}.{stage}").run(params, **options)
+
+
+@app.callback()
+def _shared(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show where in the code an error comes from.")
+    ] = False,
+) -> None:
+    """A stage of the pipeline, a study or a helper."""
+    # `main` reads --debug, so that it may also follow the command. Here it is for the help.
 
 
 @app.command()
@@ -43,13 +58,13 @@ def extract() -> None:
 
 @app.command()
 def preprocess() -> None:
-    """Stays and events → cohort, grid, folds and held-out test set."""
+    """Stays and events → cohort, grid, folds and test set."""
     _run("preprocess")
 
 
 @app.command("tune_model")
 def tune_model() -> None:
-    """Search the network's hyperparameters on the training subjects."""
+    """Search the network's settings on the training subjects."""
     _run("tune_model")
 
 
@@ -61,19 +76,19 @@ def train() -> None:
 
 @app.command()
 def nested() -> None:
-    """Search within each fold's training stays, and score the result on the fold."""
+    """Search within each fold, and score what is found on it."""
     _run("nested", "studies")
 
 
 @app.command()
 def evaluate() -> None:
-    """Score the network and the baselines out of fold and on the held-out test set."""
+    """Score the network and the baselines. Out of fold, and on the held-out test set."""
     _run("evaluate")
 
 
 @app.command("learning_curve")
 def learning_curve() -> None:
-    """Train on parts of the training subjects: how the scores grow with their number."""
+    """Train on parts of the subjects, and score the networks."""
     _run("learning_curve", "studies")
 
 
@@ -81,31 +96,31 @@ def learning_curve() -> None:
 def literature(
     row: Annotated[str, typer.Option(help="One of literature.rows in params.yaml.")],
 ) -> None:
-    """Train one of the literature's networks on the same folds; score it as the network."""
+    """Train a network of the literature on the same folds. It is scored as the network is."""
     _run("literature", "studies", row=row)
 
 
 @app.command("literature_table")
 def literature_table() -> None:
-    """All models in one table, compared with the published numbers."""
+    """All models in one table, with the published numbers."""
     _run("literature_table", "studies")
 
 
 @app.command("tune_attack")
 def tune_attack(objective: ObjectiveOption) -> None:
-    """Search the attack's hyperparameters on training stays."""
+    """Search the attack's settings on training stays."""
     _run("tune_attack", objective=objective)
 
 
 @app.command()
 def attack(objective: ObjectiveOption) -> None:
-    """Attack every stay with a model that never saw its subject."""
+    """Attack stays with models that never saw their patients."""
     _run("attack", objective=objective)
 
 
 @app.command()
 def probe(objective: ObjectiveOption) -> None:
-    """Measure the attack: scores by direction, transfer between models, warnings."""
+    """Measure the attack: scores, transfer, warnings."""
     _run("probe", objective=objective)
 
 
@@ -123,10 +138,13 @@ def summarize() -> None:
 
 @app.command()
 def summary() -> None:
-    """Print the summary of the last run: cohort, scores, attacks, and where the results are."""
-    found = import_module("icu_adversarial.core.io").read_json(SUMMARY)
+    """Print the summary of the last run. It also says where the results are."""
+    found, objectives = (
+        import_module("icu_adversarial.core.io").read_json(SUMMARY),
+        load_params().objectives,
+    )
     try:
-        shown = list(import_module("icu_adversarial.analyze.overview").lines(found))
+        shown = import_module("icu_adversarial.analyze.overview").lines(found, objectives)
     except (KeyError, TypeError):
         raise InputError(f"{SUMMARY} is not complete: run `dvc repro`") from None
     for line in shown:
@@ -157,7 +175,7 @@ def fetch(
         ),
     ] = 60,
 ) -> None:
-    """Download an open data set from PhysioNet into data/raw/NAME. A later call continues it."""
+    """Download an open data set. It goes to data/raw/NAME. A later call continues it."""
     typer.echo(
         import_module("icu_adversarial.tools.fetch").fetch(
             name, Path("data/raw"), base_url, timeout
@@ -174,7 +192,7 @@ def validate(
         str | None, typer.Option(help="As for extract.source. Without it, the tables decide.")
     ] = None,
 ) -> None:
-    """Check in seconds whether `extract` can read raw records, and count the measurements."""
+    """Check in seconds whether raw records can be read. Count the measurements."""
     params = load_params()
     lines = import_module("icu_adversarial.tools.validate").validate(
         raw, source, params.window_hours, params.extract.code_map, params.names
@@ -185,14 +203,15 @@ def validate(
 
 @app.command("plots_page")
 def plots_page() -> None:
-    """Write the HTML page that shows `dvc plots` without a network."""
+    """Write the page that shows `dvc plots` without a network."""
     import_module("icu_adversarial.tools.render").offline_page()
 
 
 @app.command()
 def figures(folder: Annotated[Path, typer.Argument(help="Where the PNG files go.")]) -> None:
-    """Render every DVC plot of the workspace to PNG."""
-    import_module("icu_adversarial.tools.render").figures(folder)
+    """Draw every figure of the last run as a PNG file."""
+    for line in import_module("icu_adversarial.tools.render").figures(folder):
+        typer.echo(line)
 
 
 def _refuse_another_checkout() -> None:

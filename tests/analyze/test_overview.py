@@ -1,6 +1,7 @@
 """The summary of a run: metrics/summary.json and the lines that `make repro` prints."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,7 @@ def test_a_direction_without_stays_has_no_numbers() -> None:
     summary = overview(model(), [empty])
     assert (summary["flipped"], summary["changed"]) == (0, None)
     assert summary["attacks"][1]["flipped_share"] is None
-    assert any("none attacked" in line for line in lines(summary))
+    assert any("none attacked" in line for line in lines(summary, []))
 
 
 def test_four_numbers_are_for_the_table_of_experiments(attack: Attack) -> None:
@@ -130,11 +131,18 @@ def test_a_score_is_rounded_once(attack: Attack) -> None:
     scores["test"]["network"]["auprc"] = {"value": 0.70346, "low": 0.6, "high": 0.8}
     summary = overview(scores, [found(attack)])
     assert summary["auprc"] == 0.7035
-    assert lines(summary)[2].endswith("0.703 (0.600–0.800)")
+    assert lines(summary, [])[2].endswith("0.703 (0.600–0.800)")
 
 
-def test_the_lines_say_what_was_found(attack: Attack) -> None:
-    text = lines(overview(model(), [found(attack), found(attack, "robust_l0")]))
+def test_the_lines_say_what_was_found(
+    attack: Attack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The report of robust_l0 was not written."""
+    monkeypatch.chdir(tmp_path)
+    Path("metrics/analyze/robust_l1").mkdir(parents=True)
+    Path("metrics/analyze/robust_l1/report.md").write_text("")
+    summary = overview(model(), [found(attack), found(attack, "robust_l0")])
+    text = lines(summary, ["robust_l1", "robust_l0"])
     page = "\n".join(text)
     assert "Data: synthetic hospital (not real patients): 1,500 stays, 151 deaths." in text[0]
     assert "0.845 (0.773–0.907)" in page
@@ -146,28 +154,40 @@ def test_the_lines_say_what_was_found(attack: Attack) -> None:
     assert "75.0% of 4" in row
     assert "median 1 " in row
     assert row.endswith("lactate, potassium")
-    assert "metrics/analyze/OBJECTIVE/report.md" in page
+    assert "Reports: metrics/analyze/robust_l1/report.md" in text
+    assert "Missing, run `dvc repro`: metrics/analyze/robust_l0/report.md" in text
     assert "src/run.py figures" in page
     assert text[-1].startswith("The patients are synthetic.")
     assert "Warning" not in page
 
 
 @pytest.mark.parametrize("objectives", [1, 2, 3, 6])
-def test_at_most_fifteen_lines_of_at_most_120_characters(attack: Attack, objectives: int) -> None:
+def test_at_most_fifteen_lines_of_at_most_120_characters(
+    attack: Attack, objectives: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of the reports are missing."""
+    monkeypatch.chdir(tmp_path)
     names = ["max_num_nonzero_perts", "robust_l0", "sparse_small", "sparsity", "b", "c"]
     attacks = [found(attack, name) for name in names[:objectives]]
     for headed in attacks:
         for row in headed["directions"]:
             row["most_susceptible"] = ["bicarbonate", "creatinine", "magnesium"]
             row["attacked"] = row["flipped"] = 12345
-    text = lines(overview(model(warning="too few deaths"), attacks))
+    for name in names[:objectives:2]:
+        Path("metrics/analyze", name).mkdir(parents=True)
+        Path("metrics/analyze", name, "report.md").write_text("")
+    text = lines(overview(model(warning="too few deaths"), attacks), names[:objectives])
     assert len(text) <= 15
     assert max(map(len, text)) <= 120
-    assert ("  3 more in metrics/summary.json" in text) == (objectives == 6)
+    assert (f"  {objectives - 2} more in metrics/summary.json" in text) == (objectives > 2)
+    assert any(line.startswith("Reports: ") for line in text)
+    (missing,) = [line for line in text if line.startswith("Missing")] or [""]
+    assert bool(missing) == (objectives > 1)
+    assert (" and 1 more" in missing) == (objectives == 6)
     assert "Warning: nothing can be concluded from this cohort. The report says why." in text
 
 
 def test_real_patients_are_not_called_synthetic(attack: Attack) -> None:
-    text = lines(overview(model("challenge2012"), [found(attack)]))
+    text = lines(overview(model("challenge2012"), [found(attack)]), [])
     assert text[0].startswith("Data: PhysioNet Challenge 2012")
     assert "synthetic" not in "\n".join(text)

@@ -3,6 +3,7 @@
 import configparser
 import json
 import re
+import shutil
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -210,16 +211,34 @@ def test_figures_writes_every_plot_twice_the_same(
     repository: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(repository.folder)
-    once = {p.name: p.read_bytes() for p in render.figures(tmp_path / "once")}
-    twice = {p.name: p.read_bytes() for p in render.figures(tmp_path / "twice")}
-    assert once == twice
+    once, twice = tmp_path / "once", tmp_path / "twice"
+    assert render.figures(once) == [f"{len(list(once.iterdir()))} figures are in {once}."]
+    render.figures(twice)
+    assert {p.name: p.read_bytes() for p in once.iterdir()} == {
+        p.name: p.read_bytes() for p in twice.iterdir()
+    }
     switches = len(MAPS) + 1 + 5  # kind of the maps and ranking; 5 scores, 2 splits of subgroups
-    assert len(once) == len(repository.specs) + switches
+    names = {path.name for path in once.iterdir()}
+    assert len(names) == len(repository.specs) + switches
     assert {
         "analyze_sparse_small_patients.png",
         "roc.png",
         "analyze_sparse_small_ranking_first.png",
-    } <= set(once)
+    } <= names
+
+
+def test_figures_names_the_missing_tables(
+    repository: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "repository"
+    shutil.copytree(repository.folder, folder)
+    monkeypatch.chdir(folder)
+    for table in ("roc.csv", "literature.csv"):
+        Path(table).unlink()
+    monkeypatch.setattr(render, "png", lambda spec: b"")
+    drawn, missing = render.figures(tmp_path / "figures")
+    assert drawn.endswith(f"figures are in {tmp_path / 'figures'}.")
+    assert missing == "Not drawn, because the table is missing or damaged: literature.csv, roc.csv"
 
 
 def test_figures_outside_of_a_repository_is_one_line(

@@ -5,16 +5,18 @@ A table of 120 characters has room for four short columns and the setting that w
 four numbers are at the top of the file. Everything else is in lists.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from icu_adversarial.core.labels import LABELS
+from icu_adversarial.core.paths import METRICS
 
 MODELS = {"network": "network", "gradient_boosting": "gradient boosting"}
 SCORES = {"auroc": "AUROC", "auprc": "AUPRC"}
 PATIENTS = {"0→1": "survivors (0→1)", "1→0": "deaths (1→0)"}
 DIGITS = 4  # after the decimal point of the four numbers, so that their columns are narrow
-OBJECTIVES_SHOWN = 3  # more of them would make the lines longer than a screen
+OBJECTIVES_SHOWN = 2  # with more of them, the summary would not fit in 15 lines
+WIDTH = 120  # characters of a line
 
 
 def overview(model: dict[str, Any], attacks: list[dict[str, Any]]) -> dict[str, Any]:
@@ -73,16 +75,17 @@ def _attack(objective: str, row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def lines(summary: dict[str, Any]) -> list[str]:
-    """What a person reads at the end of a run, in at most 15 lines of at most 120 characters.
+def lines(summary: dict[str, Any], objectives: Sequence[str]) -> list[str]:
+    """What a person reads at the end of a run, in at most 15 lines of at most WIDTH characters.
 
     Args:
         summary: Of `overview`.
+        objectives: Those of params.yaml. The lines name their reports, and those that are missing.
     """
     training, test = summary["cohort"]
     stays, deaths = (training[key] + test[key] for key in ("stays", "deaths"))
-    objectives = list(dict.fromkeys(row["objective"] for row in summary["attacks"]))
-    left = len(objectives) - OBJECTIVES_SHOWN
+    attacked = list(dict.fromkeys(row["objective"] for row in summary["attacks"]))
+    left = len(attacked) - OBJECTIVES_SHOWN
     text = [
         f"Data: {test['data']}: {stays:,} stays, {deaths:,} deaths. "
         f"Test set: {test['stays']:,} stays, {test['deaths']:,} deaths.",
@@ -93,20 +96,36 @@ def lines(summary: dict[str, Any]) -> list[str]:
         *(
             _attack_line(row)
             for row in summary["attacks"]
-            if row["objective"] in objectives[:OBJECTIVES_SHOWN]
+            if row["objective"] in attacked[:OBJECTIVES_SHOWN]
         ),
     ]
     if left > 0:
         text.append(f"  {left} more in metrics/summary.json")
     if summary["warnings"]:
         text.append("Warning: nothing can be concluded from this cohort. The report says why.")
+    reports = [METRICS / "analyze" / objective / "report.md" for objective in objectives]
     text += [
-        "Reports: metrics/analyze/OBJECTIVE/report.md. "
-        "Figures: `dvc plots show` or `python src/run.py figures FOLDER`."
+        *_listed("Reports: ", [str(path) for path in reports if path.exists()]),
+        *_listed(
+            "Missing, run `dvc repro`: ", [str(path) for path in reports if not path.exists()]
+        ),
+        "Figures: `dvc plots show` or `python src/run.py figures FOLDER`.",
     ]
     if test["data"] == LABELS["synthetic"]:
         text.append("The patients are synthetic. These results say nothing about real patients.")
     return [line.rstrip() for line in text]
+
+
+def _listed(start: str, names: list[str]) -> list[str]:
+    """A line of names, as many as fit, and the number of the others. Nothing without a name."""
+    shown = len(names)
+    while shown:
+        more = f" and {len(names) - shown} more" if shown < len(names) else ""
+        line = start + ", ".join(names[:shown]) + more
+        if len(line) <= WIDTH:
+            return [line]
+        shown -= 1
+    return []
 
 
 def _model_line(name: str, scores: list[dict[str, Any]]) -> str:

@@ -32,6 +32,8 @@ body { font-family: "Liberation Sans", Arial, Helvetica, sans-serif; margin: 24p
 </style>
 </head>
 <body>
+<p>A figure whose table is missing is left out. <code>python src/run.py figures FOLDER</code> names
+the missing tables.</p>
 {plot_divs}
 </body>
 </html>
@@ -81,14 +83,14 @@ def png(spec: dict[str, Any], scale: float = PIXELS) -> bytes:
     return vl_convert.vegalite_to_png(json.dumps(spec), vl_version=VEGA_LITE, scale=scale)
 
 
-def figures(folder: Path) -> list[Path]:
+def figures(folder: Path) -> list[str]:
     """Render every DVC plot of the workspace.
 
     Args:
         folder: The PNGs are written here.
 
     Returns:
-        Their paths.
+        Lines that say how many there are, and which tables are missing.
 
     Raises:
         InputError: DVC fails, or there is no plot.
@@ -102,12 +104,14 @@ def figures(folder: Path) -> list[Path]:
     if shown.returncode:
         lines = shown.stderr.strip().splitlines() or [f"exit code {shown.returncode}"]
         raise InputError(f"`dvc plots show` failed: {lines[-1]}")
-    specs = specifications(json.loads(shown.stdout))
+    content = json.loads(shown.stdout)
+    specs = specifications(content)
     if not specs:
         raise InputError("`dvc plots show` found no plot: run `dvc repro`")
-    paths = []
     for name, spec in specs.items():
-        paths.append(folder / f"{name}.png")
-        with atomic(paths[-1]) as temporary:
+        with atomic(folder / f"{name}.png") as temporary:
             temporary.write_bytes(png(spec))
-    return paths
+    lines = [f"{len(specs)} figures are in {folder}."]
+    if missing := sorted(error["name"] for error in content.get("errors", [])):
+        lines.append(f"Not drawn, because the table is missing or damaged: {', '.join(missing)}")
+    return lines
