@@ -6,6 +6,7 @@ import re
 import shutil
 import struct
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,13 @@ MAPS = tuple(f"heatmap_{name}" for name in HEATMAPS)
 
 
 def svg(spec: dict[str, Any]) -> str:
-    return vl_convert.vegalite_to_svg(json.dumps(spec), vl_version=render.VEGA_LITE)
+    return drawn(json.dumps(spec))
+
+
+@cache
+def drawn(spec: str) -> str:
+    """Several tests look at the same figure."""
+    return vl_convert.vegalite_to_svg(spec, vl_version=render.VEGA_LITE)
 
 
 def texts(spec: dict[str, Any]) -> list[str]:

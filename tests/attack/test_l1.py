@@ -10,7 +10,7 @@ from icu_adversarial.attack.algorithms.l1 import SETTINGS, l1
 
 
 @pytest.mark.parametrize(
-    ("batch", "hours", "channels"), [(1, 6, 5), (7, 6, 5), (64, 12, 4), (300, 48, 19)]
+    ("batch", "hours", "channels"), [(1, 6, 5), (7, 6, 5), (64, 12, 4), (80, 48, 19)]
 )
 @pytest.mark.parametrize("seed", range(4))
 def test_l1_is_that_of_the_optimum_of_a_linear_model(
