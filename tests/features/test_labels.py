@@ -121,9 +121,11 @@ GOLDEN: dict[str, tuple[Callable[[Path], Path], dict[Outcome, list[bool | None] 
 @pytest.mark.parametrize("source", GOLDEN)
 def test_golden_labels(source: str, outcome: Outcome, tmp_path: Path) -> None:
     write, expected = GOLDEN[source]
-    stays, _ = collect(read(source, write(tmp_path / "raw"), 48, MEASUREMENTS, CODE_MAP))
+    records = read(source, write(tmp_path / "raw"), 48, MEASUREMENTS, CODE_MAP)
+    stays, _ = collect(records)
     if expected[outcome] is None:
         with pytest.raises(InputError, match="does not know it for most stays"):
             labels(stays, outcome, source)
     else:
         assert found(stays, outcome, source) == expected[outcome]
+        assert found(records.stays, outcome, source) == expected[outcome]  # before it was stored
