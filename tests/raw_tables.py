@@ -6,7 +6,7 @@ from pathlib import Path
 
 # Two stays of one subject and one of another; 2100-01-01 10:00 is the first stay's intime, on the full hour.
 GOLDEN = {
-    "PATIENTS": "row_id,subject_id,gender,dob,dod\n1,1,F,2050-01-01 00:00:00,\n2,2,M,1800-01-01 00:00:00,\n",
+    "PATIENTS": "row_id,subject_id,gender,dob,dod\n1,1,F,2050-01-01 00:00:00,2100-02-03 00:00:00\n2,2,M,1800-01-01 00:00:00,\n",
     "ADMISSIONS": (
         "row_id,subject_id,hadm_id,admittime,dischtime,deathtime,diagnosis,hospital_expire_flag\n"
         '1,1,10,2100-01-01 08:00:00,2100-01-09 10:00:00,,"PAIN, CHEST",0\n'

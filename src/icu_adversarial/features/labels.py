@@ -31,14 +31,14 @@ def labels(stays: pd.DataFrame, outcome: Outcome, source: str) -> pd.Series:
     """
     known, days = True, outcome.days or 0
     if outcome.name == DEATH_WITHIN:
-        died = stays["death_day"] <= days
-        lives = (stays["death_day"] > days) | (stays["followed_days"] >= days)
+        day, followed = (stays[name].astype("float64") for name in ("death_day", "followed_days"))
+        died, lives = day <= days, (day > days) | (followed >= days)
         found = died.astype("boolean").where(died | lives)
-        survivors = stays["died"].eq(False) & stays["death_day"].isna()
+        survivors = stays["died"].eq(False).fillna(False).astype(bool) & day.isna()
         known = not survivors.any() or lives[survivors].mean() > FEWEST_FOLLOWED
     elif outcome.name == LONG_STAY:
         longer = stays["out_hour"] > 24 * days
-        left_alive = stays["out_hour"].notna() & stays["icu_died"].eq(False)
+        left_alive = stays["out_hour"].notna() & stays["icu_died"].eq(False).fillna(False)
         found = longer.astype("boolean").where(longer | left_alive)
     else:
         column = "died" if outcome.name == HOSPITAL_DEATH else "icu_died"
