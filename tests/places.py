@@ -78,3 +78,25 @@ def to_postgres(database: Path, tables: dict[str, str], uri: str, schema: str) -
             cursor.execute(f"INSERT INTO {schema}.{name} SELECT * FROM staging")
             cursor.execute("DROP TABLE staging")
         target.commit()
+
+
+# What MIMIC-IV names or lacks. A row that is marked as an error is not there.
+AS_MIMIC4 = {
+    "patients": "SELECT *, 50 AS anchor_age, year(dob::TIMESTAMP) + 50 AS anchor_year, 'x' AS anchor_year_group FROM raw",
+    "admissions": "FROM raw",
+    "icustays": "SELECT * RENAME (icustay_id AS stay_id) FROM raw",
+    "chartevents": "SELECT * EXCLUDE error RENAME (icustay_id AS stay_id) FROM raw WHERE error IS DISTINCT FROM '1'",
+    "labevents": "FROM raw",
+    "outputevents": "SELECT * EXCLUDE iserror RENAME (icustay_id AS stay_id) FROM raw WHERE iserror IS DISTINCT FROM '1'",
+}
+
+
+def as_mimic4(raw: Path, ending: str, folder: Path) -> Path:
+    """The tables of MIMIC-III in `raw` as those of MIMIC-IV."""
+    with duckdb.connect() as connection:
+        for table, select in AS_MIMIC4.items():
+            file = f"read_csv('{raw / table.upper()}.{ending}', quote = '\"', all_varchar = true)"
+            connection.execute(
+                f"COPY (WITH raw AS (FROM {file}) {select}) TO '{folder / table}.parquet'"
+            )
+    return folder

@@ -101,6 +101,13 @@ def page() -> str:
         code = "item ids" if source == "mimic" else "names"
         head = ["measurement", *place, code, "unit", "charted values that count", "stored as"]
         parts += [SECTIONS[source], table([*head, "read"], rows)]
+        if source == "mimic":
+            parts += [
+                f"\n`{m.name}` is the sum of {', '.join(m.sum_of)} at a time at which each of them has"
+                f" one value, and {m.name} itself has none. They must be chosen too."
+                for m in DICTIONARY.values()
+                if m.sum_of
+            ]
         if absent := [m.name for m in DICTIONARY.values() if not getattr(m, source)]:
             parts.append(f"\nNot in these data: {', '.join(absent)}.")
     notes = [

@@ -10,7 +10,9 @@ from raw_tables import HEAD, OUTCOMES, RECORDS, write_challenge
 
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.schemas import EVENTS, STAYS, to_table
+from icu_adversarial.extract.account import IMPLAUSIBLE, KEPT, NO_NUMBER, nested
 from icu_adversarial.extract.sources import challenge2012
+from icu_adversarial.measurements import SETS, choose
 
 EXPECTED = [
     (3, 2.0, "spo2", 100.0),
@@ -153,6 +155,47 @@ def test_every_rule_of_the_label(tmp_path: Path) -> None:
     columns = ["discharge_hour", "death_hour", "death_day", "followed_days"]
     np.testing.assert_array_equal(stays[columns], expected)
     assert stays["icu_died"].isna().all()
+
+
+def test_the_set_extended(tmp_path: Path) -> None:
+    """Fractions of oxygen become percent, an unknown weight does not count, and SaO2 is itself."""
+    text = HEAD.format(id=7, age=54, sex=0, icu=4).replace("Height,-1", "Height,170.2") + (
+        "01:00,FiO2,0.5\n01:00,FiO2,40\n02:00,MechVent,1\n02:00,GCS,15\n02:00,GCS,2\n"
+        "03:00,Urine,0\n03:00,Urine,60\n04:00,SaO2,97\n04:00,MAP,80\n04:00,NIMAP,81\n"
+        "05:00,Weight,80.5\n05:00,TroponinT,0.5\n05:00,RespRate,18\n"
+    )
+    folder = write_challenge(
+        tmp_path / "raw",
+        records={"set-a": {7: text, 3: HEAD.format(id=3, age=1, sex=1, icu=1)}},
+    )
+    measurements = choose(SETS["extended"], "challenge2012")
+    stays, events, account, _ = challenge2012.read(folder, 48, measurements)
+    found = pa.Table.from_batches(events, EVENTS).to_pandas()
+    assert list(zip(found["hour"], found["measurement"], found["value"].round(1), strict=True)) == [
+        (0, "height", np.float32(170.2)),
+        (1, "fio2", 50),
+        (2, "gcs", 15),
+        (2, "mechvent", 1),
+        (3, "urine", 0),
+        (3, "urine", 60),
+        (4, "map", 80),
+        (4, "map", 81),
+        (4, "sao2", 97),
+        (5, "resprate", 18),
+        (5, "troponin_t", 0.5),
+        (5, "weight", 80.5),
+    ]
+    rows = nested(account.table())["set-a"]
+    assert rows["weight"] == {"read": 3, KEPT: 1, NO_NUMBER: 2}
+    assert rows["height"] == {"read": 2, KEPT: 1, NO_NUMBER: 1}
+    assert rows["fio2"] == {"read": 2, KEPT: 1, IMPLAUSIBLE: 1}
+    assert "spo2" not in rows
+    assert len(stays) == 2
+
+
+def test_measurements_that_the_records_do_not_have_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the Challenge records have none of calcium, gcs_eye"):
+        challenge2012.read(write_challenge(tmp_path / "raw"), 48, choose(["calcium", "gcs_eye"]))
 
 
 def test_damaged_archive_is_told_in_one_line(tmp_path: Path) -> None:

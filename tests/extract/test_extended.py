@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -11,7 +10,7 @@ import pytest
 import slow_reference
 from adbc_driver_postgresql import dbapi
 from golden import CODE_MAP, DATA, assert_golden, collect
-from places import to_duckdb, to_postgres
+from places import as_mimic4, to_duckdb, to_postgres
 
 from icu_adversarial.core.schemas import EVENTS
 from icu_adversarial.extract.account import (
@@ -60,26 +59,6 @@ TYPES = {
         "itemid int, value double precision, valueuom varchar(30), iserror int, why text"
     ),
 }
-# What MIMIC-IV names or lacks. A row that is marked as an error is not there.
-AS_MIMIC4 = {
-    "patients": "SELECT *, 50 AS anchor_age, year(dob::TIMESTAMP) + 50 AS anchor_year, 'x' AS anchor_year_group FROM raw",
-    "admissions": "FROM raw",
-    "icustays": "SELECT * RENAME (icustay_id AS stay_id) FROM raw",
-    "chartevents": "SELECT * EXCLUDE error RENAME (icustay_id AS stay_id) FROM raw WHERE error IS DISTINCT FROM '1'",
-    "labevents": "FROM raw",
-    "outputevents": "SELECT * EXCLUDE iserror RENAME (icustay_id AS stay_id) FROM raw WHERE iserror IS DISTINCT FROM '1'",
-}
-
-
-def as_mimic4(raw: Path, ending: str, folder: Path) -> Path:
-    """The tables of MIMIC-III in `raw` as those of MIMIC-IV."""
-    with duckdb.connect() as connection:
-        for table, select in AS_MIMIC4.items():
-            file = f"read_csv('{raw / table.upper()}.{ending}', quote = '\"', all_varchar = true)"
-            connection.execute(
-                f"COPY (WITH raw AS (FROM {file}) {select}) TO '{folder / table}.parquet'"
-            )
-    return folder
 
 
 @pytest.fixture

@@ -2,17 +2,16 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import duckdb
 import pandas as pd
 import pytest
 from adbc_driver_postgresql import dbapi
 from golden import DATA, assert_golden, collect
-from literature_set import MEASUREMENTS, NAMES
-from places import to_duckdb, to_postgres
+from literature_set import NAMES
+from places import as_mimic4, to_duckdb, to_postgres
 
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.extract.sources import mimic3, mimic4
-from icu_adversarial.measurements import choose
+from icu_adversarial.measurements import SETS, choose
 
 # The column types that mimic-code's scripts give the tables of MIMIC-IV, and the column `why` of the golden tables.
 HOSP = {
@@ -110,26 +109,13 @@ def test_the_demo_of_mimic3_in_the_tables_of_mimic4_gives_the_same(
     mimic_demo: Path, tmp_path: Path
 ) -> None:
     """Real records: MIMIC-IV names the stay stay_id, dates subjects by an anchor year, and has no rows marked as errors."""
-    changes = {
-        "patients": "SELECT subject_id, gender, 50 AS anchor_age, year(dob::TIMESTAMP) + 50 AS anchor_year, 'demo' AS anchor_year_group, dod FROM raw",
-        "admissions": "FROM raw",
-        "icustays": "SELECT * RENAME (icustay_id AS stay_id) FROM raw",
-        "chartevents": "SELECT * EXCLUDE error RENAME (icustay_id AS stay_id) FROM raw WHERE error IS DISTINCT FROM '1'",
-        "labevents": "FROM raw",
-    }
-    with duckdb.connect() as connection:
-        for table, select in changes.items():
-            raw = (
-                f"read_csv('{mimic_demo / table.upper()}.csv.gz', quote = '\"', all_varchar = true)"
-            )
-            connection.execute(
-                f"COPY (WITH raw AS (FROM {raw}) {select}) TO '{tmp_path / table}.parquet'"
-            )
+    raw = as_mimic4(mimic_demo, "csv.gz", tmp_path)
+    measurements = choose(SETS["extended"], "mimiciii")
     (stays, events), (expected_stays, expected_events) = (
-        read(tmp_path),
-        collect(mimic3.read(mimic_demo, 48, MEASUREMENTS)),
+        collect(reader.read(place, 48, measurements))
+        for reader, place in ((mimic4, raw), (mimic3, mimic_demo))
     )
-    assert len(events) > 30_000
+    assert len(events) > 50_000
     pd.testing.assert_frame_equal(events, expected_events)
     differ = ("source_group", "age", "followed_days")
     same = [column for column in expected_stays if column not in differ]

@@ -40,6 +40,14 @@ def tables(mimic_demo: Path) -> pd.Series:
     return pd.read_csv(mimic_demo / "D_ITEMS.csv.gz").set_index("itemid")["linksto"]
 
 
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """params.yaml, to be changed."""
+    path = tmp_path / "params.yaml"
+    path.write_text((ROOT / "params.yaml").read_text())
+    return path
+
+
 def test_item_ids_have_the_labels_and_tables_of_mimic(labels: pd.Series, tables: pd.Series) -> None:
     checked = 0
     for m in ALL:
@@ -210,11 +218,8 @@ def test_names_of_a_set_and_of_a_list() -> None:
     assert names_of(["ph", "bun"]) == ("ph", "bun")
 
 
-def test_the_example_of_other_limits_in_params_yaml_works(tmp_path: Path) -> None:
-    text = (ROOT / "params.yaml").read_text()
-    (option,) = re.findall(r"-S '(\+extract\.limits\.[^']+)'", text)
-    file = tmp_path / "params.yaml"
-    file.write_text(text)
+def test_the_example_of_other_limits_in_params_yaml_works(file: Path) -> None:
+    (option,) = re.findall(r"-S '(\+extract\.limits\.[^']+)'", file.read_text())
     apply_overrides(file, [option])
     assert load_params(file).extract.limits == {"glucose": Limits(above=0, at_most=2000)}
 
@@ -235,22 +240,35 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("option", "message"), REFUSED)
-def test_a_choice_that_cannot_be_is_refused_in_one_line(
-    tmp_path: Path, option: str, message: str
-) -> None:
-    file = tmp_path / "params.yaml"
-    file.write_text((ROOT / "params.yaml").read_text())
-    apply_overrides(file, [option])
+def refusal(file: Path, *options: str) -> str:
+    """The line that refuses params.yaml with these options of `dvc exp run -S`."""
+    apply_overrides(file, list(options))
     with pytest.raises(InputError) as error:
         load_params(file)
-    assert message in str(error.value)
     assert "\n" not in str(error.value)
+    return str(error.value)
 
 
-def test_a_total_without_its_parts_is_fine_where_it_is_charted(tmp_path: Path) -> None:
-    file = tmp_path / "params.yaml"
-    file.write_text((ROOT / "params.yaml").read_text())
+@pytest.mark.parametrize(("option", "message"), REFUSED)
+def test_a_choice_that_cannot_be_is_refused_in_one_line(
+    file: Path, option: str, message: str
+) -> None:
+    assert message in refusal(file, option)
+
+
+@pytest.mark.parametrize("source", ["eicu", "challenge2012", "meds"])
+def test_only_mimic_tells_potassium_of_blood_gases(file: Path, source: str) -> None:
+    options = ["extract.potassium=blood_gas", f"extract.source={source}", "extract.raw=records"]
+    said = refusal(file, *options)
+    assert "only MIMIC tells which potassium is from blood gases: set it to both" in said
+
+
+def test_potassium_that_is_not_chosen_has_no_kinds(file: Path) -> None:
+    said = refusal(file, "extract.potassium=blood_gas", "measurements=[ph]")
+    assert "potassium blood_gas has no effect without potassium among measurements" in said
+
+
+def test_a_total_without_its_parts_is_fine_where_it_is_charted(file: Path) -> None:
     options = ["measurements=[gcs,ph]", "extract.source=challenge2012", "extract.raw=records"]
     apply_overrides(file, options)
     assert load_params(file).columns == ("gcs", "ph")

@@ -50,14 +50,17 @@ def read(raw: Path, window_hours: int, measurements: tuple[Measurement, ...]) ->
         measurements: What is read.
 
     Raises:
-        InputError: A set or outcome file is missing, a set is there twice, a record is not one, or
-            the window is longer than the records.
+        InputError: A set or outcome file is missing, a set is there twice, a record is not one,
+            the window is longer than the records, or they have no chosen measurement.
     """
     if window_hours > RECORD_HOURS:
         raise InputError(
             f"window_hours: {window_hours}: the Challenge records end after {RECORD_HOURS} hours:"
             f" use at most {RECORD_HOURS}"
         )
+    if not any(m.challenge2012 for m in measurements):
+        names = ", ".join(m.name for m in measurements)
+        raise InputError(f"measurements: the Challenge records have none of {names}: add others")
     found = []
     for name in SETS:
         folder, archive = raw / name, raw / f"{name}.tar.gz"
