@@ -6,7 +6,7 @@ that was not trained on its subject.
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,9 +21,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 from icu_adversarial.attack.tasks import choose_stays
 from icu_adversarial.config.params import Params, load_params
 from icu_adversarial.core import paths
-from icu_adversarial.core.io import read_array
+from icu_adversarial.core.io import read_array, read_json, write_json
 from icu_adversarial.core.schemas import COHORT, read_table
 from icu_adversarial.features.scaling import Scaler
+from icu_adversarial.measurements import SETS
 from icu_adversarial.model.fold_data import make_fold
 from icu_adversarial.model.folds import save_folds, train_folds
 from icu_adversarial.model.networks.storage import load_model
@@ -81,26 +82,47 @@ class Group(NamedTuple):
 
 
 @contextmanager
-def workplace(raw: Path, work: Path | None) -> Iterator[Params]:
-    """Prepare the records of `raw` in the folder `work`, or a temporary one, and work there."""
+def workplace(raw: Path, work: Path | None, **changes: Any) -> Iterator[Params]:
+    """Prepare the records of `raw` in the folder `work`, or a temporary one, and work there.
+
+    changes: As for `prepare`.
+    """
     raw = raw.resolve()
     with tempfile.TemporaryDirectory() as temporary:
         place = work or Path(temporary)
         place.mkdir(parents=True, exist_ok=True)
         with chdir(place):
-            yield prepare(raw)
+            yield prepare(raw, **changes)
 
 
-def prepare(raw: Path) -> Params:
+def prepare(
+    raw: Path,
+    measurements: Sequence[str] | None = None,
+    static_inputs: Sequence[str] | None = None,
+) -> Params:
     """Run the stages extract and preprocess on sets A and B, unless this has been done.
 
     Args:
         raw: The folder of Challenge 2012.
+        measurements: A set of measurements or their names, if not those of params.yaml.
+        static_inputs: Those of the network and the baselines, if not those of params.yaml.
+
+    Raises:
+        ValueError: There are no such measurements or static inputs.
     """
-    params, sets = load_params(ROOT / "params.yaml"), Path("sets")
-    source = params.extract.model_copy(update={"source": "challenge2012", "raw": sets})
-    params = params.model_copy(update={"extract": source})
-    if not paths.COHORT.exists():
+    content, sets = load_params(ROOT / "params.yaml").model_dump(), Path("sets")
+    content["extract"] |= {"source": "challenge2012", "raw": sets}
+    if measurements:
+        one_set = len(measurements) == 1 and measurements[0] in SETS
+        content["measurements"] = measurements[0] if one_set else tuple(measurements)
+    if static_inputs is not None:
+        content["model"]["static_inputs"] = tuple(static_inputs)
+    params, read = Params.model_validate(content), Path("measurements.json")
+    if paths.COHORT.exists():
+        if not read.exists() or tuple(read_json(read)) != params.names:
+            sys.exit(f"{Path.cwd()} was prepared with other measurements: use another folder")
+    else:
+        write_json(read, params.names)
         sets.mkdir(exist_ok=True)
         for file in (
             *raw.glob("set-[ab]*"),

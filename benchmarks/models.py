@@ -4,13 +4,17 @@ python benchmarks/models.py CHALLENGE_FOLDER                     # all three mod
 python benchmarks/models.py CHALLENGE_FOLDER --models boosting   # one of them, no differences
 python benchmarks/models.py CHALLENGE_FOLDER --ablations         # changes of one setting of `model`
 python benchmarks/models.py CHALLENGE_FOLDER --settings          # `baselines` of params.yaml
+python benchmarks/models.py CHALLENGE_FOLDER --directions --measurements extended --static-inputs \
+    age sex icu_type weight height                               # other inputs than in params.yaml
 
 The patients are those of PhysioNet Challenge 2012: set A → set B, set B → set A, and five folds of
 both sets. Every model is trained on the training stays of a split and scored on the others, which
 choose nothing here. The baselines are tuned by cross-validation within the training stays of each
 split, with --trials settings. Each model is trained with --members seeds. Two scores are reported:
 the mean over the seeds of each model's score, and the score of the average of all seeds' models in
-log odds. --settings searches only within set A. `model` and `baselines` of params.yaml, where the
+log odds. The official score of the Challenge needs a decision. Its threshold has the best score on
+the training stays of a split, out of fold: each of five parts of them is predicted by a model of
+the other four, with the first seed. --settings searches only within set A. `model` and `baselines` of params.yaml, where the
 search starts, were chosen within set A. The script prints Markdown tables.
 """
 
@@ -27,7 +31,15 @@ import numpy as np
 import pandas as pd
 from attack_victims import workplace
 from joblib import delayed
-from model_tables import Predictions, Protocol, ablation_rows, commit, difference_rows, score_rows
+from model_tables import (
+    Limits,
+    Predictions,
+    Protocol,
+    ablation_rows,
+    commit,
+    difference_rows,
+    score_rows,
+)
 
 from icu_adversarial.config.features import Features
 from icu_adversarial.config.model import Model
@@ -41,6 +53,7 @@ from icu_adversarial.evaluate.baseline_inputs import summaries, with_statics
 from icu_adversarial.features.splits import assign_folds
 from icu_adversarial.model.fold_data import make_fold
 from icu_adversarial.model.networks.registry import build
+from icu_adversarial.model.scores import challenge_threshold
 from icu_adversarial.model.training import advance, log_odds, seed_of, start
 
 FOLDS, SEED = 5, 20240807
@@ -97,8 +110,29 @@ def splits(cohort: pd.DataFrame) -> list[Split]:
     ]
 
 
+def parts_of(split: Split, cohort: pd.DataFrame) -> list[Split]:
+    """Five folds of the training stays of a split."""
+    own = cohort[split.train]
+    fold = np.full(len(cohort), -1)
+    fold[split.train] = assign_folds(
+        own["subject_id"].to_numpy(), own["died"].to_numpy(), folds=FOLDS, seed=SEED
+    )
+    names = [f"{split.name}, part {k}" for k in range(FOLDS)]
+    return [Split(n, (fold >= 0) & (fold != k), fold == k) for k, n in enumerate(names)]
+
+
+def limit_of(parts: list[Split], cohort: pd.DataFrame, z: list[np.ndarray]) -> float:
+    """The threshold with the best score of the Challenge.
+
+    z: The log odds of the test stays of each part.
+    """
+    died = np.concatenate([cohort["died"].to_numpy()[part.test] for part in parts])
+    return challenge_threshold(died, np.concatenate(z))
+
+
 def network(
     grid: np.ndarray,
+    names: tuple[str, ...],
     cohort: pd.DataFrame,
     split: Split,
     features: Features,
@@ -107,7 +141,7 @@ def network(
     seed: int,
 ) -> np.ndarray:
     """The log odds of the test stays."""
-    fold, _ = make_fold(grid, cohort, split.test, features, model, split.train)
+    fold, _ = make_fold(grid, names, cohort, split.test, features, model, split.train)
     state = start(fold, model, seed_of(SEED, seed))
     trained = advance(state, fold, model, epochs=epochs, of=epochs, seed=seed_of(SEED, seed))
     result = build(fold.channels, fold.statics, model)
@@ -117,22 +151,27 @@ def network(
 
 def baseline(
     name: str, params: Params, cohort: pd.DataFrame, grid: np.ndarray, split: Split, members: int
-) -> list[np.ndarray]:
-    """The log odds of the test stays by the model of each seed.
+) -> tuple[list[np.ndarray], float]:
+    """The log odds of the test stays by the model of each seed, and the threshold.
 
-    The settings are chosen on the training stays. The training of logistic regression has no random
-    part, so every seed has the same model.
+    Both the settings and the threshold are chosen on the training stays. The training of logistic
+    regression has no random part, so every seed has the same model.
     """
     settings = found(name, params, cohort[split.train], grid[split.train])
     print(f"{split.name}, {name}: {settings}", file=sys.stderr, flush=True)
-    x = with_statics(summaries(grid), cohort, split.train, params.model.static_inputs)
-    died, seeds = cohort["died"].to_numpy(), range(members)
-    if name == "logistic_regression":
-        return [baselines.fitted(name, settings, x, died, split.train, SEED)[split.test]] * members
+    found_by, died, parts = summaries(grid), cohort["died"].to_numpy(), parts_of(split, cohort)
+    seeds = 1 if name == "logistic_regression" else members
+    jobs = [(split, seed) for seed in range(seeds)] + [(part, 0) for part in parts]
+    inputs = {
+        one.name: with_statics(found_by, cohort, one.train, params.model.static_inputs)
+        for one in (split, *parts)
+    }
     z = workers()(
-        delayed(baselines.fitted)(name, settings, x, died, split.train, seed) for seed in seeds
+        delayed(baselines.fitted)(name, settings, inputs[one.name], died, one.train, seed)
+        for one, seed in jobs
     )
-    return [values[split.test] for values in z]
+    z = [values[one.test] for values, (one, _) in zip(z, jobs, strict=True)]
+    return z[:seeds] * (members // seeds), limit_of(parts, cohort, z[seeds:])
 
 
 def found(name: str, params: Params, stays: pd.DataFrame, grid: np.ndarray) -> dict[str, Any]:
@@ -154,7 +193,9 @@ def networks(
     jobs = [(n, s, seed) for n in variants for s in chosen for seed in range(members)]
     z = iter(
         workers()(
-            delayed(network)(grid, cohort, split, *variants[name], params.train.epochs, seed)
+            delayed(network)(
+                grid, params.columns, cohort, split, *variants[name], params.train.epochs, seed
+            )
             for name, split, seed in jobs
         )
     )
@@ -171,16 +212,24 @@ def compare(
 ) -> None:
     """Print the scores, then the differences from the network."""
     names = [MODELS[model] for model in models]
-    z: Predictions = {
-        name: [baseline(name, params, cohort, grid, split, members) for split in every]
-        for name in names
-        if name in baselines.BASELINES
-    }
+    z: Predictions = {}
+    limits: Limits = {}
     if "network" in names:
         own = {"network": (params.features, params.model)}
-        z = networks(own, params, cohort, grid, every, members) | z
+        z |= networks(own, params, cohort, grid, every, members)
+        parts = [parts_of(split, cohort) for split in every]
+        flat = [part for own_parts in parts for part in own_parts]
+        inner = [seeds[0] for seeds in networks(own, params, cohort, grid, flat, 1)["network"]]
+        limits["network"] = [
+            limit_of(own_parts, cohort, inner[i * FOLDS : (i + 1) * FOLDS])
+            for i, own_parts in enumerate(parts)
+        ]
+    for name in names:
+        if name in baselines.BASELINES:
+            found = [baseline(name, params, cohort, grid, split, members) for split in every]
+            z[name], limits[name] = ([pair[i] for pair in found] for i in (0, 1))
     died = [cohort["died"].to_numpy()[split.test] for split in every]
-    print("\n".join(score_rows(z, protocols(every), died, members)))
+    print("\n".join(score_rows(z, limits, protocols(every), died, members)))
     if len(z) > 1 and "network" in z:
         print("\n" + "\n".join(difference_rows(z, protocols(every), died, members)))
 
@@ -227,6 +276,12 @@ def main() -> None:
         "--trials", type=int, default=17, help="number of settings to try for a baseline"
     )
     parser.add_argument("--directions", action="store_true", help="without the five folds")
+    parser.add_argument(
+        "--measurements", nargs="+", help="a set or names; by default those of params.yaml"
+    )
+    parser.add_argument(
+        "--static-inputs", nargs="*", help="by default those of model in params.yaml"
+    )
     task = parser.add_mutually_exclusive_group()
     task.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     task.add_argument("--ablations", action="store_true")
@@ -234,11 +289,12 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.members < 2:
         parser.error("--members must be at least 2: one training has no variance")
-    with workplace(arguments.raw, arguments.work) as params:
+    changes = {name: getattr(arguments, name) for name in ("measurements", "static_inputs")}
+    with workplace(arguments.raw, arguments.work, **changes) as params:
         options = params.baselines.model_copy(update={"trials": arguments.trials})
         params = params.model_copy(update={"baselines": options})
         cohort, grid = read_table(paths.COHORT, COHORT), np.asarray(read_array(paths.GRID))
-        print(f"Commit {commit()}.\n", flush=True)
+        print(f"Commit {commit()}. {len(params.columns)} measurements.\n", flush=True)
         if arguments.settings:
             first = splits(cohort)[0].train
             for name in baselines.BASELINES:

@@ -7,13 +7,21 @@ from typing import Any
 import numpy as np
 import pytest
 from model_world import make_cohort
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import (
+    average_precision_score,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
 
 from icu_adversarial.config.baselines import Baselines
 from icu_adversarial.config.params import Params
+from icu_adversarial.core import paths
+from icu_adversarial.measurements import SETS
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
+import attack_victims
 import model_tables
 import models
 import paired
@@ -144,7 +152,8 @@ PROTOCOLS = [
 
 def test_single_models_and_averages_have_columns_of_their_own() -> None:
     z, died = make_predictions()
-    head, first, *_ = cells(list(model_tables.score_rows(z, PROTOCOLS, died, MEMBERS)))
+    limits = {name: [1.0, 0.5, 0.5, 0.5] for name in z}
+    head, first, *_ = cells(list(model_tables.score_rows(z, limits, PROTOCOLS, died, MEMBERS)))
     assert head == [
         "",
         "one network",
@@ -158,6 +167,12 @@ def test_single_models_and_averages_have_columns_of_their_own() -> None:
     assert first[1].startswith(f"{one:.3f} / ")
     assert first[4].startswith(f"{average:.3f} / ")
     assert average > one + 0.001
+    scored = []
+    for log_odds in (*z["network"][0], np.mean(z["network"][0], axis=0)):
+        called = log_odds > 1
+        scored.append(min(recall_score(died[0], called), precision_score(died[0], called)))
+    assert first[1].endswith(f" / {np.mean(scored[:-1]):.3f}")
+    assert first[4].endswith(f" / {scored[-1]:.3f}")
 
 
 def test_differences_say_what_is_shown() -> None:
@@ -212,11 +227,65 @@ def test_a_baseline_is_tuned_and_trained_without_the_test_stays(
     small = params.model_copy(update={"baselines": options})
     half = np.arange(len(cohort)) % 2 == 0
     split = models.Split("half", half, ~half)
-    before = models.baseline("gradient_boosting", small, cohort, grid, split, 2)
+    before, limit = models.baseline("gradient_boosting", small, cohort, grid, split, 2)
     assert len(before) == 2
     assert (before[0] != before[1]).any()  # each seed its own trees
     other = cohort.assign(died=cohort["died"] ^ ~half)
-    after = models.baseline("gradient_boosting", small, other, grid, split, 2)
+    after, again = models.baseline("gradient_boosting", small, other, grid, split, 2)
     np.testing.assert_array_equal(before, after)
-    same = models.baseline("logistic_regression", small, cohort, grid, split, 2)
+    assert limit == again
+    same, _ = models.baseline("logistic_regression", small, cohort, grid, split, 2)
     np.testing.assert_array_equal(same[0], same[1])
+
+
+def test_the_threshold_is_the_best_of_the_training_stays_by_models_of_other_parts(
+    params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    cohort, grid = make_cohort()
+    options = params.baselines.model_copy(update={"trials": 0})
+    small = params.model_copy(update={"baselines": options})
+    half = np.arange(len(cohort)) % 2 == 0
+    split = models.Split("half", half, ~half)
+    parts = models.parts_of(split, cohort)
+    assert len(parts) == models.FOLDS
+    assert (sum(part.test.astype(int) for part in parts) == half).all()
+    assert all((part.train ^ part.test == half).all() for part in parts)
+    _, limit = models.baseline("logistic_regression", small, cohort, grid, split, 2)
+    z, died = np.full(len(cohort), np.nan), cohort["died"].to_numpy()
+    for part in parts:
+        (z[part.test], *_), _ = models.baseline(
+            "logistic_regression", small, cohort, grid, models.Split("part", *part[1:]), 2
+        )
+    y, own = died[half], z[half]
+    called = own > limit
+    best = max(min(recall_score(y, own >= v), precision_score(y, own >= v)) for v in own)
+    assert min(recall_score(y, called), precision_score(y, called)) == pytest.approx(best)
+
+
+def test_measurements_and_static_inputs_can_be_other_ones_than_those_of_params_yaml(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done: list[Params] = []
+
+    def prepared(params: Params) -> None:
+        done.append(params)
+        paths.COHORT.parent.mkdir(parents=True, exist_ok=True)
+        paths.COHORT.touch()
+
+    monkeypatch.setattr(attack_victims.extract, "run", prepared)
+    monkeypatch.setattr(attack_victims.preprocess, "run", prepared)
+    chosen = attack_victims.prepare(tmp_path, ["extended"], ["age", "weight"])
+    assert done == [chosen, chosen]
+    assert chosen.names == SETS["extended"]
+    assert chosen.model.static_inputs == ("age", "weight")
+    assert chosen.extract.source == "challenge2012"
+    assert attack_victims.prepare(tmp_path, ["extended"]).names == chosen.names
+    assert len(done) == 2  # what was prepared is used again
+    with pytest.raises(SystemExit, match="was prepared with other measurements"):
+        attack_victims.prepare(tmp_path, ["ph", "lactate"])
+    with pytest.raises(SystemExit, match="was prepared with other measurements"):
+        attack_victims.prepare(tmp_path)
+    with pytest.raises(ValueError, match="unknown measurements: phh"):
+        attack_victims.prepare(tmp_path, ["phh"])
