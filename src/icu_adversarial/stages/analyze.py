@@ -29,8 +29,8 @@ def run(params: Params, objective: str) -> None:
     Raises:
         InputError: An input is missing or unreadable. Nothing is written then.
     """
-    names, attack = params.columns, params.attack
-    found = read_inputs(objective, attack.models, attack.target, names)
+    names = params.columns
+    found = read_inputs(objective, params.attack.models, params.attack.target, names)
     source, label = params.extract.source, params.extract.label
     settings = Settings(objective, source, label, params.hours, names, params.analyze)
     maps = make_maps(settings, found)

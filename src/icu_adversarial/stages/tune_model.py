@@ -5,6 +5,8 @@ best.json and trials.parquet to data/tune_model, and metrics/tune_model. Trains
 `tune_model.folds` networks for each of `tune_model.trials` trials.
 """
 
+import json
+
 from icu_adversarial.config.params import Params
 from icu_adversarial.core import paths
 from icu_adversarial.core.io import read_array
@@ -25,7 +27,7 @@ def run(params: Params) -> None:
     blocks = [
         options.model_dump_json(exclude={"trials"}),  # a study that grows keeps its trials
         params.model.model_dump_json(),
-        params.features.model_dump_json(),
+        params.features.model_dump_json() + json.dumps(params.columns),
     ]
     with resumable("tune_model", *blocks, *files, rooms=ROOMS, keep=True) as state:
         live = LiveStudy(paths.METRICS / "tune_model", "minimize", source=params.extract.label)
