@@ -56,3 +56,6 @@ def test_a_note_says_what_a_name_means_in_these_data(attack: Attack) -> None:
     sentence = "spo2: arterial SaO2 of blood gases, not pulse oximetry."
     assert notes(reached, None, "challenge2012", NAMES)["0→1", "best"].endswith(sentence)
     assert what_differs("mimiciii", NAMES) == []
+    assert what_differs("challenge2012", NAMES) != []
+    both = what_differs("challenge2012", (*NAMES, "sao2"))
+    assert not [line for line in both if line.startswith("spo2")]  # sao2 has these values then

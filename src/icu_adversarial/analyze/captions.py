@@ -55,9 +55,9 @@ def what_differs(source: str, names: Sequence[str]) -> list[str]:
 
     Args:
         source: extract.source.
-        names: The measurements.
+        names: All chosen measurements.
     """
-    found = {name: note(source, name) for name in names}
+    found = {name: note(source, name, names) for name in names}
     return [f"{name}: {text}" for name, text in found.items() if text not in ("", ABSENT)]
 
 
@@ -70,7 +70,7 @@ def notes(
         reached: The result of `reach`.
         cap: As in `reach`.
         source: The value of extract.source.
-        names: The measurements.
+        names: All chosen measurements.
 
     Returns:
         By (direction, kind): the number of examples, the cap, how often it is reached, and what
