@@ -2,7 +2,7 @@
 
 import altair as alt
 
-from plots.frame import Figure, View
+from plots.frame import DEATHS, Figure, View
 from plots.theme import RED, SHARE
 
 Y = alt.Y(
@@ -46,7 +46,7 @@ FIGURE = Figure(
         "left": "format(datum.stays, ',') + (datum.stays == 1 ? ' stay' : ' stays')",
         "who": (
             "format(datum.subjects, ',') + (datum.subjects == 1 ? ' subject' : ' subjects')"
-            " + ' · ' + format(datum.deaths, ',') + (datum.deaths == 1 ? ' death' : ' deaths')"
+            f" + ' · ' + {DEATHS}"
             " + (datum.stays ? ' (' + format(datum.deaths / datum.stays, '.1%') + ')' : '')"
         ),
         "gone": "datum.order == 0 ? '' : format(datum.excluded, ',') + ' excluded'",

@@ -6,12 +6,13 @@ import altair as alt
 
 from plots.curves import SIZE, SPLIT, line
 from plots.frame import Figure, View
+from plots.headings import told
 from plots.theme import GREY
 
 LOWEST = -0.02  # lower net benefits are not drawn
 x = alt.X(
     "threshold:Q",
-    title=["threshold: a stay is treated from this", "predicted probability of death"],
+    title=told(["threshold: a stay is treated from this", "predicted probability of death"]),
     scale=alt.Scale(domain=[0, 0.6]),
     axis=alt.Axis(format=".1f", tickCount=6),
 )

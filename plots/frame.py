@@ -11,7 +11,7 @@ from typing import Any
 import altair as alt
 
 from plots import headings
-from plots.headings import NOTE_WIDTH
+from plots.headings import LONG_ROW, LONG_TABLE, NOTE_WIDTH
 from plots.theme import CONFIG
 
 Chart = alt.Chart | alt.LayerChart | alt.FacetChart
@@ -22,8 +22,16 @@ PANEL = (
     " + (datum.rev ? (datum.objective ? ' · ' : '|') + datum.rev : '')"
 )
 DIRECTION = (
-    "datum.direction + ' · ' + (datum.direction == '0→1' ? 'survivors predicted to die'"
-    " : 'deaths predicted to survive')"
+    f"datum.direction + ' · ' + ({LONG_ROW}"
+    " ? (datum.direction == '0→1' ? 'short stays predicted to be long'"
+    " : 'long stays predicted to be short')"
+    " : (datum.direction == '0→1' ? 'survivors predicted to die'"
+    " : 'deaths predicted to survive'))"
+)
+# The number of deaths of a row, or of long stays.
+DEATHS = (
+    f"format(datum.deaths, ',') + ({LONG_ROW} ? ' long stay' : ' death')"
+    " + (datum.deaths == 1 ? '' : 's')"
 )
 
 
@@ -134,11 +142,12 @@ class Figure:
                 name="table",
                 format={"type": "json", "parse": dict.fromkeys(self.numbers, "number")},
             ),
-            title=alt.TitleParams(self.title, subtitle=list(self.subtitle)),
+            title=alt.TitleParams(self.title, subtitle=headings.told(list(self.subtitle))),
             params=[
                 alt.VariableParameter(
                     name="drawn", expr=f"join(pluck(data('table'), '{self.needs}'), '') ? 1 : 0"
                 ),
+                alt.VariableParameter(name="long_stays", expr=LONG_TABLE),
                 *(_parameter(switch) for switch in self.switches),
             ],
             spacing=18,
@@ -147,6 +156,8 @@ class Figure:
         )
         # Altair's schema knows no facet within a facet
         filled: dict[str, Any] = headings.with_expressions(chart.to_dict(validate=False))
+        if "long_stays" not in str({**filled, "params": []}):
+            filled["params"] = [p for p in filled["params"] if p["name"] != "long_stays"]
         return filled
 
     def _panels(self) -> list[alt.FacetChart]:

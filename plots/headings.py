@@ -1,8 +1,11 @@
 """The headings of the panels and of their groups, as expressions of Vega."""
 
+import json
 from typing import Any
 
 import altair as alt
+
+from icu_adversarial.core.outcomes import LONG_STAY, PHRASES, Outcome, worded
 
 EXPRESSION = "="  # a title that begins with it is an expression; Altair's schema knows only texts
 NOTE_WIDTH = 62  # characters of a line of a note
@@ -45,6 +48,33 @@ def title(field: str) -> alt.TitleParams:
         subtitlePadding=3,
         offset=8,
     )
+
+
+# Whether the outcome of a row, and of the first row of a table, is a long stay.
+LONG_ROW = f"test(/^{PHRASES[LONG_STAY].partition('{')[0]}/, datum.outcome || '')"
+LONG_TABLE = LONG_ROW.replace("datum", "data('table')[0]")
+
+
+def told(text: str | list[str]) -> str | list[str]:
+    """A title that is written about deaths, as an expression that follows the outcome."""
+    lines = text if isinstance(text, str) else [_expression(line) for line in text]
+    whole = _expression(lines) if isinstance(lines, str) else f"[{', '.join(lines)}]"
+    return EXPRESSION + whole if "long_stays" in whole else text
+
+
+def _expression(text: str) -> str:
+    """A text that follows the outcome, as an expression."""
+    plain, other = (
+        json.dumps(words, ensure_ascii=False)
+        for words in (text, worded(text, Outcome(LONG_STAY, 0).phrase))
+    )
+    return plain if plain == other else f"(long_stays ? {other} : {plain})"
+
+
+def told_by_name(texts: dict[str, str]) -> str:
+    """An expression of an object of texts, by name, that follows the outcome."""
+    found = (f"{name}: {_expression(text)}" for name, text in texts.items())
+    return f"{{{', '.join(found)}}}"
 
 
 def with_expressions(part: Any) -> Any:

@@ -4,25 +4,26 @@ import altair as alt
 
 from plots.curves import SIZE, SPLIT, line
 from plots.frame import Figure, View
+from plots.headings import told
 from plots.theme import GREY, SCORE_AXIS, SHARE
 
 chance = alt.Chart().transform_aggregate(prevalence="max(prevalence)")
 chance = chance.transform_filter("isValid(datum.prevalence)")
 rule = chance.mark_rule(color=GREY, strokeDash=[4, 4]).encode(y=alt.Y("prevalence:Q", scale=SHARE))
 label = chance.transform_calculate(
-    text="'chance: ' + format(datum.prevalence, '.1%') + ' deaths'"
+    text="'chance: ' + format(datum.prevalence, '.1%') + (long_stays ? ' long stays' : ' deaths')"
 ).mark_text(align="left", baseline="bottom", dy=-3, color="#555555", fontSize=12)
 label = label.encode(x=alt.value(6), y=alt.Y("prevalence:Q", scale=SHARE), text="text:N")
 lines = line(
     alt.X(
         "recall:Q",
-        title="recall: share of the deaths that are predicted",
+        title=told("recall: share of the deaths that are predicted"),
         scale=SHARE,
         axis=SCORE_AXIS,
     ),
     alt.Y(
         "precision:Q",
-        title="precision: share of the predicted deaths that die",
+        title=told("precision: share of the predicted deaths that die"),
         scale=SHARE,
         axis=SCORE_AXIS,
     ),

@@ -4,13 +4,16 @@ import altair as alt
 
 from plots.curves import SIZE, SPLIT, diagonal, model_colour, model_dashes
 from plots.frame import Figure, View, tooltip
+from plots.headings import told
 from plots.theme import SCORE_AXIS, SHARE, from_zero, legend
 
 base = alt.Chart().encode(
-    x=alt.X("predicted:Q", title="predicted probability of death", scale=SHARE, axis=SCORE_AXIS),
+    x=alt.X(
+        "predicted:Q", title=told("predicted probability of death"), scale=SHARE, axis=SCORE_AXIS
+    ),
     color=model_colour(),
 )
-observed = alt.Y("observed:Q", title="observed share of deaths", scale=SHARE, axis=SCORE_AXIS)
+observed = alt.Y("observed:Q", title=told("observed share of deaths"), scale=SHARE, axis=SCORE_AXIS)
 line = base.mark_line(strokeWidth=1.2).encode(
     y=observed, order=alt.Order("predicted:Q"), strokeDash=model_dashes()
 )

@@ -2,8 +2,8 @@
 
 import altair as alt
 
-from plots.frame import Figure, Switch, View
-from plots.headings import EXPRESSION
+from plots.frame import DEATHS, Figure, Switch, View
+from plots.headings import EXPRESSION, told_by_name
 from plots.intervals import beyond, clamped, point, rule
 from plots.theme import BLUE, GREY, LOWEST_AUROC
 
@@ -19,15 +19,15 @@ NAMES = (
     "{auroc: 'AUROC', auprc: 'AUPRC', challenge_score: 'challenge score', recall: 'recall',"
     " precision: 'precision', calibration_error: 'calibration error'}[score]"
 )
-MEANINGS = (
-    "{auroc: 'AUROC (0.5 is chance)', auprc: 'AUPRC (chance is the share of deaths)',"
-    " challenge_score: 'challenge score: min(recall, precision)',"
-    " recall: 'recall: share of the deaths that are predicted',"
-    " precision: 'precision: share of the predicted deaths that die',"
-    " calibration_error: 'calibration error: |predicted − observed risk|'}"
-    "[score]"
-)
-AXIS = alt.Axis(title=EXPRESSION + MEANINGS, format=".1f", tickCount=5)
+MEANINGS = {
+    "auroc": "AUROC (0.5 is chance)",
+    "auprc": "AUPRC (chance is the share of deaths)",
+    "challenge_score": "challenge score: min(recall, precision)",
+    "recall": "recall: share of the deaths that are predicted",
+    "precision": "precision: share of the predicted deaths that die",
+    "calibration_error": "calibration error: |predicted − observed risk|",
+}
+AXIS = alt.Axis(title=f"{EXPRESSION}{told_by_name(MEANINGS)}[score]", format=".1f", tickCount=5)
 x = alt.X("value_shown:Q", scale=SCALE, axis=AXIS)
 columns = ("group", "stays:,d", "deaths:,d")
 chart = alt.layer(rule(base, SCALE), point(base, x, *columns), beyond(base, x))
@@ -44,7 +44,7 @@ FIGURE = Figure(
     where="datum.score == score && datum.split == split",
     fields={
         "label": "datum.group + ' · ' + datum.stays + (datum.stays == 1 ? ' stay' : ' stays')"
-        " + ', ' + datum.deaths + (datum.deaths == 1 ? ' death' : ' deaths')",
+        f" + ', ' + {DEATHS}",
         **clamped(LOWEST, HIGHEST),
     },
     under=f"{NAMES} + ', ' + (split == 'test' ? 'test set' : split)",

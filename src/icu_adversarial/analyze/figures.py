@@ -1,7 +1,7 @@
 """The tables of every figure of the analysis.
 
-Their columns `source` and `objective` label the figure, and `note` is its caption. The figures are
-made by plots/. Only the table of `patients` has values of patients.
+Their columns `source`, `outcome` and `objective` label the figure, and `note` is its caption. The
+figures are made by plots/. Only the table of `patients` has values of patients.
 """
 
 from typing import Any
@@ -39,11 +39,10 @@ BINS = {
 }
 
 
-def label(frame: pd.DataFrame, source: str, objective: str) -> pd.DataFrame:
-    """Add two first columns: where the data are from, and what the attack maximised."""
-    return pd.concat(
-        [pd.DataFrame({"source": source, "objective": objective}, index=frame.index), frame], axis=1
-    )
+def label(frame: pd.DataFrame, source: str, outcome: str, objective: str) -> pd.DataFrame:
+    """Add first columns: where the data are from, what is predicted, what the attack maximised."""
+    about = {"source": source, "outcome": outcome, "objective": objective}
+    return pd.concat([pd.DataFrame(about, index=frame.index), frame], axis=1)
 
 
 def heatmaps(by_cell: pd.DataFrame) -> dict[str, pd.DataFrame]:

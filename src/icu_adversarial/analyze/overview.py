@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from icu_adversarial.core.labels import LABELS
+from icu_adversarial.core.outcomes import worded
 from icu_adversarial.core.paths import METRICS
 
 MODELS = {"network": "network", "gradient_boosting": "gradient boosting"}
@@ -42,6 +43,7 @@ def overview(model: dict[str, Any], attacks: list[dict[str, Any]]) -> dict[str, 
         "cohort": [
             {
                 "data": model["source"],
+                "outcome": model["outcome"],
                 "set": name,
                 "stays": model["stays"][name],
                 "deaths": model["deaths"][name],
@@ -84,17 +86,18 @@ def lines(summary: dict[str, Any], objectives: Sequence[str]) -> list[str]:
     """
     training, test = summary["cohort"]
     stays, deaths = (training[key] + test[key] for key in ("stays", "deaths"))
+    events = worded("deaths", test["outcome"])
     attacked = list(dict.fromkeys(row["objective"] for row in summary["attacks"]))
     left = len(attacked) - OBJECTIVES_SHOWN
     text = [
-        f"Data: {test['data']}: {stays:,} stays, {deaths:,} deaths. "
-        f"Test set: {test['stays']:,} stays, {test['deaths']:,} deaths.",
+        f"Data: {test['data']}: {stays:,} stays, {deaths:,} {events}. "
+        f"Test set: {test['stays']:,} stays, {test['deaths']:,} {events}.",
         f"{'Test set (95 % interval)':<40}" + "".join(f"{name:<23}" for name in SCORES.values()),
         *(_model_line(name, summary["scores"]) for name in MODELS),
         f"{'Attack, and who is flipped':<40}{'flipped':<18}{'changed values':<17}"
         "most susceptible measurements",
         *(
-            _attack_line(row)
+            _attack_line(row, test["outcome"])
             for row in summary["attacks"]
             if row["objective"] in attacked[:OBJECTIVES_SHOWN]
         ),
@@ -111,7 +114,7 @@ def lines(summary: dict[str, Any], objectives: Sequence[str]) -> list[str]:
         ),
         "Figures: `dvc plots show` or `python src/run.py figures FOLDER`.",
     ]
-    if test["data"] == LABELS["synthetic"]:
+    if test["data"].startswith(LABELS["synthetic"]):
         text.append("The patients are synthetic. These results say nothing about real patients.")
     return [line.rstrip() for line in text]
 
@@ -134,12 +137,13 @@ def _model_line(name: str, scores: list[dict[str, Any]]) -> str:
     return f"  {MODELS[name]:<38}" + "".join(f"{cell:<23}" for cell in found)
 
 
-def _attack_line(row: dict[str, Any]) -> str:
+def _attack_line(row: dict[str, Any], outcome: str) -> str:
     """One objective and direction."""
+    who = worded(PATIENTS[row["direction"]], outcome).replace(" stays", "")
     share, median = row["flipped_share"], row["median_changed_values"]
     flipped = "none attacked" if share is None else f"{share:.1%} of {row['attacked']:,}"
     return (
-        f"  {row['objective']:<22}{PATIENTS[row['direction']]:<16}{flipped:<18}"
+        f"  {row['objective']:<22}{who:<16}{flipped:<18}"
         f"{'–' if median is None else f'median {median:g}':<17}{', '.join(row['most_susceptible'])}"
     )
 

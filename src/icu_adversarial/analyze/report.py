@@ -19,6 +19,7 @@ from icu_adversarial.analyze.report_tables import (
     measurements_table,
     scores_table,
 )
+from icu_adversarial.core.outcomes import worded
 from icu_adversarial.features.cohort import cohort_warning
 
 NOTHING = "No successful example."
@@ -33,6 +34,7 @@ def warning_of(cohort: pd.DataFrame) -> str | None:
 
 def report(
     source: str,
+    outcome: str,
     objective: str,
     cap: float | None,
     cohort: pd.DataFrame,
@@ -46,6 +48,7 @@ def report(
 
     Args:
         source: The name of the data.
+        outcome: What is predicted, in words.
         objective: What the attack maximised.
         cap: The largest change of a cell that the attack allows. None if it has no cap.
         cohort: schemas.COHORT.
@@ -58,8 +61,8 @@ def report(
     stays, subjects, test = len(cohort), cohort.subject_id.nunique(), int(cohort.is_test.sum())
     parts = [
         f"# Susceptibility, objective {objective}",
-        f"Data: **{source}**. {stays} stays of {subjects} subjects, {cohort.died.mean():.1%} "
-        f"deaths; {test} stays held out as test set.",
+        f"Data: **{source}**. Outcome: {outcome}. {stays} stays of {subjects} subjects, "
+        f"{cohort.died.mean():.1%} deaths; {test} stays held out as test set.",
         f"**Warning:** {warning}." if warning else "",
         "## Model on the held-out test set",
         "One threshold serves all folds. It was chosen on the out-of-fold stays. An interval is "
@@ -90,7 +93,7 @@ def report(
             f"#### The {CELLS_SHOWN} cells with the largest A, {direction}",
             cells_table(cells),
         ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return worded("\n\n".join(part for part in parts if part) + "\n", outcome)
 
 
 def covers(models: int) -> str:

@@ -20,7 +20,9 @@ class Settings(NamedTuple):
     """What an analysis depends on besides its input files.
 
     objective: What the attack maximised.
-    source, label: The name of the source in params.yaml, and its name in figures.
+    source: extract.source.
+    label: What figures call the data.
+    outcome: What is predicted, in words.
     hours: The first hour of each bin.
     names: The measurements that are columns of the grid.
     options: The block `analyze` of params.yaml.
@@ -29,6 +31,7 @@ class Settings(NamedTuple):
     objective: str
     source: str
     label: str
+    outcome: str
     hours: range
     names: tuple[str, ...]
     options: Analyze
@@ -100,7 +103,7 @@ def write_tables(settings: Settings, found: Inputs, maps: Maps) -> None:
         found.scalers,
     )
     for path, table in tables.items():
-        write_csv(path, figures.label(table, settings.label, settings.objective))
+        write_csv(path, figures.label(table, settings.label, settings.outcome, settings.objective))
 
 
 def write_metrics(settings: Settings, found: Inputs, maps: Maps) -> dict[str, Any]:
@@ -108,6 +111,7 @@ def write_metrics(settings: Settings, found: Inputs, maps: Maps) -> dict[str, An
     attack = summary(found.examples, maps.by_measurement, maps.reached, **settings.l0)
     content = {
         "source": settings.label,
+        "outcome": settings.outcome,
         "stays": len(found.cohort),
         "prevalence": round(float(found.cohort.died.mean()), 6),
         "conclusive": warning_of(found.cohort) is None,
@@ -128,6 +132,7 @@ def write_report(settings: Settings, found: Inputs, maps: Maps, attack: dict[str
     """
     page = report(
         settings.label,
+        settings.outcome,
         settings.objective,
         found.cap,
         found.cohort,

@@ -49,5 +49,5 @@ class Extract(Block):
 
     @property
     def label(self) -> str:
-        """What every figure, table and report calls the data."""
+        """What the figures and tables of the stage extract call the data."""
         return LABELS[self.source]

@@ -35,6 +35,7 @@ from icu_adversarial.config.tune_attack import MAX_PERTS, TuneAttack
 from icu_adversarial.config.tune_model import TuneModel
 from icu_adversarial.config.tuned import fill, is_filled, outside, overruled
 from icu_adversarial.core.errors import InputError
+from icu_adversarial.core.labels import label_of
 from icu_adversarial.measurements import DICTIONARY, columns_of, names_of
 
 PARAMS_FILE = Path("params.yaml")
@@ -147,6 +148,11 @@ class Params(Block):
                     " has it, such as extended"
                 )
         return self
+
+    @property
+    def label(self) -> str:
+        """What figures, tables and reports call the data and the outcome."""
+        return label_of(self.extract.source, self.outcome)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The outcomes that a network can predict, and what figures and reports call them."""
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -11,6 +12,19 @@ PHRASES = {
     ICU_DEATH: "death in the ICU",
     DEATH_WITHIN: "death within {days} days",
     LONG_STAY: "ICU stay of more than {days} days",
+}
+# Figures and reports are written about deaths. Their words for long stays:
+LONG_STAY_WORDS = {
+    "probability of death": "probability of a long stay",
+    "patients who died and": "long stays that",
+    "survivors who": "short stays that",
+    "to die": "to be long",
+    "that die": "that are long",
+    "to survive": "to be short",
+    "death": "long stay",
+    "deaths": "long stays",
+    "survivor": "short stay",
+    "survivors": "short stays",
 }
 
 
@@ -59,3 +73,16 @@ def outcome_of(setting: object) -> Outcome:
         f"it must be {', '.join(PLAIN)}, or one of {', '.join(WITH_DAYS)} with a whole number of "
         f"days, as in {{{DEATH_WITHIN}: 30}}{found}"
     )
+
+
+def worded(text: str, phrase: str) -> str:
+    """A text that is written about deaths and survivors, in the words of another outcome.
+
+    Args:
+        text: The text.
+        phrase: The outcome, `Outcome.phrase`. Only a long stay has words of its own.
+    """
+    if not phrase.startswith(PHRASES[LONG_STAY].partition("{")[0]):
+        return text
+    words = "|".join(words.replace(" ", r"\s+") for words in LONG_STAY_WORDS)
+    return re.sub(rf"\b({words})\b", lambda m: LONG_STAY_WORDS[" ".join(m[0].split())], text)

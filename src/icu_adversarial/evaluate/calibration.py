@@ -59,5 +59,5 @@ def bound_warning(name: str, calibration: dict[str, Any]) -> str | None:
     return (
         f"{name}: the log odds do not rank the stays that fit the calibration of "
         f"{', '.join(calibration['bounded'])}: its slope is bounded at {SMALLEST_SLOPE:g}, and the "
-        "calibrated probabilities are close to the share of deaths"
+        "calibrated probabilities are close to the share with the outcome"
     )

@@ -16,22 +16,22 @@ def cohort_warning(stays: int, deaths: int, test_deaths: int | None = None) -> s
 
     Args:
         stays: Number of stays.
-        deaths: Number of deaths among them.
-        test_deaths: Number of deaths in the test set; None where no test set is scored.
+        deaths: Number of them with the outcome.
+        test_deaths: Number of these in the test set; None where no test set is scored.
 
     Returns:
-        One sentence if there are fewer than FEWEST_STAYS stays, more than LARGEST_PREVALENCE
-        deaths, or fewer than FEWEST_DEATHS deaths in all or in the test set; otherwise None.
+        One sentence if there are fewer than FEWEST_STAYS stays, more than LARGEST_PREVALENCE with
+        the outcome, or fewer than FEWEST_DEATHS with it in all or in the test set; otherwise None.
     """
     fewest = deaths if test_deaths is None else min(deaths, test_deaths)
     if stays >= FEWEST_STAYS and deaths <= LARGEST_PREVALENCE * stays and fewest >= FEWEST_DEATHS:
         return None
-    on_test = "" if test_deaths is None else f", {test_deaths} of them in the test set"
+    on_test = "" if test_deaths is None else f", {test_deaths} of these in the test set"
     return (
-        f"The cohort has {stays} stays and {deaths} deaths{on_test}: too few stays or deaths, or "
-        "too large a share of deaths, to conclude anything about patients (expected at least "
-        f"{FEWEST_STAYS} stays, at most {LARGEST_PREVALENCE:.0%} deaths, and at least "
-        f"{FEWEST_DEATHS} deaths in all and in the test set); the numbers only show that the "
+        f"The cohort has {stays} stays, {deaths} with the outcome{on_test}: too few, or too large "
+        "a share with the outcome, to conclude anything about patients (expected at least "
+        f"{FEWEST_STAYS} stays, at most {LARGEST_PREVALENCE:.0%} with the outcome, and at least "
+        f"{FEWEST_DEATHS} with it in all and in the test set); the numbers only show that the "
         "pipeline runs"
     )
 

@@ -11,6 +11,7 @@ from icu_adversarial.config.split import Split
 from icu_adversarial.core import paths
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.io import write_csv, write_json, write_parts
+from icu_adversarial.core.outcomes import Outcome
 from icu_adversarial.core.schemas import EVENTS, read_batches
 from icu_adversarial.features.grid import grids
 from icu_adversarial.features.splits import assign_folds, choose_test
@@ -109,28 +110,30 @@ def split_cohort(cohort: pd.DataFrame, split: Split) -> pd.DataFrame:
 def _both_outcomes(what: str, died: np.ndarray, where: str) -> None:
     if not 0 < died.sum() < len(died):
         raise InputError(
-            f"{what} has {len(died)} stays, {died.sum()} of them deaths: both outcomes are needed:"
-            f" see {where} in params.yaml"
+            f"{what} has {len(died)} stays, {died.sum()} of them with the outcome: stays with and"
+            f" without it are needed: see {where} in params.yaml"
         )
 
 
 def write_results(
-    label: str, flow: pd.DataFrame, cohort: pd.DataFrame, observed_share: float
+    label: str, outcome: Outcome, flow: pd.DataFrame, cohort: pd.DataFrame, observed_share: float
 ) -> None:
     """Write metrics/preprocess: the cohort flow and what is left of it.
 
     Args:
-        label: What figures call the source.
+        label: What figures call the data.
+        outcome: What is predicted. The numbers under `deaths` are those of stays with it.
         flow: The result of `cohort.cohort_flow`.
         cohort: Table core.schemas.COHORT.
         observed_share: Share of the cells of the cohort's grid that have a value.
     """
     folder, test = paths.METRICS / "preprocess", cohort[cohort["is_test"]]
-    write_csv(folder / "plots" / "cohort.csv", flow.assign(source=label))
+    write_csv(folder / "plots" / "cohort.csv", flow.assign(source=label, outcome=outcome.phrase))
     write_json(
         folder / "metrics.json",
         {
             "source": label,
+            "outcome": outcome.phrase,
             "flow": flow.set_index("step").drop(columns="order").to_dict("index"),
             "stays": len(cohort),
             "subjects": cohort["subject_id"].nunique(),

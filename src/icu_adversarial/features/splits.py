@@ -49,8 +49,8 @@ def choose_test(
         )
     except ValueError as error:
         raise InputError(
-            f"split.test_fraction {fraction:g}: {len(subjects)} subjects, {any_died.sum()} with a "
-            f"death: {error}"
+            f"split.test_fraction {fraction:g}: {len(subjects)} subjects, {any_died.sum()} with "
+            f"the outcome: {error}"
         ) from None
     return np.isin(index, test)
 
@@ -76,8 +76,8 @@ def assign_folds(
     rarer = min(any_died.sum(), (~any_died).sum())
     if rarer < folds:
         raise InputError(
-            f"{folds} folds need {folds} subjects of each outcome: found {any_died.sum()} with a "
-            f"death and {(~any_died).sum()} without"
+            f"{folds} folds need {folds} subjects of each outcome: found {any_died.sum()} with "
+            f"the outcome and {(~any_died).sum()} without"
         )
     fold = np.empty(len(subjects), np.int8)
     division = StratifiedKFold(folds, shuffle=True, random_state=seed)

@@ -31,8 +31,8 @@ def run(params: Params, objective: str) -> None:
     """
     names = params.columns
     found = read_inputs(objective, params.attack.models, params.attack.target, names)
-    source, label = params.extract.source, params.extract.label
-    settings = Settings(objective, source, label, params.hours, names, params.analyze)
+    data = params.extract.source, params.label, params.outcome.phrase
+    settings = Settings(objective, *data, params.hours, names, params.analyze)
     maps = make_maps(settings, found)
     write_tables(settings, found, maps)
     write_report(settings, found, maps, write_metrics(settings, found, maps))

@@ -29,9 +29,10 @@ def run(params: Params) -> None:
     content, tables, warnings = evaluation(
         models | baselines, cohort, resamples=options.bootstrap, seed=options.seed
     )
-    label, note = params.extract.label, content["warning"] or ""
+    about = {"source": params.label, "outcome": params.outcome.phrase}
     for name, table in tables.items():
-        write_csv(folder / "plots" / f"{name}.csv", table.assign(source=label, note=note))
-    write_json(folder / "metrics.json", {"source": label, **content, "baselines": settings})
+        shown = table.assign(**about, note=content["warning"] or "")
+        write_csv(folder / "plots" / f"{name}.csv", shown)
+    write_json(folder / "metrics.json", {**about, **content, "baselines": settings})
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)

@@ -34,4 +34,4 @@ def run(params: Params) -> None:
     rules |= {f"observed cells ≥ {least}": observed >= least}
     flow = cohort_flow(stays, rules, read_json(paths.EXCLUDED))
     share = float(observed[chosen].mean() / (len(hours) * len(names)))
-    write_results(params.extract.label, flow, cohort, share)
+    write_results(params.label, params.outcome, flow, cohort, share)

@@ -21,20 +21,21 @@ from icu_adversarial.probe.transfer import transfer
 
 def run(params: Params, objective: str) -> None:
     """Measure the attack of one objective; write metrics.json and plots/transfer.csv."""
-    settings, label, hours = params.attack, params.extract.label, params.bin_hours
+    data = {"source": params.label, "outcome": params.outcome.phrase}
+    settings, hours = params.attack, params.bin_hours
     source, folder = paths.ATTACK / objective, paths.METRICS / "probe" / objective
     examples = read_table(source / "examples.parquet", EXAMPLES)
     changed = read_best_cells(source / "perturbations.parquet")
     victims = read_attacked_models(settings.target, settings.models, params.columns)
     tasks = read_tasks(victims)
     shares = transfer(examples, changed, tasks, victims, hours)
-    write_csv(folder / "plots" / "transfer.csv", shares.assign(source=label, objective=objective))
-    tried = attacked_stays(examples).groupby("fold").head(sanity.STAYS)
+    write_csv(folder / "plots" / "transfer.csv", shares.assign(**data, objective=objective))
+    tried = tasks(attacked_stays(examples).groupby("fold").head(sanity.STAYS))
     found = partial(dense, cells=changed, column="delta", bin_hours=hours)
-    warnings = sanity.check(tasks(tried), found, settings.seed)
+    warnings = sanity.check(tried, found, settings.seed)
     for warning in warnings:
         print(f"warning: {objective}: {warning}", file=sys.stderr)
-    max_perts, method = params.tune_attack.max_perts, method_for(objective, settings.method)
+    max_perts = params.tune_attack.max_perts
     numbers = metrics(examples, objective, cells=params.cells, max_perts=max_perts)
-    about = {"source": label, "method": method, "warnings": warnings}
+    about = {**data, "method": method_for(objective, settings.method), "warnings": warnings}
     write_json(folder / "metrics.json", about | numbers)

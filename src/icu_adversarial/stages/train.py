@@ -28,7 +28,7 @@ def run(params: Params) -> None:
     folders = [paths.MODELS / f"fold_{k}" for k in range(len(folds))]
     settings = params.train.model_dump_json() + params.features.model_dump_json()
     with resumable("train", settings, paths.GRID, paths.COHORT, best, rooms=ROOMS) as checkpoints:
-        curves = LearningCurves(paths.METRICS / "train", params.extract.label, cohort)
+        curves = LearningCurves(paths.METRICS / "train", params.label, cohort)
         states = train_folds(folds, model, params.train, checkpoints, curves.update)
         shutil.rmtree(paths.MODELS, ignore_errors=True)  # an earlier run may have had more folds
         save_folds(folders, states, folds, scalers, model)

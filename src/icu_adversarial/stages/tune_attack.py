@@ -28,7 +28,7 @@ def run(params: Params, objective: str) -> None:
     tasks = list(read_tasks(read_victims(params.columns))(chosen))
     key = study_settings(settings, objective, method)
     files = (paths.PREDICTIONS, paths.COHORT, paths.GRID, *model_files())
-    folder, labels = paths.METRICS / "tune_attack" / objective, {"source": params.extract.label}
+    folder, labels = paths.METRICS / "tune_attack" / objective, {"source": params.label}
     shown = shown_attribute(objective)
     with resumable("tune_attack", key, *files, rooms=ROOMS, keep=True) as state:
         live = LiveStudy(folder, "maximize", shown, **labels, objective=objective)

@@ -30,8 +30,8 @@ def run(params: Params) -> None:
         params.features.model_dump_json() + json.dumps(params.columns),
     ]
     with resumable("tune_model", *blocks, *files, rooms=ROOMS, keep=True) as state:
-        live = LiveStudy(paths.METRICS / "tune_model", "minimize", source=params.extract.label)
+        live = LiveStudy(paths.METRICS / "tune_model", "minimize", source=params.label)
         searched = (cohort[training], grid[training], state, live.update)
         trials = search_network(params, *searched) if options.trials else []
         best = write_study(paths.TUNE_MODEL, trials, "minimize", params.model.model_dump())
-    live.finish(trials, {"source": params.extract.label} | summary(trials, best))
+    live.finish(trials, {"source": params.label} | summary(trials, best))

@@ -62,7 +62,7 @@ def run(params: Params) -> None:
             rows += as_rows(about, found)
         everyone = np.ones(len(cohort), bool)
         about = {"share": 1.0, "stays": training_stays(cohort, everyone)}
-        write(params.extract.label, cohort, [*rows, *as_rows(about, whole["folds"])])
+        write(params.label, cohort, [*rows, *as_rows(about, whole["folds"])])
 
 
 def refuse_one_outcome(share: float, folds: list[Fold]) -> None:

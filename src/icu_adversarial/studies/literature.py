@@ -54,7 +54,7 @@ def run(params: Params, row: str) -> None:
         scored = score(params, row, cohort, predictions, saved[0]["threshold"])
     warning = about_cohort(cohort)["warning"]
     content = {
-        "source": params.extract.label,
+        "source": params.label,
         "warning": warning,
         "label": about.label,
         "scored_on": about.scored_on,

@@ -20,7 +20,7 @@ OWN = {
 
 def run(params: Params) -> None:
     """Collect the scores; write the table and the figure."""
-    source, entries = params.extract.label, []
+    source, entries = params.label, []
     for row, about in params.literature.rows.items():
         result = read_json(paths.METRICS / "literature" / row / "metrics.json")
         differs = "; ".join(about.differs)

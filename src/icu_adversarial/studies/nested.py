@@ -43,7 +43,7 @@ def run(params: Params) -> None:
     with resumable("nested", *blocks, paths.GRID, paths.COHORT, rooms=ROOMS) as state:
         each = [score_fold(params, cohort, grid, int(k), state) for k in sorted(set(fold) - {-1})]
         content = {
-            "source": params.extract.label,
+            "source": params.label,
             "warning": cohort_warning(int((fold >= 0).sum()), int(died[fold >= 0].sum())),
             "folds": summary(each),
             "each": each,
