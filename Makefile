@@ -27,7 +27,7 @@ check: setup  ## format, lint, types
 	ruff format --check . && ruff check . && mypy
 
 plots: setup  ## the templates of the figures in .dvc/plots, from the code in plots/
-	python -m plots
+	PYTHONPATH=src python -m plots
 
 docs: setup  ## the generated pages in docs/, and the site in site/
 	PYTHONPATH=src python -m docs.generate

@@ -1,4 +1,4 @@
-"""Write the template of every figure to .dvc/plots: `python -m plots`."""
+"""Write the template of every figure to .dvc/plots: `make plots`."""
 
 import importlib
 import json
