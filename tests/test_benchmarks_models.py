@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from model_world import make_cohort
+from model_world import make_cohort, small
 from sklearn.metrics import (
     average_precision_score,
     precision_score,
@@ -289,3 +289,22 @@ def test_measurements_and_static_inputs_can_be_other_ones_than_those_of_params_y
         attack_victims.prepare(tmp_path)
     with pytest.raises(ValueError, match="unknown measurements: phh"):
         attack_victims.prepare(tmp_path, ["phh"])
+
+
+def test_the_table_of_all_models_has_the_official_score(
+    params: Params, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    monkeypatch.setattr(models, "FOLDS", 2)
+    cohort, grid = make_cohort(stays=120)
+    chosen = small(params, baselines={"trials": 0}, train={"epochs": 1, "evaluate_every": 1})
+    half = np.arange(len(cohort)) % 2 == 0
+    every = [models.Split("A → B", half, ~half)]
+    models.compare(chosen, cohort, grid, every, ["network", "logistic"], 2)
+    table, _ = capsys.readouterr().out.split("\nDifference")
+    head, row = cells(table.splitlines())
+    assert head == ["", "one network", "logistic regression", "average of 2: network"]
+    for cell in row[1:]:
+        auroc, auprc, score = (float(value) for value in cell.split(" / "))
+        assert 0 < auprc < auroc < 1
+        assert 0 < score < 1
