@@ -208,7 +208,7 @@ def test_specifications_take_each_setting_of_a_switch(repository: Any) -> None:
     assert list(found) == ["analyze_o_heatmap_s", "analyze_o_heatmap_s_first"]
     assert not any("workspace" in t for t in texts(found["analyze_o_heatmap_s"]))
     kinds = {
-        name: {t.rsplit(" ", 2)[1] for t in texts(spec) if t.endswith(" examples")}
+        name: {t.rsplit(" ", 2)[1] for t in texts(spec) if re.match("[01]→[01].* examples", t)}
         for name, spec in found.items()
     }
     assert kinds == {"analyze_o_heatmap_s": {"best"}, "analyze_o_heatmap_s_first": {"first"}}

@@ -503,7 +503,7 @@ def test_a_large_share_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
     ]
     warn(account)
     assert capsys.readouterr().err == (
-        "warning: ph: 5.9% of the rows in the window of a stay are left out: unit"
+        "warning: ph: 5.9% of the rows in the window of a stay are left out: wrong unit"
         " (6 of 101 rows; the limit is 5%)\n"
     )
     json.dumps(account.large_shares())

@@ -423,13 +423,11 @@ def test_importance_names_the_parameter_that_rules_the_value() -> None:
     assert tables["importance"]["importance"].sum() == pytest.approx(1)
     assert tables["importance"].equals(figure_tables(study.trials, "minimize")["importance"])
     by_setting = tables["slice"].set_index(["parameter", "trial"])["setting"]
-    assert by_setting["log10 rules", 7] == pytest.approx(np.log10(study.trials[7].params["rules"]))
-    assert by_setting["log2 idle", 7] == study.trials[7].params["log2_idle"]
-    assert set(tables["slice"]["parameter"]) == {
-        "log10 rules",
-        "log2 idle",
-    }  # one setting alone tells nothing
-    assert set(tables["importance"]["parameter"]) == {"rules", "log2_idle"}
+    assert by_setting["rules", 7] == pytest.approx(study.trials[7].params["rules"])
+    assert by_setting["idle", 7] == 2 ** study.trials[7].params["log2_idle"]
+    # One setting alone tells nothing.
+    assert set(tables["slice"]["parameter"]) == {"rules", "idle"}
+    assert set(tables["importance"]["parameter"]) == {"rules", "idle"}
     assert tables["slice_choice"]["note"].tolist() == [
         "Nothing to show: no searched parameter is a choice between names"
     ]
