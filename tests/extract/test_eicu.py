@@ -11,15 +11,6 @@ from literature_set import MEASUREMENTS
 from places import to_duckdb, to_postgres
 
 from icu_adversarial.core.errors import InputError
-from icu_adversarial.extract.account import (
-    IMPLAUSIBLE,
-    KEPT,
-    NO_NUMBER,
-    OTHER,
-    OUTSIDE,
-    UNMAPPED,
-    nested,
-)
 from icu_adversarial.extract.sources import eicu
 from icu_adversarial.extract.units import SPELLINGS
 from icu_adversarial.measurements import SETS, Measurement, Rows, choose
@@ -170,78 +161,6 @@ def test_a_unit_of_another_kind_is_never_read_as_the_usual_one(folder: Path, uni
     ions = {"potassium", "sodium", "bicarbonate", "lactate", "calcium"}  # mmol/L is theirs
     labs = {m.name for m in MEASUREMENTS if any(i.table == "lab" for i in m.eicu)}
     assert labs & set(same["measurement"]) <= (ions if unit == "mmol/L" else set())
-
-
-# Tables of the set extended, with the types of eicu-code's scripts: columns, and rows of stay 143.
-MORE = {
-    "respiratoryCharting": (
-        "respchartid int, patientunitstayid int, respchartoffset int, respchartentryoffset int, "
-        "respcharttypecat varchar(255), respchartvaluelabel varchar(255), "
-        "respchartvalue varchar(1000)",
-        [
-            (1, 143, 10, 12, "respFlowPtVentData", "PEEP", "5"),
-            (2, 143, 20, 22, "respFlowPtVentData", "PEEP", "0"),  # says nothing: out
-            (3, 143, 30, 32, "respFlowPtVentData", "Vent Rate", "14"),
-            (4, 143, 40, 42, "respFlowPtVentData", "FiO2", "40"),
-            (5, 143, 50, 52, "respFlowPtVentData", "FIO2 (%)", "0.5"),  # a fraction
-            (6, 143, 60, 62, "respFlowPtVentData", "FiO2", "60%"),
-            (7, 143, 70, 72, "respFlowPtVentData", "FiO2", "high"),  # no number: out
-            (8, 143, 80, 82, "respFlowPtVentData", "FiO2", "5"),  # neither: out
-            (9, 143, 90, 92, "respFlowPtVentData", "RT Vent On/Off", "Start"),  # not used
-        ],
-    ),
-    "intakeOutput": (
-        "intakeoutputid int, patientunitstayid int, intakeoutputoffset int, cellpath varchar(500), "
-        "celllabel varchar(255), cellvaluenumeric numeric(12,4)",
-        [
-            (1, 143, 15, "flowsheet|Flowsheet Cell Labels|I&O|Output (ml)|Urine", "Urine", 100),
-            (2, 143, 45, "flowsheet|Flowsheet Cell Labels|I&O|Output (ml)|Urine", "Urine", 0),
-            (3, 143, -5, "flowsheet|Flowsheet Cell Labels|I&O|Output (ml)|Urine", "Urine", 90),
-            (4, 143, 50, "flowsheet|Flowsheet Cell Labels|I&O|Intake (ml)|P.O.", "P.O.", 200),
-        ],
-    ),
-}
-
-
-def test_the_set_extended_reads_two_more_tables(
-    folder: Path, postgres: str, tmp_path: Path
-) -> None:
-    for name, (columns, rows) in MORE.items():
-        names = [column.split()[0] for column in columns.split(", ")]
-        pd.DataFrame(rows, columns=names).to_csv(folder / f"{name}.csv", index=False)
-    types = TYPES | {name: columns for name, (columns, _) in MORE.items()}
-    database = to_duckdb(folder, types, tmp_path / "more.duckdb")
-    to_postgres(database, types, postgres, "eicu_more")
-    server = tmp_path / "more.url"
-    server.write_text(f"{postgres}&options=-csearch_path%3Deicu_more")
-    measurements = choose(SETS["extended"], "eicu")
-    for place in (folder, database, server):
-        records = eicu.read(place, 48, measurements)
-        _, events = collect(records)
-        new = events[events["measurement"].isin(["fio2", "mechvent", "urine"])]
-        found = zip(new["hour"].round(3), new["measurement"], new["value"], strict=True)
-        assert list(found) == [
-            (np.float32(0.167), "mechvent", 1),
-            (0.25, "urine", 100),
-            (0.5, "mechvent", 1),
-            (np.float32(0.667), "fio2", 40),
-            (0.75, "urine", 0),
-            (np.float32(0.833), "fio2", 50),
-            (1, "fio2", 60),
-        ]
-        rows = nested(records.account.table())
-        assert rows["respiratorycharting"] == {
-            "fio2": {"read": 5, KEPT: 3, NO_NUMBER: 1, IMPLAUSIBLE: 1},
-            "mechvent": {"read": 3, KEPT: 2, IMPLAUSIBLE: 1},
-            OTHER: {"read": 1, KEPT: 0, UNMAPPED: 1},
-        }
-        assert rows["intakeoutput"] == {
-            "urine": {"read": 3, KEPT: 2, OUTSIDE: 1},
-            OTHER: {"read": 1, KEPT: 0, UNMAPPED: 1},
-        }
-    with dbapi.connect(postgres) as connection, connection.cursor() as cursor:
-        cursor.execute("DROP SCHEMA eicu_more CASCADE")
-        connection.commit()
 
 
 def replace(file: str, old: str, new: str) -> Callable[[Path], object]:

@@ -35,7 +35,9 @@ NAMES = SETS["extended"]
 MEASUREMENTS = choose(NAMES, "mimiciii")
 # The columns of the golden tables, with the types that mimic-code's scripts give them.
 TYPES = {
-    "patients": "row_id int, subject_id int, gender varchar(5), dob timestamp(0), why text",
+    "patients": (
+        "row_id int, subject_id int, gender varchar(5), dob timestamp(0), dod timestamp(0), why text"
+    ),
     "admissions": (
         "row_id int, subject_id int, hadm_id int, admittime timestamp(0), dischtime timestamp(0), "
         "deathtime timestamp(0), hospital_expire_flag smallint, why text"
