@@ -12,7 +12,7 @@ SHARED = (
     "A cell is one measurement in one bin of hours. All panels have the same colour scale."
     f" Grey: fewer than {FEWEST_PATIENTS} patients."
 )
-RANGE = "winsorised range: the distance from its lower to its upper percentile"
+RANGE = "winsorised range of the measurement, from its lower to its upper percentile"
 
 
 def heatmap(

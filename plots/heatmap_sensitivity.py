@@ -9,7 +9,8 @@ FIGURE = heatmap(
     "Sensitivity of each cell (GPP / GANZP)",
     [
         "Share of the examples that change the cell, divided by the mean size of these changes.",
-        f"A size of 1 is the {RANGE}. A high value: changed often and by little.",
+        "A high value: the cell is changed often and by little.",
+        f"A size of 1 is the {RANGE}.",
     ],
     ["sensitivity:", "share of examples", "/ mean size", "(logarithmic)"],
     alt.Scale(type="symlog", constant=0.1, domain=alt.DomainUnionWith(unionWith=[0, 10])),
