@@ -41,7 +41,7 @@ from icu_adversarial.stages import analyze, attack, evaluate, preprocess, probe,
 N, T = 96, 8
 CHOICES: dict[str, str | tuple[str, ...]] = {
     "three": ("ph", "lactate", "heartrate"),
-    "mixed": ("mechvent", "lactate", "urine", "gcs"),
+    "mixed": ("mechvent", "lactate", "urine", "gcs_motor"),
     "extended": "extended",
 }
 OBJECTIVE = "robust_l0"

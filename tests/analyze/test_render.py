@@ -224,7 +224,7 @@ def test_figures_writes_every_plot_twice_the_same(
     assert {p.name: p.read_bytes() for p in once.iterdir()} == {
         p.name: p.read_bytes() for p in twice.iterdir()
     }
-    switches = len(MAPS) + 1 + 5  # kind of the maps and ranking; 5 scores, 2 splits of subgroups
+    switches = len(MAPS) + 1 + 6  # kind of the maps and ranking; 6 scores, 2 splits of subgroups
     names = {path.name for path in once.iterdir()}
     assert len(names) == len(repository.specs) + switches
     assert {
