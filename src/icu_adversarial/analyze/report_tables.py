@@ -30,8 +30,8 @@ SCORES_READ = """\
 - AUPRC: area under the precision-recall curve. Guessing gives the share of deaths.
 - precision: share of the predicted deaths that die. recall: share of the deaths that are predicted.
 - F1: harmonic mean of precision and recall.
-- challenge score: the smaller of precision and recall, at a threshold of its own. It is the official
-  score of the PhysioNet Challenge 2012.
+- challenge score: the smaller of precision and recall, at a threshold of its own. It is the
+  official score of the PhysioNet Challenge 2012.
 - Brier score: mean squared difference between predicted risk and outcome. Smaller is better."""
 ATTACK_READ = """\
 - direction: 0→1: survivors who are predicted to die. 1→0: patients who died and are predicted to
