@@ -48,7 +48,7 @@ n = params["train"]["epochs"] + params["tune_model"]["space"]["log2_n_lstm"]["hi
 interval = {"value": 0.8 + n / 999, "low": 0.7, "high": 0.95}
 scores = {"auroc": interval, "auprc": interval}
 model = {
-    "source": "synthetic", "warning": None,
+    "source": "synthetic", "outcome": "death in the hospital", "warning": None,
     "stays": {"training": 9, "test": 9}, "deaths": {"training": 3, "test": 3},
     "test": {"network": scores, "gradient_boosting": scores},
 }

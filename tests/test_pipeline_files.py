@@ -82,6 +82,7 @@ def test_a_stage_depends_on_the_rooms_that_it_imports_and_on_no_other(stage: str
 
 MADE_OF = {
     "hours": {"window_hours", "bin_hours"},
+    "label": {"outcome", "extract.source"},
     "names": {"measurements"},
     "columns": {"measurements"},
     "cells": {"window_hours", "bin_hours", "measurements"},

@@ -175,8 +175,9 @@ def test_a_direction_without_a_patient_keeps_a_row(attack: Attack) -> None:
 
 
 def test_labels_come_first() -> None:
-    table = label(pd.DataFrame({"x": [1, 2]}), "synthetic hospital (not real patients)", "sparsity")
-    assert table.columns.tolist() == ["source", "objective", "x"]
+    source, outcome = "synthetic hospital (not real patients)", "death in the hospital"
+    table = label(pd.DataFrame({"x": [1, 2]}), source, outcome, "sparsity")
+    assert table.columns.tolist() == ["source", "outcome", "objective", "x"]
     assert table.source.eq("synthetic hospital (not real patients)").all()
 
 

@@ -34,6 +34,7 @@ def model(source: str = "synthetic", warning: str | None = None) -> dict[str, An
     """metrics/evaluate/metrics.json of 1,200 training stays and 300 test stays."""
     cohort = {
         "source": LABELS[source],
+        "outcome": "death in the hospital",
         "warning": warning,
         "stays": {"training": 1200, "test": 300},
         "deaths": {"training": 120, "test": 31},

@@ -40,6 +40,7 @@ def numbers(attack: Attack, cap: float | None = CAP) -> dict[str, Any]:
 def page(attack: Attack, cap: float | None = CAP, grid: np.ndarray | None = None) -> str:
     return report(
         SOURCE,
+        "death in the hospital",
         "sparse_small",
         cap,
         attack.cohort,

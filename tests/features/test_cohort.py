@@ -181,7 +181,7 @@ def test_a_cohort_that_shows_nothing_is_warned_of_in_one_sentence(
     sentence = cohort_warning(stays, deaths, test_deaths)
     assert (sentence is not None) == warned
     if sentence is not None:
-        assert f"{stays} stays and {deaths} deaths" in sentence
+        assert f"{stays} stays, {deaths} with the outcome" in sentence
         assert ("in the test set:" in sentence) == (test_deaths is not None)
         assert "\n" not in sentence
         assert not sentence.endswith(".")

@@ -121,14 +121,14 @@ def test_observed_cells_are_those_of_the_bins(params: Params) -> None:
     )
     preprocess.run(changed(params, preprocess={"min_observed_cells": 2}))
     assert read_table(paths.COHORT, COHORT)["stay_id"].tolist() == [1, 2, *range(4, N + 1)]
-    with pytest.raises(InputError, match="2 subjects, 1 with a death"):
+    with pytest.raises(InputError, match="2 subjects, 1 with the outcome"):
         preprocess.run(changed(params, bin_hours=2, preprocess={"min_observed_cells": 2}))
 
 
 def test_a_cohort_that_cannot_be_used_leaves_nothing(params: Params) -> None:
     lay(make_stays(died=[False] * N), *one_event_each())
     with pytest.raises(
-        InputError, match="the cohort has 12 stays, 0 of them deaths: both outcomes are needed"
+        InputError, match="the cohort has 12 stays, 0 of them with the outcome: stays with and without it are needed"
     ):
         preprocess.run(changed(params))
     assert not [p for p in Path("data/preprocess").rglob("*") if p.is_file()]
@@ -141,7 +141,7 @@ def test_a_test_set_of_one_outcome_is_told_in_one_line(params: Params) -> None:
         *one_event_each(),
     )
     with pytest.raises(
-        InputError, match="the test set has 6 stays, 6 of them deaths: both outcomes are needed"
+        InputError, match="the test set has 6 stays, 6 of them with the outcome: stays with and without it are needed"
     ):
         preprocess.run(changed(params, split={"test_groups": ["west"]}))
 

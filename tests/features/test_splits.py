@@ -63,7 +63,7 @@ def test_what_cannot_be_split_is_told_in_one_line() -> None:
     with pytest.raises(InputError, match="test_groups: set-z not among"):
         choose_test(subject, died, np.full(10, "set-a"), fraction=0.2, groups=("set-z",), seed=0)
     with pytest.raises(
-        InputError, match="5 folds need 5 subjects of each outcome: found 3 with a death"
+        InputError, match="5 folds need 5 subjects of each outcome: found 3 with the outcome"
     ):
         assign_folds(subject, died, folds=5, seed=0)
     with pytest.raises(InputError, match="test_fraction"):

@@ -523,7 +523,7 @@ def test_too_few_subjects_to_choose_an_epoch_are_told_in_one_line() -> None:
     cohort["died"] = np.isin(np.arange(N), [1, 2, 3, 5, 6, 7])  # two deaths in each fold
     with pytest.raises(InputError, match="model keep best: one of 5 parts") as error:
         make_folds(cohort, grid, MODEL)
-    assert "found 4 with a death" in str(error.value)
+    assert "found 4 with the outcome" in str(error.value)
     assert "\n" not in str(error.value)
 
 
