@@ -332,6 +332,10 @@ def test_meds_with_times_and_copies_and_named_admissions(tmp_path: Path) -> None
     assert rows["events"]["heartrate"][NO_TIME] == 1
 
 
+MARKS = 25  # rows of the golden table of MEDS that describe stays
+OTHER_ADMISSION = "if(code = 'HOSPITAL_DISCHARGE//HOME', 9, 8)::BIGINT"  # two rows have 9
+
+
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
@@ -358,17 +362,17 @@ def test_the_reason_of_a_mark_of_meds(
     pd.concat([frame, pd.DataFrame(more).astype(frame.dtypes[:3])]).to_parquet(file)
     _, _, rows = extracted("meds", tmp_path)
     assert_adds_up(rows, {"events": len(pd.read_csv(DATA / "meds" / "events.csv")) + 1})
-    marks = {"read": 24, KEPT: 24}
+    marks = {"read": MARKS, KEPT: MARKS}
     marks[reason] = marks.get(reason, 0) + 1
-    assert rows["events"][OF_STAYS] == marks | {"read": 25}
+    assert rows["events"][OF_STAYS] == marks | {"read": MARKS + 1}
 
 
 def test_a_mark_of_another_admission_has_no_stay(tmp_path: Path) -> None:
     """Where the data name admissions, as for the rows of measurements."""
-    write_meds(tmp_path, hadm_id="if(code = 'HOSPITAL_DISCHARGE//HOME', 9, 8)::BIGINT")
+    write_meds(tmp_path, hadm_id=OTHER_ADMISSION)
     _, _, rows = extracted("meds", tmp_path)
     assert_adds_up(rows)
-    assert rows["events"][OF_STAYS] == {"read": 24, KEPT: 22, NO_STAY: 2}
+    assert rows["events"][OF_STAYS] == {"read": MARKS, KEPT: MARKS - 2, NO_STAY: 2}
 
 
 def test_copies_and_nulls_of_eicu(tmp_path: Path) -> None:
