@@ -128,7 +128,8 @@ def test_observed_cells_are_those_of_the_bins(params: Params) -> None:
 def test_a_cohort_that_cannot_be_used_leaves_nothing(params: Params) -> None:
     lay(make_stays(died=[False] * N), *one_event_each())
     with pytest.raises(
-        InputError, match="the cohort has 12 stays, 0 of them with the outcome: stays with and without it are needed"
+        InputError,
+        match="the cohort has 12 stays, 0 of them with the outcome: stays with and without it are needed",
     ):
         preprocess.run(changed(params))
     assert not [p for p in Path("data/preprocess").rglob("*") if p.is_file()]
@@ -141,7 +142,8 @@ def test_a_test_set_of_one_outcome_is_told_in_one_line(params: Params) -> None:
         *one_event_each(),
     )
     with pytest.raises(
-        InputError, match="the test set has 6 stays, 6 of them with the outcome: stays with and without it are needed"
+        InputError,
+        match="the test set has 6 stays, 6 of them with the outcome: stays with and without it are needed",
     ):
         preprocess.run(changed(params, split={"test_groups": ["west"]}))
 

@@ -72,11 +72,8 @@ def test_a_binary_measurement_is_0_or_1_and_absent_is_0() -> None:
     assert scaler.perturbable.tolist() == [False, True, False]
     x = scaler.apply(grid[[0, 40]])
     assert x.shape == (2, 4, 6)
-    assert x[..., 1].tolist() == [[1, 1, 1, 1], [0, 0, 0, 0]]  # filled along time, then absent
+    assert x[..., 1].tolist() == [[0, 1, 0, 0], [0, 0, 0, 0]]  # not filled along time
     assert x[..., 4].tolist() == [[0, 1, 0, 0], [0, 0, 0, 0]]
-    mixed = np.full((1, 4, 3), np.nan, np.float32)
-    mixed[0, [0, 3], 1] = 0, 1
-    np.testing.assert_allclose(scaler.apply(mixed)[0, :, 1], [0, 1 / 3, 2 / 3, 1], rtol=1e-6)
 
 
 def test_a_binary_measurement_that_training_never_saw_may_not_be_moved() -> None:

@@ -102,6 +102,9 @@ class Scaler:
         """Fill all channels of x, (n, T, C), but the static inputs. grid: (n, T, M)."""
         m = len(self.names)
         observed, values = np.isfinite(grid), x[..., :m]
+        binary = np.array([DICTIONARY[name].kind == "binary" for name in self.names])
+        if binary.any():
+            grid = np.where(binary & ~observed, np.float32(0), grid)
         if self.winsorise == "before_gaps":
             grid = np.clip(grid, self.lower, self.upper)
         values[:] = fill_gaps(grid, self.interpolation, self.limit_direction)
@@ -191,8 +194,8 @@ def fit_scaler(
 
     Args:
         grid: Values of the training stays in clinical units; NaN = not observed.
-        names: The measurements, M. A binary one has the limits 0 and 1, and is 0 in a stay that has
-            no value of it.
+        names: The measurements, M. A binary one has the limits 0 and 1, and is 0 in a bin without a
+            value: nothing is charted when there is no ventilator, for example.
         stays: Their rows of schemas.COHORT, needed for static inputs alone.
         interpolation, limit_direction, extra_channels, winsorise: As for `Scaler`.
         lower_percentile, upper_percentile: Which percentiles become 0 and 1, in [0, 100].
