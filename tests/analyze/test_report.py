@@ -110,7 +110,10 @@ def test_nothing_attacked_has_no_success_rate(attack: Attack) -> None:
 
 def test_the_page_names_the_source_warns_and_shows_the_tables(attack: Attack) -> None:
     text = page(attack)
-    assert f"Data: **{SOURCE}**. 5 stays of 4 subjects, 20.0% deaths" in text
+    head = (
+        f"Data: **{SOURCE}**. Outcome: death in the hospital. 5 stays of 4 subjects, 20.0% deaths"
+    )
+    assert head in text
     assert "**Warning:** The cohort has 5 stays" in text
     assert "| network | 0.800 (0.750–0.850) | 0.800" in text
     assert "| logistic regression | 0.800 (0.750–0.850) | – |" in text  # not available
