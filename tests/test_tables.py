@@ -37,6 +37,8 @@ def cohort() -> pd.DataFrame:
             "age": [50.5, None],
             "sex": ["F", None],
             "icu_type": [None, "MICU"],
+            "weight": [80.5, None],
+            "height": [None, 170.0],
             "source_group": ["a", "a"],
             "is_test": [False, True],
             "fold": [0, -1],

@@ -91,8 +91,9 @@ def executed(clone: Clone, tmp_path_factory: pytest.TempPathFactory) -> Path:  #
     """A clone in which the notebook was run as `make notebook` does, with few stays and steps."""
     folder, copy = clone("notebook", profile=()), tmp_path_factory.mktemp("copy")
     smaller = ("-S synthesize.stays=300", "-S attack.iterations=15")
+    longer = ("-S tune_model.epochs_per_round=8",)  # so that the search is stopped in its trial 2
     settings = copy / "settings"
-    settings.write_text("\n".join([(ROOT / "profiles" / "tiny").read_text(), *smaller]))
+    settings.write_text("\n".join([(ROOT / "profiles" / "tiny").read_text(), *smaller, *longer]))
     run(
         folder,
         *(sys.executable, "-m", "notebooks"),

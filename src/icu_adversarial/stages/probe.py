@@ -33,8 +33,7 @@ def run(params: Params, objective: str) -> None:
     tried = tasks(attacked_stays(examples).groupby("fold").head(sanity.STAYS))
     found = partial(dense, cells=changed, column="delta", bin_hours=hours)
     warnings = sanity.check(tried, found, settings.seed)
-    for warning in warnings:
-        print(f"warning: {objective}: {warning}", file=sys.stderr)
+    print(*(f"warning: {objective}: {w}\n" for w in warnings), sep="", end="", file=sys.stderr)
     max_perts = params.tune_attack.max_perts
     numbers = metrics(examples, objective, cells=params.cells, max_perts=max_perts)
     about = {**data, "method": method_for(objective, settings.method), "warnings": warnings}
