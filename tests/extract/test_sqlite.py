@@ -65,9 +65,9 @@ def test_validate_reads_it(tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     raw = write(tmp_path / "mimic4.db", "import.sh")
     with closing(sqlite3.connect(raw)) as database:
-        database.execute("UPDATE chartevents SET itemid = 'zebra'")
+        database.execute("UPDATE chartevents SET charttime = 'zebra'")
         database.commit()
-    with pytest.raises(InputError, match=r"CHARTEVENTS\.itemid: \d+ values are no INTEGER"):
+    with pytest.raises(InputError, match=r"CHARTEVENTS\.charttime: \d+ values are no TIMESTAMP"):
         collect(mimic4.read(raw, 48, MEASUREMENTS))
     with closing(sqlite3.connect(raw)) as database:
         database.execute("ALTER TABLE chartevents RENAME COLUMN valuenum TO number")
