@@ -253,7 +253,7 @@ def test_bad_tables_are_told_in_one_line_without_patients_values(
 
 
 def test_limits_are_those_of_mimic() -> None:
-    """But for the rows of another unit, which have limits of their own."""
+    """Except for the rows of another unit, which have limits of their own."""
     for m in MEASUREMENTS:
         usual = {row.limits for row in m.mimic}
         assert {row.limits for row in m.eicu if not row.unit and row.factor == 1} <= usual, m.name

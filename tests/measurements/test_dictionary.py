@@ -100,7 +100,7 @@ def test_the_limits_of_rows_fit_those_of_the_stored_value(
 
 
 def test_no_code_of_a_source_belongs_to_two_measurements() -> None:
-    """But for a code that stands in for a measurement that the source does not have."""
+    """Except for a code that replaces a measurement that the source does not have."""
     owners: dict[tuple[str, str, str], set[str]] = {}
     for m, source, rows in ROWS:
         if not rows.stand_in:
@@ -122,7 +122,7 @@ def test_an_item_of_mimic_has_one_or_two_ranges_of_one_unit() -> None:
 
 
 def test_a_stand_in_is_read_only_if_no_other_measurement_reads_its_code() -> None:
-    """Arterial saturation of the Challenge stands in for pulse oximetry, which it does not have."""
+    """The Challenge has no pulse oximetry. Its arterial saturation is read instead."""
     (alone,), (both, sao2) = choose(["spo2"]), choose(["spo2", "sao2"])
     assert [list(rows.codes) for rows in alone.challenge2012] == [["SaO2"]]
     assert both.challenge2012 == ()

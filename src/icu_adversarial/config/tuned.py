@@ -37,7 +37,7 @@ def fill(content: Any) -> Any:
 
 
 def is_filled(content: Any, keys: tuple[int | str, ...]) -> bool:
-    """Whether a value comes from `tune_model.first`, where an error in it is told already.
+    """Whether a value comes from `tune_model.first`. An error in it is reported there.
 
     Args:
         content: What params.yaml contains.
