@@ -205,13 +205,22 @@ def test_training_hides_whole_measurements_as_if_never_observed() -> None:
     assert torch.equal(statics, x[..., 3 * M :])
 
 
-def test_the_network_of_summaries_learns_for_itself_from_every_measurement() -> None:
+def test_both_networks_learn_for_themselves_and_from_the_same_measurements() -> None:
     network = make("summaries", measurement_dropout=0.3, dropout=0.0).train()
     x, y = torch.from_numpy(make_x("summaries", 40)), torch.arange(40) % 2
-    beside = network.summary(x[..., :M], x[..., M : 2 * M], x[:, 0, -STATICS:])
+    read: list[tuple[torch.Tensor, ...]] = []
+    network.summary.register_forward_pre_hook(lambda _, inputs: read.append(inputs))
+    states: list[torch.Tensor] = []
+    network.lstm.register_forward_pre_hook(lambda _, inputs: states.append(inputs[0]))
     own = next(network.summary.parameters())
     (gradient,) = torch.autograd.grad(network.loss(x, y), own)
-    (alone,) = torch.autograd.grad(nn.functional.cross_entropy(beside, y), own)
+    values, observed, statics = read[0]
+    assert torch.equal(observed, states[0][..., M : 2 * M])
+    hidden = (observed == 0).all(1) & (x[..., M : 2 * M] > 0).any(1)
+    assert 0.2 < hidden.float().mean() < 0.4
+    (alone,) = torch.autograd.grad(
+        nn.functional.cross_entropy(network.summary(values, observed, statics), y), own
+    )
     torch.testing.assert_close(gradient, alone / 2)  # half of the mean of two losses
 
 

@@ -26,7 +26,7 @@ class Network(nn.Module):
 
     In training, each measurement of each stay is hidden with probability `measurement_dropout`:
     its values become the median of the training stays, and its extra channels those of a
-    measurement that was never observed.
+    measurement that was never observed. Both networks then read the same measurements.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class Network(nn.Module):
         x = x.nan_to_num()
         seen = self._hide_measurements(x) if self.training and self.measurement_dropout else x
         logits = [self.output(self.hidden(torch.cat([self.read_out(seen), self._statics(x)], 1)))]
-        return logits if self.summary is None else [*logits, self.summary(*self._summarised(x))]
+        return logits if self.summary is None else [*logits, self.summary(*self._summarised(seen))]
 
     def _values(self, x: Tensor) -> Tensor:
         """(B, T, C) → (B, T, M)."""
