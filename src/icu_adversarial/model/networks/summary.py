@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 SUMMARIES = 6  # of each measurement
-# Where the network can bend along a summary, in standard deviations from its mean. They were chosen by
-# cross-validation within set A and within set B of the Challenge.
+# Where the network can bend along a summary, in standard deviations from its mean. They were chosen
+# by cross-validation within set A and within set B of the Challenge.
 BENDS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 SMALLEST_VARIANCE = 1e-3  # added to each variance, so that the square root has a finite slope
 
