@@ -22,6 +22,8 @@ from icu_adversarial.model.scores import rank_scores
 Predictions = dict[str, list[list[np.ndarray]]]  # log odds, by model, split and seed
 Limits = dict[str, list[float]]  # log odds above which a death is predicted, by model and split
 
+DIRECTIONS = "mean of both directions"  # a row of the tables
+
 
 class Protocol(NamedTuple):
     """One split, or the folds of one cross-validation.
@@ -33,6 +35,15 @@ class Protocol(NamedTuple):
     name: str
     splits: list[int]
     test_over_train: float
+
+
+def rows_of(protocols: Sequence[Protocol]) -> list[tuple[str, list[int]]]:
+    """The protocols, each with its splits, and the mean of both directions after these two."""
+    rows = [(protocol.name, protocol.splits) for protocol in protocols]
+    single = [protocol.splits[0] for protocol in protocols if len(protocol.splits) == 1]
+    if len(single) == 2:
+        rows.insert(2, (DIRECTIONS, single))
+    return rows
 
 
 def score_rows(
@@ -60,7 +71,7 @@ def score_rows(
     yield f"Average: one score, of the mean of the {members} models in log odds.\n"
     yield f"| | {' | '.join(heads)} |"
     yield "|---" * (len(heads) + 1) + "|"
-    for protocol, which, _ in protocols:
+    for protocol, which in rows_of(protocols):
         one = [np.mean([scored(n, i, v) for i in which for v in z[n][i]], 0) for n in z]
         mean = [np.mean([scored(n, i, np.mean(z[n][i], 0)) for i in which], 0) for n in averaged]
         cells = [" / ".join(f"{value:.3f}" for value in values) for values in (*one, *mean)]
@@ -85,9 +96,18 @@ def difference_rows(
         for number, difference in of_both.items():
             if number != "one" and other == "logistic_regression":
                 continue
-            for protocol, which, test_over_train in protocols:
-                parts = [difference(died[i], z["network"][i], z[other][i]) for i in which]
-                found = over_folds(parts, test_over_train) if len(parts) > 1 else parts[0]
+            of = {
+                i: difference(died[i], z["network"][i], z[other][i])
+                for protocol in protocols
+                for i in protocol.splits
+            }
+            shares = {protocol.name: protocol.test_over_train for protocol in protocols}
+            for protocol, which in rows_of(protocols):
+                parts = [of[i] for i in which]
+                if protocol == DIRECTIONS:
+                    found = over_directions(parts)
+                else:
+                    found = over_folds(parts, shares[protocol]) if len(parts) > 1 else parts[0]
                 cells = " | ".join(f"{written(d)} | {d.verdict}" for d in found)
                 yield f"| {protocol} | {number} network - {number} {shown(other)} | {cells} |"
 

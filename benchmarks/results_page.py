@@ -13,7 +13,12 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-SCORES = {"auroc": "AUROC", "auprc": "AUPRC", "brier": "Brier score"}
+SCORES = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "challenge_score": "Challenge score",
+    "brier": "Brier score",
+}
 DIRECTIONS = {
     "0_to_1": "0→1, survivors predicted to die",
     "1_to_0": "1→0, deaths predicted to survive",
@@ -124,7 +129,8 @@ def main() -> None:
         "## Models",
         models(found),
         "Folds: mean over the folds, with the standard error that Nadeau and Bengio (2003) correct "
-        "for overlapping training sets.",
+        "for overlapping training sets. Challenge score: min(sensitivity, positive predictive "
+        "value), at the threshold that is best on the training stays, out of fold.",
         differences(found),
         "## Calibration error on the test set",
         calibration(found),

@@ -143,6 +143,7 @@ def make_predictions() -> tuple[model_tables.Predictions, list[np.ndarray]]:
     return z, died
 
 
+LOGISTIC = "one network - one logistic regression"
 PROTOCOLS = [
     model_tables.Protocol("A → B", [0], 1.0),
     model_tables.Protocol("B → A", [1], 1.0),
@@ -172,6 +173,10 @@ def test_single_models_and_averages_have_columns_of_their_own() -> None:
         called = log_odds > 1
         scored.append(min(recall_score(died[0], called), precision_score(died[0], called)))
     assert first[1].endswith(f" / {np.mean(scored[:-1]):.3f}")
+    rows = cells(list(model_tables.score_rows(z, limits, PROTOCOLS, died, MEMBERS)))
+    a_to_b, b_to_a, both = (np.array([float(v) for v in row[1].split(" / ")]) for row in rows[1:4])
+    assert rows[3][0] == model_tables.DIRECTIONS
+    assert both == pytest.approx((a_to_b + b_to_a) / 2, abs=1.1e-3)
     assert first[4].endswith(f" / {scored[-1]:.3f}")
 
 
@@ -179,11 +184,16 @@ def test_differences_say_what_is_shown() -> None:
     z, died = make_predictions()
     _, *rows = cells(list(model_tables.difference_rows(z, PROTOCOLS, died, MEMBERS)))
     verdicts = {(protocol, models): row[1::2] for protocol, models, *row in rows}
-    assert len(verdicts) == len(rows) == 9
+    assert len(verdicts) == len(rows) == 12
     for (protocol, compared), found in verdicts.items():
         if "boosting" in compared:
             assert found == ["not shown", "not shown"], (protocol, compared)
-    assert verdicts["A → B", "one network - one logistic regression"] == ["higher", "higher"]
+    assert verdicts["A → B", LOGISTIC] == ["higher", "higher"]
+    both, a, b = (
+        float(next(row for name, models, *row in rows if (name, models) == (n, LOGISTIC))[0][:7])
+        for n in (model_tables.DIRECTIONS, "A → B", "B → A")
+    )
+    assert both == pytest.approx((a + b) / 2, abs=1.1e-4)
 
 
 def test_ablations_are_corrected_and_say_where_nothing_is_shown() -> None:
