@@ -21,6 +21,10 @@ from icu_adversarial.model.scores import rank_scores
 
 Predictions = dict[str, list[list[np.ndarray]]]  # log odds, by model, split and seed
 Limits = dict[str, list[float]]  # log odds above which a death is predicted, by model and split
+CHALLENGE = (
+    "min(sensitivity, positive predictive value), at the\n"
+    "threshold that is best on the training stays, out of fold"
+)
 
 DIRECTIONS = "mean of both directions"  # a row of the tables
 
@@ -59,15 +63,13 @@ def score_rows(
     """
 
     def scored(name: str, i: int, log_odds: np.ndarray) -> tuple[float, float, float]:
-        called = log_odds > limits[name][i]
-        return *rank_scores(died[i], log_odds), challenge_score(died[i], called)
+        return scores_of(died[i], log_odds, limits[name][i])
 
     averaged = [name for name in z if name != "logistic_regression"]
     heads = [f"one {shown(n)}" if n in averaged else shown(n) for n in z]
     heads += [f"average of {members}: {shown(n)}" for n in averaged]
-    yield "AUROC / AUPRC / challenge score: min(sensitivity, positive predictive value), at the"
-    yield "threshold that is best on the training stays, out of fold. One model: mean of the scores"
-    yield f"of {members} models, one for each seed."
+    yield f"AUROC / AUPRC / challenge score: {CHALLENGE}."
+    yield f"One model: mean of the scores of {members} models, one for each seed."
     yield f"Average: one score, of the mean of the {members} models in log odds.\n"
     yield f"| | {' | '.join(heads)} |"
     yield "|---" * (len(heads) + 1) + "|"
@@ -76,6 +78,11 @@ def score_rows(
         mean = [np.mean([scored(n, i, np.mean(z[n][i], 0)) for i in which], 0) for n in averaged]
         cells = [" / ".join(f"{value:.3f}" for value in values) for values in (*one, *mean)]
         yield f"| {protocol} | {' | '.join(cells)} |"
+
+
+def scores_of(died: np.ndarray, log_odds: np.ndarray, limit: float) -> tuple[float, float, float]:
+    """AUROC, AUPRC and the score of the Challenge at a threshold."""
+    return *rank_scores(died, log_odds), challenge_score(died, log_odds > limit)
 
 
 def challenge_score(died: np.ndarray, called: np.ndarray) -> float:
@@ -112,7 +119,9 @@ def difference_rows(
                 yield f"| {protocol} | {number} network - {number} {shown(other)} | {cells} |"
 
 
-def ablation_rows(z: Predictions, died: list[np.ndarray], members: int) -> Iterator[str]:
+def ablation_rows(
+    z: Predictions, limits: Limits, died: list[np.ndarray], members: int
+) -> Iterator[str]:
     """A Markdown table. All models are compared with the first one."""
     first, *others = z
     differences = [
@@ -126,13 +135,19 @@ def ablation_rows(z: Predictions, died: list[np.ndarray], members: int) -> Itera
     ).T
     yield f"Means over {members} single models in each direction, A → B and B → A. Differences are"
     yield "paired over seeds and directions, ± standard error over test stays and trainings."
-    yield f"p: Holm's correction over the {len(others)} changes; {NOT_SHOWN}: p above 0.05.\n"
-    yield "| | AUROC | AUPRC | Δ AUROC | p | Δ AUPRC | p |\n|---|---|---|---|---|---|---|"
+    yield f"p: Holm's correction over the {len(others)} changes; {NOT_SHOWN}: p above 0.05."
+    yield f"Challenge: {CHALLENGE}.\n"
+    yield "| | AUROC | AUPRC | Challenge | Δ AUROC | p | Δ AUPRC | p |\n" + "|---" * 8 + "|"
     for name in z:
         scores = np.mean(
-            [rank_scores(y, v) for y, d in zip(died, z[name], strict=True) for v in d], axis=0
+            [
+                scores_of(y, v, limit)
+                for y, models, limit in zip(died, z[name], limits[name], strict=True)
+                for v in models
+            ],
+            axis=0,
         )
-        row = f"| {name} | {scores[0]:.3f} | {scores[1]:.3f} "
+        row = f"| {name} | {' | '.join(f'{score:.3f}' for score in scores)} "
         if name == first:
             yield row + "| | | | |"
             continue

@@ -202,6 +202,28 @@ def networks(
     return {n: [[next(z) for _ in range(members)] for _ in chosen] for n in variants}
 
 
+def limits_of(
+    variants: dict[str, tuple[Features, Model]],
+    params: Params,
+    cohort: pd.DataFrame,
+    grid: np.ndarray,
+    chosen: list[Split],
+) -> Limits:
+    """The threshold of each variant on each split, chosen on its training stays."""
+    parts = [parts_of(split, cohort) for split in chosen]
+    flat = [part for own_parts in parts for part in own_parts]
+    z = networks(variants, params, cohort, grid, flat, 1)
+    return {
+        name: [
+            limit_of(
+                own_parts, cohort, [found[0] for found in z[name][i * FOLDS : (i + 1) * FOLDS]]
+            )
+            for i, own_parts in enumerate(parts)
+        ]
+        for name in variants
+    }
+
+
 def compare(
     params: Params,
     cohort: pd.DataFrame,
@@ -217,13 +239,7 @@ def compare(
     if "network" in names:
         own = {"network": (params.features, params.model)}
         z |= networks(own, params, cohort, grid, every, members)
-        parts = [parts_of(split, cohort) for split in every]
-        flat = [part for own_parts in parts for part in own_parts]
-        inner = [seeds[0] for seeds in networks(own, params, cohort, grid, flat, 1)["network"]]
-        limits["network"] = [
-            limit_of(own_parts, cohort, inner[i * FOLDS : (i + 1) * FOLDS])
-            for i, own_parts in enumerate(parts)
-        ]
+        limits |= limits_of(own, params, cohort, grid, every)
     for name in names:
         if name in baselines.BASELINES:
             found = [baseline(name, params, cohort, grid, split, members) for split in every]
@@ -257,8 +273,9 @@ def ablations(params: Params, cohort: pd.DataFrame, grid: np.ndarray, members: i
     }
     both = splits(cohort)[:2]
     z = networks(variants, params, cohort, grid, both, members)
+    limits = limits_of(variants, params, cohort, grid, both)
     died = [cohort["died"].to_numpy()[split.test] for split in both]
-    print("\n".join(ablation_rows(z, died, members)))
+    print("\n".join(ablation_rows(z, limits, died, members)))
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from icu_adversarial.config.baselines import Baselines
 from icu_adversarial.config.params import Params
 from icu_adversarial.core import paths
 from icu_adversarial.measurements import SETS
+from icu_adversarial.model.scores import challenge_threshold
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
@@ -206,20 +207,52 @@ def test_ablations_are_corrected_and_say_where_nothing_is_shown() -> None:
         ],
         "worse": [make_models(i, 0.3, d) for i, d in enumerate(died)],
     }
-    lines = list(model_tables.ablation_rows(z, died, MEMBERS))
+    limits = {name: [1.0, 0.5] for name in z} | {"worse": [9.0, 9.0]}
+    lines = list(model_tables.ablation_rows(z, limits, died, MEMBERS))
     assert "the 3 changes" in " ".join(lines)
-    _, *rows = cells(lines)
+    head, *rows = cells(lines)
+    assert head[1:4] == ["AUROC", "AUPRC", "Challenge"]
     found = {name: row for name, *row in rows}
-    assert found["the network"][2:] == [""] * 4
+    assert found["the network"][3:] == [""] * 4
     for name in ("nothing", "noise"):
-        assert found[name][3::2] == ["not shown", "not shown"]
-    assert found["worse"][2].startswith("-0.")
-    assert float(found["worse"][3]) < 0.05
+        assert found[name][4::2] == ["not shown", "not shown"]
+    assert found["worse"][3].startswith("-0.")
+    assert float(found["worse"][4]) < 0.05
+    scored = [
+        min(recall_score(y, v > limit), precision_score(y, v > limit))
+        for y, models, limit in zip(died, z["the network"], (1, 0.5), strict=True)
+        for v in models
+    ]
+    assert found["the network"][2] == f"{np.mean(scored):.3f}"
+    assert found["worse"][2] == "0.000"  # no stay is above the threshold
     # Holm: the smallest of three p-values times three
     a = paired.over_directions(
         [paired.of_single_models(d, z["worse"][i], z["the network"][i]) for i, d in enumerate(died)]
     )
-    assert float(found["worse"][3]) == pytest.approx(3 * a[0].p_value, abs=6e-4)
+    assert float(found["worse"][4]) == pytest.approx(3 * a[0].p_value, abs=6e-4)
+
+
+def test_the_threshold_of_each_variant_is_best_on_its_own_training_stays(
+    params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort, grid = make_cohort()
+    half = np.arange(len(cohort)) % 2 == 0
+    both = [models.Split("first", half, ~half), models.Split("second", ~half, half)]
+    rank = {name: np.random.default_rng(i).normal(size=len(cohort)) for i, name in enumerate("ab")}
+    rank = {name: values + cohort["died"].to_numpy() for name, values in rank.items()}
+
+    def scored(variants: dict[str, object], *arguments: object) -> model_tables.Predictions:
+        *_, chosen, members = arguments
+        assert members == 1
+        return {name: [[rank[name][split.test]] for split in chosen] for name in variants}
+
+    monkeypatch.setattr(models, "networks", scored)
+    limits = models.limits_of({"a": (), "b": ()}, params, cohort, grid, both)
+    died = cohort["died"].to_numpy()
+    for name in "ab":
+        expected = [challenge_threshold(died[s.train], rank[name][s.train]) for s in both]
+        assert limits[name] == expected
+    assert limits["a"] != limits["b"]
 
 
 def test_a_baseline_is_tuned_and_trained_without_the_test_stays(

@@ -54,6 +54,7 @@ def make_params(params: Params, choice: str | tuple[str, ...]) -> Params:
     """Two folds, little to train, and weight among the static inputs if the choice has it."""
     chosen = small(params, tune_model={"trials": 0}, split={"folds": 2}, analyze={"bootstrap": 5})
     content = chosen.model_dump() | {"measurements": choice}
+    content["extract"] |= {"source": "mimiciii", "raw": Path("raw")}
     content["model"]["static_inputs"] = ("age", *({"weight", "height"} & set(names_of(choice))))
     content["attack"] |= {"iterations": 20, "max_stays": None, "method": "l0"}
     return Params.model_validate(content)

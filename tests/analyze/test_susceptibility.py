@@ -12,6 +12,7 @@ from literature_set import NAMES, M
 
 from icu_adversarial.analyze.groups import DIRECTIONS, KINDS
 from icu_adversarial.analyze.susceptibility import susceptibility
+from icu_adversarial.core.errors import InputError
 
 HOURS = range(2)
 CELLS = len(HOURS) * M
@@ -220,6 +221,13 @@ def test_a_direction_that_was_never_attacked() -> None:
 def test_no_attacked_stay_at_all(attack: Attack) -> None:
     none = Attack(attack.examples[:0], attack.perturbations[:0], attack.cohort)
     assert run(none)[0][["a", "s", "gpp_all", "attacked"]].eq(0).all(axis=None)
+
+
+def test_a_measurement_that_is_not_in_the_grid_is_refused(attack: Attack) -> None:
+    cells = attack.perturbations.astype({"measurement": str})
+    cells.loc[cells.index[0], "measurement"] = "urine"
+    with pytest.raises(InputError, match="parquet: urine: not among the measurements of the model"):
+        run(Attack(attack.examples, cells, attack.cohort))
 
 
 sizes = st.integers(1, 1000).map(lambda n: n / 1024)  # exact in float32

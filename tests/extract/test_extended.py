@@ -230,6 +230,11 @@ def test_meds_has_sums_and_marks_and_units(tmp_path: Path) -> None:
         ("LAB//226707//Inch", "14:00", 67),
         ("LAB//RESULT//51301//K/uL", "15:00", 10.5),
         ("LAB//223835//UNK", "15:00", 40),
+        ("LAB//223835//UNK", "15:30", 0.5),  # a share: 50 %
+        ("LAB//223835//UNK", "15:45", 1),
+        ("LAB//223835//UNK", "15:50", 0.15),  # less oxygen than air has: out
+        ("LAB//223835//UNK", "15:50", 20),
+        ("LAB//223835//UNK", "15:50", 1.5),
         ("SUBJECT_FLUID_OUTPUT//226559//mL", "16:00", 100),
         ("SUBJECT_FLUID_OUTPUT//226559//mL", "16:30", 50),
         ("SUBJECT_FLUID_OUTPUT//226566//mL", "16:30", 900),
@@ -253,10 +258,13 @@ def test_meds_has_sums_and_marks_and_units(tmp_path: Path) -> None:
         (4, "weight", 80),
         (5, "fio2", 40),
         (5, "wbc", 10.5),
+        (5.5, "fio2", 50),
+        (5.75, "fio2", 100),
         (6, "urine", 100),
         (6.5, "urine", 50),
     ]
     rows_of = nested(records.account.table())["events"]
     assert "gcs" not in rows_of
+    assert rows_of["fio2"] == {"read": 6, KEPT: 3, IMPLAUSIBLE: 3}
     assert rows_of["mechvent"] == {"read": 2, KEPT: 1, IMPLAUSIBLE: 1}
     assert rows_of[OTHER] == {"read": 1, KEPT: 0, UNMAPPED: 1}

@@ -230,7 +230,10 @@ REFUSED = [
     ("measurements=[ph,bun,ph]", "a measurement is named twice: name each once"),
     ("measurements=[]", "measurements"),
     ("measurements=[weight]", "only static ones are named: the grid would be empty"),
-    ("measurements=[gcs,gcs_eye]", "gcs is the sum of others in MIMIC: name gcs_verbal, gcs_motor"),
+    (
+        "measurements=[urine,ph,weight]",
+        "measurements: the synthetic hospital has no urine, weight: set measurements to literature",
+    ),
     (
         "+extract.limits.gcs={above: 2, at_most: 15}",
         "extract.limits: gcs: not among measurements, so the limits have no effect: remove them",
@@ -266,6 +269,21 @@ def test_only_mimic_tells_potassium_of_blood_gases(file: Path, source: str) -> N
 def test_potassium_that_is_not_chosen_has_no_kinds(file: Path) -> None:
     said = refusal(file, "extract.potassium=blood_gas", "measurements=[ph]")
     assert "potassium blood_gas has no effect without potassium among measurements" in said
+
+
+@pytest.mark.parametrize("source", ["mimiciii", "mimiciv"])
+def test_a_total_needs_its_parts_in_mimic(file: Path, source: str) -> None:
+    options = [f"extract.source={source}", "extract.raw=records"]
+    said = refusal(file, "measurements=[gcs,gcs_eye]", *options)
+    assert "gcs is the sum of others in MIMIC: name gcs_verbal, gcs_motor too" in said
+
+
+def test_the_synthetic_hospital_has_the_set_literature_alone(file: Path) -> None:
+    said = refusal(file, "measurements=extended")
+    absent = [name for name in SETS["extended"] if name not in SETS["literature"]]
+    assert f"has no {', '.join(absent)}: set measurements to literature" in said
+    apply_overrides(file, ["extract.source=mimiciii", "extract.raw=records"])
+    assert load_params(file).names == SETS["extended"]
 
 
 def test_a_total_without_its_parts_is_fine_where_it_is_charted(file: Path) -> None:

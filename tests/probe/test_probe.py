@@ -23,6 +23,7 @@ from literature_set import NAMES, M
 from icu_adversarial.attack.tasks import choose_stays
 from icu_adversarial.attack.victims import read_victims
 from icu_adversarial.core import paths
+from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.schemas import (
     EXAMPLES,
     PERTURBATIONS,
@@ -178,6 +179,17 @@ def test_the_best_cells_come_in_the_order_of_the_stays_and_may_be_none() -> None
     assert cells["stay_id"].is_monotonic_increasing
     write_table(file, PERTURBATIONS.empty_table(), PERTURBATIONS)
     assert read_best_cells(file).empty
+
+
+def test_perturbations_of_a_measurement_that_the_model_lacks_are_refused() -> None:
+    params = make_params()
+    run_attack(params)
+    file = paths.ATTACK / OBJECTIVE / "perturbations.parquet"
+    cells = read_table(file, PERTURBATIONS).astype({"measurement": str})
+    cells.loc[cells["kind"] == "best", "measurement"] = "urine"
+    write_table(file, cells, PERTURBATIONS)
+    with pytest.raises(InputError, match="parquet: urine: not among the measurements of the model"):
+        probe.run(params, OBJECTIVE)
 
 
 def test_the_sanity_checks_try_a_few_stays_of_each_fold_and_their_findings_are_kept(

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from icu_adversarial.analyze.groups import DIRECTIONS, KINDS, select
+from icu_adversarial.core.columns import columns_in
 from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.measurements import DICTIONARY
 
@@ -167,7 +168,7 @@ def patients(
         ]
         scaler = scalers[int(example.fold)]
         names = scaler.names
-        columns = pd.Index(names).get_indexer(pd.Index(cells.measurement))
+        columns = columns_in(names, cells.measurement)
         delta, size = (
             np.zeros(grid.shape),
             np.bincount(columns, cells.delta.abs(), len(names)),

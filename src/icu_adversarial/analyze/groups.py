@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from icu_adversarial.analyze.intervals import Sample
+from icu_adversarial.core.columns import columns_in
 
 DIRECTIONS = ("0→1", "1→0")
 KINDS = ("first", "best")
@@ -104,6 +105,9 @@ def group(
         hours: the first hour of each bin.
         names: The measurements, M.
         min_l0, max_l0: examples with another L0 count as 0, as failures do.
+
+    Raises:
+        InputError: A perturbation is of a measurement that is not among `names`.
     """
     attacked = examples[(examples.direction == direction) & (examples.kind == kind)]
     chosen = select(examples, direction, kind, min_l0, max_l0)
@@ -113,7 +117,7 @@ def group(
     )
     folds, fold = np.unique(attacked.fold.to_numpy()[first], return_inverse=True)
     cells = changes(perturbations, chosen, kind)
-    column = pd.Index(names).get_indexer(pd.Index(cells.measurement))
+    column = columns_in(names, cells.measurement)
     cell = cells.hour.to_numpy(np.int64) // hours.step * len(names) + column
     size = cells.delta.abs().to_numpy(np.float64)
     owner = subject[pd.Index(attacked.stay_id).get_indexer(cells.stay_id)]

@@ -20,11 +20,11 @@ from icu_adversarial.config.base import (
 )
 from icu_adversarial.config.baselines import Baselines
 from icu_adversarial.config.evaluate import Evaluate
-from icu_adversarial.config.extract import MIMIC, Extract
+from icu_adversarial.config.extract import Extract
 from icu_adversarial.config.features import Features
 from icu_adversarial.config.learning_curve import LearningCurve
 from icu_adversarial.config.literature import Literature
-from icu_adversarial.config.measurements import Measurements
+from icu_adversarial.config.measurements import Measurements, check_use
 from icu_adversarial.config.model import Model
 from icu_adversarial.config.outcome import Predicted
 from icu_adversarial.config.preprocess import Preprocess
@@ -36,7 +36,7 @@ from icu_adversarial.config.tune_model import TuneModel
 from icu_adversarial.config.tuned import fill, is_filled, outside, overruled
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.labels import label_of
-from icu_adversarial.measurements import DICTIONARY, columns_of, names_of
+from icu_adversarial.measurements import columns_of, names_of
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -121,32 +121,7 @@ class Params(Block):
 
     @model_validator(mode="after")
     def _measurements_are_used(self) -> Self:
-        chosen = set(self.names)
-        if not columns_of(self.names):
-            raise ValueError("measurements: only static ones are named: the grid would be empty")
-        if self.extract.potassium != "both" and "potassium" not in chosen:
-            raise ValueError(
-                f"extract.potassium {self.extract.potassium} has no effect without potassium among "
-                "measurements: set it to both"
-            )
-        if unused := [name for name in self.extract.limits if name not in chosen]:
-            raise ValueError(
-                f"extract.limits: {', '.join(unused)}: not among measurements, so the limits have "
-                "no effect: remove them"
-            )
-        if self.extract.source in MIMIC:
-            for name in self.names:
-                if missing := [part for part in DICTIONARY[name].sum_of if part not in chosen]:
-                    raise ValueError(
-                        f"measurements: {name} is the sum of others in MIMIC: name "
-                        f"{', '.join(missing)} too"
-                    )
-        for name in ("weight", "height"):
-            if name in self.model.static_inputs and name not in chosen:
-                raise ValueError(
-                    f"model.static_inputs: {name} is not among measurements: use a set or list that"
-                    " has it, such as extended"
-                )
+        check_use(self.names, self.extract, self.model.static_inputs)
         return self
 
     @property

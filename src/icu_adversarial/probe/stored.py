@@ -10,6 +10,7 @@ from jaxtyping import Float32
 
 from icu_adversarial.attack.api import DIRECTIONS
 from icu_adversarial.attack.tasks import Task
+from icu_adversarial.core.columns import columns_in
 from icu_adversarial.core.schemas import PERTURBATIONS, read_batches
 
 CELLS = ["stay_id", "hour", "measurement", "delta", "delta_clinical"]
@@ -59,14 +60,15 @@ def dense(
 
     Returns:
         The perturbations, 0 in every cell of a stay that was not flipped.
+
+    Raises:
+        InputError: A cell is of a measurement that the model does not read.
     """
     values = np.zeros(task.grid.shape, np.float32)
     ends = np.searchsorted(cells["stay_id"], task.stay_id[[0, -1]] + [0, 1])
     near = cells[slice(*ends)]
     row = pd.Index(task.stay_id).get_indexer(near["stay_id"])
     own = near[row >= 0]
-    measurement = pd.Index(task.victim.scaler.names).get_indexer(
-        pd.Index(own["measurement"].astype(str))
-    )
+    measurement = columns_in(task.victim.scaler.names, own["measurement"])
     values[row[row >= 0], own["hour"] // bin_hours, measurement] = own[column]
     return values

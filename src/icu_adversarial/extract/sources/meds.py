@@ -28,9 +28,11 @@ and its hour is the day's last second, but no later than a discharge with a time
 before the ICU admission gives a negative death_hour.
 
 An event belongs to every stay of its subject whose window contains its time, unless it names
-another admission. Times with a time zone are read as UTC.
+another admission. Times with a time zone are read as UTC. The fraction of inspired oxygen is read
+as a percentage or as a share, as in MIMIC.
 """
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,14 +85,7 @@ def read(
     """
     rank = ranks(measurements)
     meanings = pd.DataFrame(read_code_map(code_map, list(rank)))
-    limits = pd.DataFrame(
-        [
-            (m.name, rank[m.name], limit.above, limit.highest, limit.highest_counts, binary)
-            for m in measurements
-            for limit, binary in [(m.limits, m.kind == "binary")]
-        ],
-        columns=["measurement", "rank", "above", "below", "below_counts", "is_binary"],
-    )
+    limits = pd.DataFrame([_limits(m, rank[m.name]) for m in measurements])
     with open_meds(raw, limits=limits, meanings=meanings) as connection:
         codes = connection.sql(CODES_QUERY).df().rename_axis("code_number").reset_index()
         _check(raw, code_map, codes, list(rank))
@@ -120,6 +115,29 @@ def read(
         account,
         {"ICU admissions without a time": untimed} if untimed else {},
     )
+
+
+def _limits(measurement: Measurement, rank: int) -> dict[str, object]:
+    """The values of a measurement that count, as a row of the table `limits` of the queries.
+
+    other: where the size of a value tells a second unit in MIMIC, such as a share; NaN if nowhere.
+    """
+    limit = measurement.limits
+    second = next((row for row in measurement.mimic if not row.unit and row.factor != 1), None)
+    above, at_most, factor = (
+        (second.limits.above, second.limits.highest, second.factor) if second else (math.nan,) * 3
+    )
+    return {
+        "measurement": measurement.name,
+        "rank": rank,
+        "above": limit.above,
+        "below": limit.highest,
+        "below_counts": limit.highest_counts,
+        "is_binary": measurement.kind == "binary",
+        "other_above": above,
+        "other_at_most": at_most,
+        "other_factor": factor,
+    }
 
 
 def _check(raw: Path, code_map: Path, codes: pd.DataFrame, names: list[str]) -> None:

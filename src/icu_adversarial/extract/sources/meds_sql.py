@@ -154,14 +154,17 @@ of_subject AS (
 )"""
 THEIRS = "list_filter(s.stays, lambda x: coalesce(e.hadm_id = x.hadm_id, true))"
 # within: the stays whose window contains the time of the row. The hour is rounded to float32 before
-# it is compared with the window's end. reason: why a row in a window does not count.
+# it is compared with the window's end. other: a second range of values, in another unit; null if
+# there is none. reason: why a row in a window does not count.
 ROWS = f"""
 WITH {OF_SUBJECT}, coded AS (
   SELECT e.time, c.code_number AS code, l.rank, l.is_binary, {THEIRS} AS theirs,
-         c.factor * e.numeric_value + c."offset" AS exact,
-         CASE WHEN exact IS NULL OR isnan(exact) THEN '{NO_NUMBER}'
-              WHEN exact > l.above AND (exact < l.below OR (l.below_counts AND exact = l.below))
-              THEN NULL ELSE '{IMPLAUSIBLE}' END AS reason
+         c.factor * e.numeric_value + c."offset" AS plain,
+         plain > l.above AND (plain < l.below OR (l.below_counts AND plain = l.below)) AS fits,
+         NOT fits AND plain > l.other_above AND plain <= l.other_at_most AS fits_other,
+         if(fits_other, plain * l.other_factor, plain) AS exact,
+         CASE WHEN plain IS NULL OR isnan(plain) THEN '{NO_NUMBER}'
+              WHEN fits OR fits_other THEN NULL ELSE '{IMPLAUSIBLE}' END AS reason
   FROM events e JOIN codes c ON c.code = e.code JOIN limits l ON l.measurement = c.stands_for
   LEFT JOIN of_subject s ON s.subject_id = e.subject_id
 ), placed AS (
