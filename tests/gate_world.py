@@ -15,6 +15,8 @@ from icu_adversarial.tools.revisions import Revision
 
 N, T, M, FOLDS, STEPS = 600, 4, 5, 5, 60
 OBJECTIVE = "robust_l0"
+CAP = 0.2  # the largest change of a value, so that most flips need several
+SETTINGS = {"iterations": 20, "starts": 1}
 
 
 @cache
@@ -93,7 +95,8 @@ def attacked(models: list[nn.Module], z: np.ndarray) -> pd.DataFrame:
     parts = []
     for k, model in enumerate(models):
         own = np.flatnonzero(right & (fold == k))
-        _, best = find_examples(model, x[own], y[own], method="l0", iterations=20, starts=1)
+        limits = {"lower": x[own] - CAP, "upper": x[own] + CAP}
+        _, best = find_examples(model, x[own], y[own], method="l0", **limits, **SETTINGS)
         size = best.perturbation.abs().flatten(1)
         parts.append(
             pd.DataFrame(

@@ -26,7 +26,7 @@ from icu_adversarial.tools.gate import (
 from icu_adversarial.tools.gate_table import lines
 from icu_adversarial.tools.revisions import Revision, read_revision
 
-RUNS, RESAMPLES, SEED = 14, 200, 0
+RUNS, RESAMPLES, SEED = 10, 200, 0
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def changed(old: Revision, column: str, values: pd.Series | np.ndarray) -> Revis
 def test_forty_reseeded_pairs_raise_at_most_two_alarms(
     reseeded: list[Revision], judge: partial[list[Row]]
 ) -> None:
-    pairs = list(itertools.combinations(reseeded, 2))[::2][:40]
+    pairs = list(itertools.combinations(reseeded, 2))[:40]
     assert len(pairs) == 40
     alarms = [(old.name, new.name) for old, new in pairs if worse(judge(old, new))]
     assert len(alarms) <= 0.05 * len(pairs), alarms
@@ -63,7 +63,7 @@ def test_forty_reseeded_pairs_raise_at_most_two_alarms(
 def test_networks_that_learned_from_wrong_labels_are_found(
     reseeded: list[Revision], judge: partial[list[Row]]
 ) -> None:
-    assert worse(judge(reseeded[0], run(50, wrong_labels=0.5))) >= {"auroc"}
+    assert worse(judge(reseeded[0], run(50, wrong_labels=0.8))) >= {"auroc"}
 
 
 def test_networks_that_read_one_hour_are_found_to_be_less_robust(
@@ -74,12 +74,12 @@ def test_networks_that_read_one_hour_are_found_to_be_less_robust(
     assert not worse(judge(run(51, hours=1), reseeded[0])) & {"auroc", "changed_cells", "l1"}
 
 
-def test_probabilities_that_are_too_sure_are_found_though_the_ranks_are_the_same(
+def test_probabilities_that_are_too_high_are_found_though_the_ranks_are_the_same(
     reseeded: list[Revision], judge: partial[list[Row]]
 ) -> None:
     old = reseeded[0]
-    log_odds = 6 * (old.stays["logit_1"] - old.stays["logit_0"])
-    new = old._replace(stays=old.stays.assign(probability=1 / (1 + np.exp(-log_odds))))
+    higher = 0.7 * old.stays["probability"] + 0.3
+    new = old._replace(stays=old.stays.assign(probability=higher))
     assert worse(judge(old, new)) == {"brier"}
 
 
@@ -111,13 +111,16 @@ def test_values_are_those_of_independent_definitions(
         assert getattr(rows["auroc"], end) == pytest.approx(np.mean(each))
         brier = brier_score_loss(stays["died"], stays["probability"])
         assert getattr(rows["brier"], end) == pytest.approx(brier)
-        both = old.attacks[OBJECTIVE].join(new.attacks[OBJECTIVE], lsuffix="_old", rsuffix="_new")
-        both = both.dropna()
+        both = old.attacks[OBJECTIVE].join(
+            new.attacks[OBJECTIVE], how="inner", suffixes=("_old", "_new")
+        )
         assert len(both) == len(rows["flipped"].measure.fold)
-        means = both.groupby("direction_old")[f"l0_{end}"].mean()
-        assert len(means) == 2
+        flips = both.groupby("direction_old")[f"success_{end}"].mean()
+        assert len(flips) == 2
+        assert getattr(rows["flipped"], end) == pytest.approx(flips.mean())
+        sized = both[both["success_old"] & both["success_new"]]
+        means = sized.groupby("direction_old")[f"l0_{end}"].mean()
         assert getattr(rows["changed_cells"], end) == pytest.approx(np.sqrt(means.prod()))
-        assert getattr(rows["flipped"], end) == both[f"success_{end}"].mean() == 1
     assert rows["l1"].difference == pytest.approx(np.log(rows["l1"].new / rows["l1"].old))
 
 

@@ -140,7 +140,7 @@ def _of_networks(old: pd.DataFrame, new: pd.DataFrame) -> Iterator[Measure]:
             weighted_rank_scores(died[own], z[own], weight[:, own])[0]
             for own in (fold == k for k in np.unique(fold))
         ]
-        return np.nanmean(each, axis=0)  # the jackknife leaves a fold out
+        return _known_mean(np.array(each))  # the jackknife leaves a fold out
 
     add = partial(
         Measure, group="network, out of fold", relative=False, subject=_subject(old), fold=fold
@@ -186,7 +186,13 @@ def _of_directions(
         _mean(column[own], weight[:, own])
         for own in (direction == name for name in np.unique(direction))
     ]
-    return np.exp(np.nanmean(np.log(each), axis=0)) if geometric else np.nanmean(each, axis=0)
+    return np.exp(_known_mean(np.log(each))) if geometric else _known_mean(np.array(each))
+
+
+def _known_mean(rows: np.ndarray) -> np.ndarray:
+    """The mean over the first axis of what is not NaN. NaN where nothing is known."""
+    known = np.isfinite(rows)
+    return np.where(known, rows, 0).sum(axis=0) / known.sum(axis=0)
 
 
 def _subject(stays: pd.DataFrame) -> np.ndarray:
