@@ -73,6 +73,17 @@ def gate(old: RunName, new: RunName) -> None:
     raise typer.Exit(is_worse)
 
 
+@app.command()
+def watch(
+    folder: Annotated[
+        Path, typer.Option(help="The root of the repository whose runs are shown.")
+    ] = Path(),
+    once: Annotated[bool, typer.Option("--once", help="Print one picture and stop.")] = False,
+) -> None:
+    """Show what runs, how far it is and the time left."""
+    import_module("icu_adversarial.tools.watch").watch(folder, once)
+
+
 @app.command("plots_page")
 def plots_page() -> None:
     """Write the page that shows `dvc plots` without a network."""
