@@ -461,6 +461,25 @@ def test_an_experiment_in_a_copied_checkout_runs_the_code_of_the_copy(recorded: 
     assert "analyze.bootstrap" in run(recorded, "dvc", "exp", "show", "--csv")
 
 
+def test_the_gate_compares_a_commit_an_experiment_and_the_workspace(recorded: Path) -> None:
+    """The settings of the experiment have no effect on a network or an attack."""
+    gate = (sys.executable, "src/run.py", "gate")
+    run(recorded, "dvc", "checkout", "--force", "dvc.yaml")
+    run(recorded, "dvc", "exp", "run", "--temp", "--name", "same", "-S", "analyze.bootstrap=6")
+    tables = [run(recorded, *gate, *pair) for pair in (("HEAD", "same"), ("same", "workspace"))]
+    for table, new in zip(tables, ("same", "workspace"), strict=True):
+        assert f"Result: {new} is worse in 0 of 8 rows" in table
+        assert table.count("+0.0000 (+0.0000 to +0.0000)") == 4
+        assert table.count(" not worse\n") == 8
+    for wrong, message in (
+        ("nowhere", "nowhere is no Git revision and no experiment"),
+        ("HEAD~1", "HEAD~1: data/preprocess/stays.parquet is not in the cache of DVC"),
+    ):
+        told = run(recorded, *gate, wrong, "workspace", fails=True)
+        assert told.splitlines()[-1].startswith(f"error: {message}")
+        assert "Traceback" not in told
+
+
 def test_a_sweep_shows_scores_and_setting_on_a_terminal(recorded: Path) -> None:
     """Two values of one setting from a queue, in a table of 120 characters."""
     run(recorded, "dvc", "exp", "remove", "--all-commits")

@@ -38,6 +38,7 @@ SETTINGS = [
     ("  max_stays: 20", "  max_stays: 18", {"tune_attack"}),
     ("  attack_misclassified: ", "  attack_misclassified: true", {"attack", "probe"}),
     ("  min_l0: ", "  min_l0: 2", {"analyze"}),
+    ("  changed_cells: 0.1", "  changed_cells: 0.3", set()),
     ("  measurement_dropout: 0.3", "  measurement_dropout: 0.2", {"tune_model"}),
 ]
 # A file, and the stages that a comment at its end makes stale.

@@ -22,6 +22,7 @@ from icu_adversarial.config.baselines import Baselines
 from icu_adversarial.config.evaluate import Evaluate
 from icu_adversarial.config.extract import Extract
 from icu_adversarial.config.features import Features
+from icu_adversarial.config.gate import Gate
 from icu_adversarial.config.learning_curve import LearningCurve
 from icu_adversarial.config.literature import Literature
 from icu_adversarial.config.measurements import Measurements, check_use
@@ -64,6 +65,7 @@ class Params(Block):
     tune_attack: TuneAttack
     attack: Attack
     analyze: Analyze
+    gate: Gate
 
     @model_validator(mode="after")
     def _whole_bins(self) -> Self:

@@ -1,5 +1,6 @@
 """Write files completely or not at all, read them with clear errors, and check checkpoints."""
 
+import glob
 import hashlib
 import json
 import os
@@ -27,15 +28,47 @@ def atomic(path: Path) -> Iterator[Path]:
 
     Yields:
         A temporary path in the same folder. It is renamed to `path` on success and deleted
-        otherwise.
+        otherwise. After a SIGKILL, the next `atomic` of this file deletes it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_of(path)
     try:
         yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_of(path: Path) -> Path:
+    """Where this process writes a file or folder before it is complete.
+
+    What a process that was killed left in such a place is deleted.
+    """
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        if is_running(left.suffixes[-2].removeprefix(".")):
+            continue
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def is_running(process: str) -> bool:
+    """Whether a process of this machine runs. Where that is unknown, it counts as running.
+
+    Args:
+        process: Its number as a text.
+    """
+    if sys.platform == "win32" or not process.isdecimal():
+        return True
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # of another user
+        return True
+    return True
 
 
 def write_json(path: Path, content: Any, *, exact: bool = False) -> None:

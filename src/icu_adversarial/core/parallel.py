@@ -4,14 +4,23 @@ Each process uses one thread, so results do not depend on the number of processe
 """
 
 import ctypes
+import os
+import shutil
 import sys
+import tempfile
+import threading
+import time
 import warnings
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import joblib
 
+from icu_adversarial.core.io import is_running
+
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+SECONDS = 1.0  # between two looks at the parent
 
 
 @cache
@@ -35,7 +44,36 @@ def workers(**options: Any) -> joblib.Parallel:
     """A pool of processes on all cores. LOKY_MAX_CPU_COUNT limits their number.
 
     Large arrays are shared between the processes. They are copied only where they are changed.
+    The processes end with this one, however it ends.
     """
+    _remove_left()
     # joblib takes the memory that prepare_worker keeps for a leak, replaces the process and warns.
     warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor")
-    return joblib.Parallel(n_jobs=-1, mmap_mode="c", **options)
+    ending = {"initializer": end_with, "initargs": (os.getpid(),)}
+    return joblib.Parallel(n_jobs=-1, mmap_mode="c", **ending, **options)
+
+
+def end_with(parent: int) -> None:
+    """Let this worker process end within a second after its parent.
+
+    joblib ends its workers when its own process ends, but not after SIGKILL. Each worker then keeps
+    its memory for five minutes.
+
+    Args:
+        parent: The number of the process that started this one.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _remove_left() -> None:
+    """Delete the shared arrays of processes that were killed together with all their helpers."""
+    for root in {Path("/dev/shm"), Path(tempfile.gettempdir())}:
+        for folder in root.glob("joblib_memmapping_folder_*"):
+            if not is_running(folder.name.split("_")[3]):
+                shutil.rmtree(folder, ignore_errors=True)

@@ -87,7 +87,9 @@ def train_folds(
                 states[k] = state
                 state.save(files[k])
             watch(states)
-            progress.step(means_in_words([state.history[-1] for state in new]), epochs)
+            trained = f"{len(now)} of {len(folds)} folds"
+            means = means_in_words([state.history[-1] for state in new])
+            progress.step(f"{trained}, {means}", epochs)
     if (diverged := _diverged(states, model)) is not None:
         shutil.rmtree(checkpoints)
         raise InputError(
