@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import joblib
 import optuna
 import pandas as pd
 import torch
@@ -19,6 +18,7 @@ from icu_adversarial.attack.objectives import score, summarise
 from icu_adversarial.attack.tasks import Attack, Task
 from icu_adversarial.attack.verify import run_tasks
 from icu_adversarial.config.tune_attack import TuneAttack
+from icu_adversarial.core.parallel import count_processes
 from icu_adversarial.search.shared import WORKER, count_workers
 from icu_adversarial.search.study import Watch, best_trial, run_study
 
@@ -133,7 +133,7 @@ def _in_groups(tasks: list[Task], attack: Attack) -> Iterator[Found]:
 
     A trial that is pruned after a group has then wasted nothing.
     """
-    processes = 1 if torch.cuda.is_available() else joblib.effective_n_jobs(-1)
+    processes = 1 if torch.cuda.is_available() else count_processes()
     for start in range(0, len(tasks), processes):
         yield from list(run_tasks(tasks[start : start + processes], attack))
 

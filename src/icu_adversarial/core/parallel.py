@@ -4,6 +4,7 @@ Each process uses one thread, so results do not depend on the number of processe
 """
 
 import ctypes
+import os
 import sys
 import warnings
 from functools import cache
@@ -31,11 +32,26 @@ def prepare_worker() -> None:
             libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def workers(**options: Any) -> joblib.Parallel:
-    """A pool of processes on all cores. LOKY_MAX_CPU_COUNT limits their number.
+def workers(**options: Any) -> Any:
+    """A pool of processes, to be called as joblib.Parallel is.
 
-    Large arrays are shared between the processes. They are copied only where they are changed.
+    The processes are on all cores of this machine, and LOKY_MAX_CPU_COUNT limits their number.
+    With ICU_CLUSTER, they are the workers of a Dask cluster. Large arrays are shared between the
+    processes. They are copied only where they are changed.
     """
+    if os.environ.get("ICU_CLUSTER"):
+        from icu_adversarial.core.cluster import Cluster
+
+        return Cluster(**options)
     # joblib takes the memory that prepare_worker keeps for a leak, replaces the process and warns.
     warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor")
     return joblib.Parallel(n_jobs=-1, mmap_mode="c", **options)
+
+
+def count_processes() -> int:
+    """Count the processes of `workers`."""
+    if os.environ.get("ICU_CLUSTER"):
+        from icu_adversarial.core.cluster import Cluster
+
+        return Cluster().workers()
+    return joblib.effective_n_jobs(-1)
