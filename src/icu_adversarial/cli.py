@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import icu_adversarial
+from icu_adversarial import work
 from icu_adversarial.config.base import Objective
 from icu_adversarial.config.params import load_params
 from icu_adversarial.core.errors import InputError
@@ -25,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # rich calls the option --help a "--help <bool>"
 )
+app.add_typer(work.app, name="work")
 ObjectiveOption = Annotated[Objective, typer.Option(help="What a best attack maximises.")]
 
 

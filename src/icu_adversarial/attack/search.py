@@ -2,12 +2,11 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import joblib
 import optuna
 import pandas as pd
 import torch
@@ -19,7 +18,9 @@ from icu_adversarial.attack.objectives import score, summarise
 from icu_adversarial.attack.tasks import Attack, Task
 from icu_adversarial.attack.verify import run_tasks
 from icu_adversarial.config.tune_attack import TuneAttack
-from icu_adversarial.search.study import best_trial, run_study
+from icu_adversarial.core.parallel import count_processes
+from icu_adversarial.search.shared import WORKER, count_workers
+from icu_adversarial.search.study import Watch, best_trial, run_study
 
 LOGGER = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ def search_attack(
     method: str,
     cells: int,
     state: Path,
-    watch: Callable[[list[FrozenTrial]], None],
+    watch: Watch,
 ) -> list[FrozenTrial]:
     """Run the search, or continue it.
 
@@ -104,14 +105,16 @@ def summary(trials: list[FrozenTrial], best: dict[str, Any]) -> dict[str, Any]:
         best: What `write_study` returned for them.
 
     Returns:
-        trials, trials_pruned, best_value, the values of `objectives.summarise` for the best trial,
-        and best: its hyperparameters.
+        trials, trials_pruned, workers (processes that ran them), best_value, the values of
+        `objectives.summarise` for the best trial, and best: its hyperparameters.
     """
+    described = best_trial(trials, "maximize").user_attrs
     return {
         "trials": len(trials),
         "trials_pruned": sum(t.state == TrialState.PRUNED for t in trials),
+        "workers": count_workers(trials),
         "best_value": best["value"],
-        **best_trial(trials, "maximize").user_attrs,
+        **{name: value for name, value in described.items() if name != WORKER},
         "best": best["hyperparameters"],
     }
 
@@ -130,7 +133,7 @@ def _in_groups(tasks: list[Task], attack: Attack) -> Iterator[Found]:
 
     A trial that is pruned after a group has then wasted nothing.
     """
-    processes = 1 if torch.cuda.is_available() else joblib.effective_n_jobs(-1)
+    processes = 1 if torch.cuda.is_available() else count_processes()
     for start in range(0, len(tasks), processes):
         yield from list(run_tasks(tasks[start : start + processes], attack))
 

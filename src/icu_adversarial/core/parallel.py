@@ -40,17 +40,32 @@ def prepare_worker() -> None:
             libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def workers(**options: Any) -> joblib.Parallel:
-    """A pool of processes on all cores. LOKY_MAX_CPU_COUNT limits their number.
+def workers(**options: Any) -> Any:
+    """A pool of processes, to be called as joblib.Parallel is.
 
-    Large arrays are shared between the processes. They are copied only where they are changed.
-    The processes end with this one, however it ends.
+    The processes are on all cores of this machine, and LOKY_MAX_CPU_COUNT limits their number.
+    They end with this one, however it ends. With ICU_CLUSTER, they are the workers of a Dask
+    cluster. Large arrays are shared between the processes. They are copied only where they are
+    changed.
     """
+    if os.environ.get("ICU_CLUSTER"):
+        from icu_adversarial.core.cluster import Cluster
+
+        return Cluster(**options)
     _remove_left()
     # joblib takes the memory that prepare_worker keeps for a leak, replaces the process and warns.
     warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor")
     ending = {"initializer": end_with, "initargs": (os.getpid(),)}
     return joblib.Parallel(n_jobs=-1, mmap_mode="c", **ending, **options)
+
+
+def count_processes() -> int:
+    """Count the processes of `workers`."""
+    if os.environ.get("ICU_CLUSTER"):
+        from icu_adversarial.core.cluster import Cluster
+
+        return Cluster().workers()
+    return joblib.effective_n_jobs(-1)
 
 
 def end_with(parent: int) -> None:

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -35,7 +35,11 @@ def work_key(*parts: bytes | str | Path, rooms: tuple[str, ...] = ()) -> str:
 
 @contextmanager
 def resumable(
-    stage: str, *parts: bytes | str | Path, rooms: tuple[str, ...], keep: bool = False
+    stage: str,
+    *parts: bytes | str | Path,
+    rooms: tuple[str, ...],
+    keep: bool = False,
+    shared: bool = False,
 ) -> Iterator[Path]:
     """Reserve the folder for the checkpoints of one piece of work.
 
@@ -48,6 +52,8 @@ def resumable(
         parts: Settings and input files, as for `work_key`.
         rooms: The code that the work depends on, as for `work_key`.
         keep: Whether the folder stays after success. It always stays after a failure.
+        shared: Whether several processes may do the work at once, because a server keeps its
+            state. There is then no waiting.
 
     Yields:
         The folder, which need not exist yet. A file in its place is deleted.
@@ -59,7 +65,7 @@ def resumable(
     lock_file.parent.mkdir(parents=True, exist_ok=True)
     if lock_file.is_dir():
         discard(lock_file, "is a folder")
-    with _held(lock_file, stage):
+    with nullcontext() if shared else _held(lock_file, stage):
         clear_way(folder)
         yield folder
         if not keep:

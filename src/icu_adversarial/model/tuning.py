@@ -4,7 +4,6 @@ The stage tune_model and the study nested call it.
 """
 
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,8 @@ from icu_adversarial.features.splits import assign_folds
 from icu_adversarial.model.fold_data import Fold, make_fold
 from icu_adversarial.model.training import advance, seed_of, start
 from icu_adversarial.search.figures import trials_table
-from icu_adversarial.search.study import run_study
+from icu_adversarial.search.shared import count_workers
+from icu_adversarial.search.study import Watch, run_study, unwatched
 
 LOGGER = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def search_network(
     stays: pd.DataFrame,
     grid: Float[np.ndarray, "N T M"],
     state: Path,
-    watch: Callable[[list[FrozenTrial]], None] = lambda trials: None,
+    watch: Watch = unwatched,
 ) -> list[FrozenTrial]:
     """Run the search on these stays, or continue it.
 
@@ -148,8 +148,9 @@ def summary(trials: list[FrozenTrial], best: dict[str, Any]) -> dict[str, Any]:
         best: What `write_study` returned for them.
 
     Returns:
-        trials, trials_pruned, epochs (of all trials and folds together), best_held_out_loss,
-        best_auroc, best_auprc (None without a search) and best: the hyperparameters.
+        trials, trials_pruned, workers (processes that ran them), epochs (of all trials and folds
+        together), best_held_out_loss, best_auroc, best_auprc (None without a search) and best: the
+        hyperparameters.
     """
     table = trials_table(trials)
     found: dict[str, Any] = {"epochs": 0, "best_held_out_loss": best["value"]}
@@ -161,6 +162,7 @@ def summary(trials: list[FrozenTrial], best: dict[str, Any]) -> dict[str, Any]:
     return {
         "trials": len(table),
         "trials_pruned": int((table["state"] == "pruned").sum()),
+        "workers": count_workers(trials),
         **found,
         "best": best["hyperparameters"],
     }

@@ -3,75 +3,55 @@
 The tuning stages and the study nested call it.
 """
 
-import hashlib
-import json
-import os
-import re
-import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pyarrow as pa
 import pyarrow.parquet as pq
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
 
 from icu_adversarial.config.base import Block
 from icu_adversarial.core.errors import InputError
-from icu_adversarial.core.io import atomic, clear_way, discard, write_json
+from icu_adversarial.core.io import atomic, write_json
 from icu_adversarial.core.log import Progress
+from icu_adversarial.core.resume import resumable
 from icu_adversarial.search.figures import Direction, trials_table
+from icu_adversarial.search.journal import ENDED, open_journal
+from icu_adversarial.search.server import open_server, server_url
+from icu_adversarial.search.shared import run_shared
 from icu_adversarial.search.space import decode, encode, suggest
 
 # The code that a study depends on, as rooms of `resumable`. Its figures are not among it.
-SEARCH = ("search/space.py", "search/study.py")
-# A lock of this age was left by a process that was killed: a line is written in milliseconds.
-LOCK_SECONDS = 3
-SEALED = re.compile(rb'(\{.*),"seal":"([0-9a-f]{64})"\}\n')  # a line of a journal
-ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
+SEARCH = tuple(f"search/{name}.py" for name in ("space", "journal", "server", "shared", "study"))
 
 
-class Journal(JournalFileBackend):
-    """The log of a study. Every line ends with a SHA-256 over itself and the previous seal.
+Trials = list[FrozenTrial]
+Watch = Callable[[Trials], None]  # gets the ended trials of a search while it runs
 
-    The lines before the first damaged one are therefore what the file contained at an earlier
-    moment, and the study continues from there. The damaged line and those after it are removed.
+
+def unwatched(trials: list[FrozenTrial]) -> None:
+    """Do nothing with the ended trials."""
+
+
+def reserved(
+    stage: str, *parts: bytes | str | Path, rooms: tuple[str, ...]
+) -> AbstractContextManager[Path]:
+    """Reserve the folder of a study, as `resumable` does.
+
+    It stays after success, so that a longer search continues it. On a server, any number of
+    processes may work on the study at once.
+
+    Args:
+        stage, parts, rooms: As for `resumable`. The code of the search is added to `rooms`.
+
+    Returns:
+        A context manager that yields the folder.
     """
-
-    def __init__(self, file: Path) -> None:
-        if file.is_dir():
-            discard(file, "is a folder")
-        lock = JournalFileSymlinkLock(str(file), grace_period=LOCK_SECONDS)
-        existed = file.exists()
-        super().__init__(str(file), lock_obj=lock)
-        self.file, self._last = file, b""
-        content, length, number = file.read_bytes(), 0, 1
-        for line in content.splitlines(keepends=True):
-            match = SEALED.fullmatch(line)
-            if not match or _seal(self._last, match[1]) != match[2]:
-                break
-            self._last = match[2]
-            length, number = length + len(line), number + 1
-        # An empty file is damage too: the study writes its first line as soon as it has made it.
-        self.damaged_line = number if existed and (length < len(content) or not length) else None
-        os.truncate(file, length)
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Add lines. logs: their content; this adds the seals."""
-        last, sealed = self._last, []
-        for log in logs:
-            last = _seal(last, json.dumps(log, separators=(",", ":"))[:-1].encode())
-            sealed.append({**log, "seal": last.decode()})
-        super().append_logs(sealed)
-        self._last = last
-
-
-def _seal(last: bytes, line: bytes) -> bytes:
-    """The seal of a line that begins with `line` and follows one with the seal `last`."""
-    return hashlib.sha256(last + line).hexdigest().encode()
+    shared = server_url() is not None
+    return resumable(stage, *parts, rooms=(*rooms, *SEARCH), keep=True, shared=shared)
 
 
 def run_study(
@@ -84,13 +64,16 @@ def run_study(
     pruner: optuna.pruners.BasePruner,
     state: Path,
     first: dict[str, Any] | None = None,
-    watch: Callable[[list[FrozenTrial]], None] = lambda trials: None,
+    watch: Watch = unwatched,
 ) -> list[FrozenTrial]:
-    """Run until `trials` trials have ended, complete or pruned. Those in the journal count.
+    """Run until `trials` trials have ended, complete or pruned. Those in the storage count.
 
-    The sampler is seeded with the seed plus the number of ended trials before each trial. A study
-    that continues after a kill or a damage to its journal therefore draws what an undisturbed
-    study draws.
+    The storage is a journal in `state`, or the server that ICU_STUDY_STORAGE names.
+
+    With a journal, the sampler is seeded with the seed plus the number of ended trials before each
+    trial. A study that continues after a kill or a damage to its journal therefore draws what an
+    undisturbed study draws. On a server, several workers run trials at once, and each draws from
+    what it knows: such a study cannot be repeated trial by trial.
 
     Args:
         evaluate: Takes the trial and its hyperparameters and returns the value. It may report
@@ -107,51 +90,50 @@ def run_study(
     Returns:
         The first `trials` ended trials, in order.
     """
-    study = _open(state, direction, pruner)
-    ended = len(study.get_trials(deepcopy=False, states=ENDED))
-    done = min(ended, trials)
+    known = encode(first, space) if first else None
 
     def objective(trial: optuna.Trial) -> float:
         return evaluate(trial, suggest(trial, space))
 
-    known = encode(first, space) if first and ended == 0 else None
-    if known and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-        study.enqueue_trial(known)
-    watch(study.get_trials(deepcopy=False, states=ENDED)[:trials])
+    url = server_url()
+    if url is None:
+        study = open_journal(state, direction, pruner)
+    else:
+        name = "/".join(state.parts[-2:])  # the stage and the key of the work
+        study = open_server(url, name, known, direction=direction, pruner=pruner)
+    done = min(len(study.get_trials(deepcopy=False, states=ENDED)), trials)
     with Progress("search", trials, "trial", done) as progress:
-        while ended < trials:
-            study.sampler = optuna.samplers.TPESampler(seed=(seed + ended) % 2**32)
-            study.optimize(objective, n_trials=1)
-            ended += 1
-            found = study.get_trials(deepcopy=False, states=ENDED)
+
+        def show(found: list[FrozenTrial]) -> None:
             watch(found)
-            progress.step(_in_words(found, direction))
+            if len(found) > progress.done:
+                progress.step(_in_words(found, direction), len(found) - progress.done)
+
+        if url is not None:
+            return run_shared(study, objective, trials, seed, show)
+        _run_alone(study, objective, trials, seed, known, show)
     return study.get_trials(deepcopy=False, states=ENDED)[:trials]
 
 
-def _open(state: Path, direction: Direction, pruner: optuna.pruners.BasePruner) -> optuna.Study:
-    """Open or create the study in the folder `state`; say so if its journal is damaged."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    clear_way(state)
-    state.mkdir(parents=True, exist_ok=True)
-    journal = Journal(state / "journal.log")
-    study = optuna.create_study(
-        storage=JournalStorage(journal),
-        study_name="study",
-        load_if_exists=True,
-        direction=direction,
-        pruner=pruner,
-    )
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        study.tell(trial.number, state=TrialState.FAIL)  # it was running when the process ended
-    if journal.damaged_line:
-        ended = len(study.get_trials(deepcopy=False, states=ENDED))
-        print(
-            f"warning: {journal.file} is damaged in line {journal.damaged_line}: "
-            f"the search continues from the {ended} trials before it",
-            file=sys.stderr,
-        )
-    return study
+def _run_alone(
+    study: optuna.Study,
+    objective: Callable[[optuna.Trial], float],
+    trials: int,
+    seed: int,
+    known: dict[str, Any] | None,
+    show: Watch,
+) -> None:
+    """Run the trials that a journal lacks."""
+    found = study.get_trials(deepcopy=False, states=ENDED)
+    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    if known and not found and not waiting:
+        study.enqueue_trial(known)
+    show(found[:trials])
+    while len(found) < trials:
+        study.sampler = optuna.samplers.TPESampler(seed=(seed + len(found)) % 2**32)
+        study.optimize(objective, n_trials=1)
+        found = study.get_trials(deepcopy=False, states=ENDED)
+        show(found)
 
 
 def _in_words(trials: list[FrozenTrial], direction: Direction) -> str:

@@ -12,27 +12,29 @@ from icu_adversarial.attack.tasks import choose_stays
 from icu_adversarial.attack.victims import model_files, read_victims
 from icu_adversarial.config.params import Params
 from icu_adversarial.core import paths
-from icu_adversarial.core.resume import resumable
 from icu_adversarial.core.schemas import PREDICTIONS, read_table
 from icu_adversarial.search.live import LiveStudy
-from icu_adversarial.search.study import SEARCH, write_study
+from icu_adversarial.search.study import Trials, Watch, reserved, unwatched, write_study
 
-ROOMS = ("core", "measurements", "features", "model/networks", "attack", *SEARCH)
+ROOMS = ("core", "measurements", "features", "model/networks", "attack")
 
 
 def run(params: Params, objective: str) -> None:
     """Run or continue the search; write the best settings, the trials and their figures."""
+    method, folder = method_for(objective, params.attack.method), paths.METRICS / "tune_attack"
+    shown, about = shown_attribute(objective), {"source": params.label}
+    live = LiveStudy(folder / objective, "maximize", shown, **about, objective=objective)
+    trials = search(params, objective, live.update)
+    best = write_study(paths.TUNE_ATTACK / objective, trials, "maximize")
+    live.finish(trials, about | {"method": method} | summary(trials, best))
+
+
+def search(params: Params, objective: str, watch: Watch = unwatched) -> Trials:
+    """Run or continue the search. The command `work` calls it, too."""
     settings, method = params.tune_attack, method_for(objective, params.attack.method)
     limits = settings.model_dump(include={"max_stays", "seed"}) | {"attack_misclassified": False}
     chosen = choose_stays(read_table(paths.PREDICTIONS, PREDICTIONS), **limits)
     tasks = list(read_tasks(read_victims(params.columns))(chosen))
-    key = study_settings(settings, objective, method)
-    files = (paths.PREDICTIONS, paths.COHORT, paths.GRID, *model_files())
-    folder, labels = paths.METRICS / "tune_attack" / objective, {"source": params.label}
-    shown = shown_attribute(objective)
-    with resumable("tune_attack", key, *files, rooms=ROOMS, keep=True) as state:
-        live = LiveStudy(folder, "maximize", shown, **labels, objective=objective)
-        about = (settings, objective, method, params.cells)
-        trials = search_attack(tasks, *about, state, live.update)
-        best = write_study(paths.TUNE_ATTACK / objective, trials, "maximize")
-    live.finish(trials, labels | {"method": method} | summary(trials, best))
+    key = (study_settings(settings, objective, method), paths.PREDICTIONS, paths.COHORT, paths.GRID)
+    with reserved("tune_attack", *key, *model_files(), rooms=ROOMS) as state:
+        return search_attack(tasks, settings, objective, method, params.cells, state, watch)
