@@ -79,8 +79,11 @@ class Cluster:
 
     def _result(self, waiting: deque[Any]) -> Any:
         """The result of the first call that is waiting. Dask repeats those of a lost worker."""
+        first = waiting[0]  # holds the arrays until the result is here
         try:
-            return waiting.popleft()[0].result()
+            result = first[0].result()
+            waiting.popleft()
+            return result
         except KilledWorker:
             raise InputError(
                 f"{VARIABLE}: several workers ended while they ran the same call: give each of "
