@@ -46,7 +46,7 @@ class World:
         command = [sys.executable, "-m", module, "--scheduler-file", str(self.file)]
         process = subprocess.Popen(
             [*command, *options, "--no-dashboard"],
-            env=os.environ | {"PYTHONPATH": str(ROOT / "src")} | variables,
+            env=os.environ | {"PYTHONPATH": f"{ROOT}/src:{ROOT}/tests"} | variables,
             cwd=self.file.parent,
             stderr=subprocess.DEVNULL,
         )

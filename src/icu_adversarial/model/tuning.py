@@ -4,10 +4,10 @@ The stage tune_model and the study nested call it.
 """
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import optuna
 import pandas as pd
@@ -109,7 +109,7 @@ def _cross_validate(
     options: TuneModel,
     folds: list[Fold],
     seeds: list[int],
-    parallel: joblib.Parallel,
+    parallel: Callable[..., Any],
 ) -> float:
     """The mean over the folds of the held-out loss of the weights that are kept.
 
