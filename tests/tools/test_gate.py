@@ -237,10 +237,3 @@ def test_a_missing_output_is_told_in_one_line(
     Path("params.yaml").write_text("objectives: 3")
     with pytest.raises(InputError, match="names no objectives"):
         read_revision("workspace")
-
-
-def test_an_unknown_revision_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(Path(__file__).parents[2])
-    with pytest.raises(InputError, match="nowhere is no Git revision and no experiment") as found:
-        read_revision("nowhere")
-    assert "\n" not in str(found.value)
