@@ -78,6 +78,8 @@ def _reader(name: str) -> Callable[[Path], bytes]:
     """A function that reads a file of a revision. Its errors are InputErrors."""
     try:
         system = None if name == WORKSPACE else DVCFileSystem(".", rev=name)
+        if system:
+            system.repo.get_rev()  # only now it is looked up
     except DvcException as error:
         raise InputError(
             f"{name} is no Git revision and no experiment ({error}): `dvc exp show` lists them"
