@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,8 @@ from icu_adversarial.analyze.overview import overview
 from icu_adversarial.core.io import write_json
 
 params = YAML(typ="safe").load(Path("params.yaml"))
+if params["train"]["epochs"] == 6:
+    raise SystemExit("this experiment fails")
 n = params["train"]["epochs"] + params["tune_model"]["space"]["log2_n_lstm"]["high"]
 interval = {"value": 0.8 + n / 999, "low": 0.7, "high": 0.95}
 scores = {"auroc": interval, "auprc": interval}
@@ -85,12 +88,25 @@ def header(text: str) -> list[str]:
     return next(line for line in text.splitlines() if "Experiment" in line).split()
 
 
+def output(folder: Path, *command: str) -> str:
+    done = subprocess.run(
+        command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
 @pytest.fixture(scope="module")
 def queued(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """After a queue with two values of one setting."""
+    """After a queue with three values of one setting, of which the second one fails."""
     folder = repository(tmp_path_factory.mktemp("queued"))
-    run(folder, "dvc", "exp", "run", "--queue", "-S", "train.epochs=4,8")
-    run(folder, "dvc", "exp", "run", "--run-all")
+    run(folder, "dvc", "exp", "run", "--queue", "-S", "train.epochs=4,6,8")
+    run(folder, "dvc", "queue", "start", "--jobs", "2")
+    deadline = time.monotonic() + 120
+    while re.search("Queued|Running", status := output(folder, "dvc", "queue", "status")):
+        assert time.monotonic() < deadline, status
+        time.sleep(1)
+    assert sorted(re.findall(r"Success|Failed", status)) == ["Failed", "Success", "Success"]
+    run(folder, "dvc", "queue", "remove", "--failed")
     return folder
 
 
@@ -110,10 +126,7 @@ def test_a_queue_shows_scores_and_setting(queued: Path) -> None:
 def test_the_pager_shows_them_within_the_first_120_characters(queued: Path) -> None:
     """Where the output is no terminal, DVC writes the whole lines that the pager would cut."""
     command = ("dvc", "exp", "show", "--only-changed")
-    output = subprocess.run(
-        command, cwd=queued, env=ENVIRONMENT, capture_output=True, text=True, check=True
-    ).stdout
-    shown = "\n".join(line[:120] for line in output.splitlines())
+    shown = "\n".join(line[:120] for line in output(queued, *command).splitlines())
     assert header(shown)[4:9] == ["auroc", "auprc", "flipped", "changed", "train.epochs"]
 
 
@@ -130,14 +143,7 @@ def test_the_documented_command_has_room_for_a_long_name(queued: Path, tmp_path:
 
 
 def test_differences_of_two_experiments_fit_too(queued: Path) -> None:
-    names = subprocess.run(
-        ["dvc", "exp", "list", "--name-only"],
-        cwd=queued,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
+    names = output(queued, "dvc", "exp", "list", "--name-only").split()
     assert len(names) == 2
     metrics = screen(queued, "dvc", "metrics", "diff", *names, environment=ENVIRONMENT)
     params = screen(queued, "dvc", "params", "diff", *names, environment=ENVIRONMENT)
@@ -149,3 +155,17 @@ def test_differences_of_two_experiments_fit_too(queued: Path) -> None:
         "flipped",
     ]
     assert [line.split()[1] for line in params.splitlines()[1:]] == ["train.epochs"]
+
+
+def test_an_experiment_can_be_applied_and_become_a_branch(queued: Path) -> None:
+    first, second = output(queued, "dvc", "exp", "list", "--name-only").split()
+    epochs = {}
+    for name in (first, second):
+        run(queued, "dvc", "exp", "apply", name)
+        (value,) = re.findall(r"epochs: (\d+)", (queued / "params.yaml").read_text())[:1]
+        epochs[name] = value
+    assert set(epochs.values()) == {"4", "8"}
+    run(queued, "dvc", "exp", "branch", first, "kept")
+    kept = output(queued, "git", "show", "kept:params.yaml")
+    assert re.findall(r"epochs: (\d+)", kept)[0] == epochs[first]
+    assert output(queued, "dvc", "status").startswith("Data and pipelines are up to date")
