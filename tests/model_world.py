@@ -1,10 +1,13 @@
 """A small cohort in which the dead are ill, and networks small enough to train in a test."""
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from literature_set import NAMES, M
+from ruamel.yaml import YAML
 
 from icu_adversarial.config.features import Features
 from icu_adversarial.config.model import Model
@@ -15,6 +18,7 @@ from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.model import fold_data
 from icu_adversarial.model.fold_data import Fold
 
+ROOT = Path(__file__).parents[1]
 N, T = 240, 8
 FEATURES = Features(
     interpolation="linear",
@@ -120,3 +124,22 @@ def small(params: Params, **changes: dict[str, Any]) -> Params:
     for block, keys in changes.items():
         content[block] |= keys
     return Params.model_validate(content)
+
+
+def lay_repository() -> None:
+    """The code of the repository, in the current folder."""
+    shutil.copytree(ROOT / "src", "src", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "code_maps", "code_maps")
+
+
+def write_params(params: Params) -> None:
+    """params.yaml with the tune_model of `small`, in the current folder."""
+    chosen = params.model_dump(mode="json")
+    content: dict[str, Any] = YAML(typ="safe").load(ROOT / "params.yaml")
+    for block in ("window_hours", "split"):
+        content[block] = chosen[block]
+    for key in ("trials", "folds", "rounds", "epochs_per_round"):
+        content["tune_model"][key] = chosen["tune_model"][key]
+    content["tune_model"]["first"] |= {"n_lstm": 8, "batch_size": 32}
+    content["tune_model"]["space"]["log2_n_lstm"] = {"low": 2, "high": 3}
+    YAML(typ="safe").dump(content, Path("params.yaml"))

@@ -39,5 +39,6 @@ def _join(stage: str, **options: str) -> None:
             "journal has one worker, the stage itself"
         )
     params = load_params()
-    with logged("_".join(["work", stage, *options.values()])):
+    task = os.environ.get("SLURM_ARRAY_TASK_ID")  # each worker of an array job has its own log
+    with logged("_".join(filter(None, ["work", stage, *options.values(), task]))):
         import_module(f"icu_adversarial.stages.{stage}").search(params, **options)

@@ -37,9 +37,10 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # sockets of
 class World:
     """A scheduler and its workers."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **variables: str) -> None:
         self.file, self.processes = folder / "scheduler.json", []
-        self.begin("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0")
+        module = "distributed.cli.dask_scheduler"
+        self.begin(module, "--host", "127.0.0.1", "--port", "0", **variables)
         until(self.file.exists)
 
     def begin(self, module: str, *options: str, **variables: str) -> subprocess.Popen[bytes]:
@@ -189,6 +190,19 @@ def test_a_worker_with_other_settings_is_refused(
     monkeypatch.setenv("ICU_CLUSTER", str(world.file))
     with pytest.raises(InputError, match=r"a worker differs in the version of torch: start it"):
         workers()([joblib.delayed(sum)([1])])
+
+
+def test_a_scheduler_without_the_code_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = World(tmp_path, PYTHONPATH="")
+    monkeypatch.setenv("ICU_CLUSTER", str(other.file))
+    try:
+        with pytest.raises(InputError, match=r"the scheduler does not find this package: start it"):
+            workers()([joblib.delayed(sum)([1])])
+    finally:
+        cluster._client(str(other.file)).close()
+        other.end()
 
 
 @pytest.mark.parametrize(

@@ -1,24 +1,19 @@
 """`python src/run.py work` and the stage on a real server, with a tiny data set."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
-from model_world import lay, make_cohort, small
-from ruamel.yaml import YAML
+from model_world import lay, lay_repository, make_cohort, small, write_params
 
 from icu_adversarial import cli
 from icu_adversarial.config.params import Params
 from icu_adversarial.core import paths
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.io import read_json
-
-ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments: str, **variables: str) -> str:
@@ -38,20 +33,11 @@ def test_what_workers_have_run_is_the_result_of_the_stage(
 ) -> None:
     """A worker runs three trials before the stage begins, and the stage runs two more."""
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(ROOT / "src", "src", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "code_maps", "code_maps")
+    lay_repository()
     lay(*make_cohort(stays=60))
 
     def settle(trials: int) -> None:
-        chosen = small(params, tune_model={"trials": trials}).model_dump(mode="json")
-        before: dict[str, Any] = YAML(typ="safe").load(ROOT / "params.yaml")
-        for block in ("window_hours", "split"):
-            before[block] = chosen[block]
-        for key in ("trials", "folds", "rounds", "epochs_per_round"):
-            before["tune_model"][key] = chosen["tune_model"][key]
-        before["tune_model"]["first"] |= {"n_lstm": 8, "batch_size": 32}
-        before["tune_model"]["space"]["log2_n_lstm"] = {"low": 2, "high": 3}
-        YAML(typ="safe").dump(before, tmp_path / "params.yaml")
+        write_params(small(params, tune_model={"trials": trials}))
 
     settle(3)
     said = run("work", "tune_model", ICU_STUDY_STORAGE=postgres)

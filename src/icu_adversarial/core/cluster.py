@@ -89,6 +89,13 @@ class Cluster:
                 f"{VARIABLE}: several workers ended while they ran the same call: give each of "
                 "them more memory"
             ) from None
+        except RuntimeError as error:
+            if "deserialization of the task graph" not in str(error):
+                raise
+            raise InputError(
+                f"{VARIABLE}: the scheduler does not find this package: start it with "
+                "PYTHONPATH=src from the same checkout"
+            ) from None
 
 
 @cache
