@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import typer
+from distributed.cli.dask_scheduler import main as dask_scheduler
+from distributed.cli.dask_worker import main as dask_worker
 from docs_pages import ROOT, Block, blocks, commands, pages
 from dvc.cli.parser import get_main_parser
 from ruamel.yaml import YAML
@@ -19,7 +21,7 @@ from docs.generate import outputs
 from icu_adversarial.cli import app
 
 LANGUAGES = {"bash", "sh", "text", "python", "mermaid", ""}
-PROGRAMS = ("python", "dvc", "make", "git", "pip", ".peers/bin/python")
+PROGRAMS = ("python", "dvc", "make", "git", "pip", ".peers/bin/python", "sbatch", "dask")
 TARGETS = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M))
 WITH_BASH = [page for page in pages() if any(b.language == "bash" for b in blocks(page))]
 
@@ -52,6 +54,9 @@ def check_settings(arguments: list[str]) -> None:
 
 def check_python(arguments: list[str]) -> None:
     """A command of run.py with its options, a script with its options, or a module."""
+    if arguments[:2] == ["-m", "icu_adversarial.tools.dask_worker"]:
+        dask_worker.make_context("worker", arguments[2:])
+        return
     if arguments[0] == "-m":
         assert arguments[1] in ("pytest", "plots", "docs.generate"), arguments
         return
@@ -65,12 +70,27 @@ def check_python(arguments: list[str]) -> None:
     given = [a for a in arguments[1:] if a != "--debug"]
     if given and not given[0].isupper():
         command: Any = typer.main.get_command(app)
-        if given != ["--help"]:
-            command.commands[given[0]].make_context(given[0], given[1:])
+        while given and given != ["--help"] and hasattr(command, "commands"):
+            command, given = command.commands[given[0]], given[1:]
+        if not hasattr(command, "commands"):
+            command.make_context(script.name, given)
+
+
+def check_job(arguments: list[str]) -> None:
+    """The script of a job exists, and the command that it runs. `--wrap` is a command by itself."""
+    own = list(itertools.takewhile(lambda a: a.startswith("--"), arguments))
+    script, *rest = arguments[len(own) :] or [""]
+    for wrapped in [a.removeprefix("--wrap=") for a in own if a.startswith("--wrap=")]:
+        assert not script
+        check_command(wrapped)
+        return
+    (command,) = re.findall(r'^exec (.*) "\$@"$', (ROOT / script).read_text(), re.M)
+    check_command(shlex.join([*shlex.split(command), *rest]))
 
 
 def check_command(line: str) -> None:
     """What a command names exists. Nothing is run."""
+    line = line.removeprefix("PYTHONPATH=src ")
     line = re.sub(r"\$\(cat (\S+)\)", lambda m: (ROOT / m[1]).read_text().replace("\n", " "), line)
     for part in re.split(r"\s&&\s", line.split(" > ")[0]):
         program, *arguments = shlex.split(part)
@@ -93,6 +113,18 @@ def check_command(line: str) -> None:
                 written = [file for s in outputs.stages().values() for file in outputs.files(s)]
                 known = (*written, *(f"logs/{stage}.log" for stage in outputs.stages()))
                 assert arguments[-1].startswith(known), line
+            case "export":
+                name = arguments[0].partition("=")[0]
+                modules = (ROOT / "src").rglob("*.py")
+                assert any(f'"{name}"' in module.read_text() for module in modules), line
+            case "sbatch":
+                check_job(arguments)
+            case "dask":
+                assert arguments[0] == "scheduler", line
+                dask_scheduler.make_context("scheduler", arguments[1:])
+            case "optuna-dashboard":  # it is not in the environment
+                (place,) = arguments
+                assert place.startswith((".state/", "postgresql+psycopg://")), line
             case "jupyter":
                 assert arguments[0] == "lab", line
                 assert (ROOT / arguments[1]).is_file(), line
@@ -127,6 +159,12 @@ def test_what_a_command_names_exists(page: Path) -> None:
         "make no_such_target",
         "make repro PROFILE=none",
         "sudo rm",
+        "export ICU_NO_SUCH_VARIABLE=1",
+        "sbatch slurm/no_such_script.sh",
+        "sbatch slurm/repro.sh --no-such-option",
+        "sbatch slurm/workers.sh no_such_stage",
+        "sbatch --wrap='python slurm/cluster.py --no-such-option dvc repro'",
+        "dask scheduler --no-such-option",
     ],
 )
 def test_a_wrong_command_is_found(line: str, capsys: pytest.CaptureFixture[str]) -> None:

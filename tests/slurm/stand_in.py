@@ -26,8 +26,8 @@ PARSER.add_argument("job", nargs=argparse.REMAINDER)
 def sbatch(spool: Path, arguments: list[str]) -> int:
     """Start the tasks of a job in the background, from a copy of its script."""
     script = Path(PARSER.parse_args(arguments).job[0]).read_text()
-    lines = [line.split()[1:] for line in script.splitlines() if line.startswith("#SBATCH ")]
-    asked = PARSER.parse_args([*sum(lines, []), *arguments])
+    lines = [line for line in script.splitlines() if line.startswith("#SBATCH ")]
+    asked = PARSER.parse_args([*(word for line in lines for word in line.split()[1:]), *arguments])
     number = str(len(list(spool.iterdir())) + 1)
     folder = spool / number
     folder.mkdir()
