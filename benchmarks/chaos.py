@@ -3,12 +3,14 @@
 Each fault is done to one stage: it is killed, its disk is full, its files are damaged, and so on.
 Then the stage runs again. It must give the bytes of the undisturbed run, or one line that says what
 to do. No process and no temporary file may be left. Full disks and read-only folders need root.
+First, the results must be those of dvc.lock, and those of another undisturbed run of each stage.
 
     python benchmarks/chaos.py --kills 140     hours, with 15 more faults for each stage
     python benchmarks/chaos.py FOLDER --short  a minute, in a finished clone of the repository
 """
 
 import argparse
+import json
 import os
 import random
 import shutil
@@ -59,6 +61,7 @@ class World:
 
     def __init__(self, folder: Path, kept: Path) -> None:
         self.folder, self.kept = folder, kept
+        require_current(folder)
         for part in ("data", "metrics"):
             shutil.copytree(folder / part, kept / part)
         lock = YAML(typ="safe").load(folder / "dvc.lock")["stages"]
@@ -98,13 +101,15 @@ class World:
             text=True,
         )
 
-    def duration(self, stage: Stage) -> float:
-        """How long a stage takes, measured once."""
-        if stage.name not in self.seconds:
+    def measure(self, stages: list[Stage]) -> None:
+        """Run the stages undisturbed: how long they take. They must give what was kept."""
+        for stage in stages:
+            self.restore()
             begin = time.monotonic()
-            self.start(stage).communicate()
+            error = self.start(stage).communicate()[1]
             self.seconds[stage.name] = time.monotonic() - begin
-        return self.seconds[stage.name]
+            if reasons := self.faults_of(stage):
+                raise SystemExit(f"{stage.name}, undisturbed: {'; '.join(reasons)}\n{error}")
 
     def faults_of(self, stage: Stage, where: Path | None = None) -> list[str]:
         """What differs from the undisturbed run, and what was left behind."""
@@ -129,6 +134,14 @@ class World:
         return found + [f"process {pid} still runs" for pid in left]
 
 
+def require_current(folder: Path) -> None:
+    """The results in a folder must be those that its dvc.lock, code and settings name."""
+    command = [sys.executable, "-m", "dvc", "status", "--json", "dvc.yaml"]
+    said = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+    if changed := json.loads(said):
+        raise SystemExit(f"{folder} is stale in {', '.join(changed)}: run `dvc repro` there")
+
+
 def processes_in(folder: Path) -> list[str]:
     """Processes whose current folder is `folder`, of which this one is none."""
     found = []
@@ -148,7 +161,7 @@ Fault = Callable[[World, Stage], str]  # does it, and returns what standard erro
 
 def killed(world: World, stage: Stage, by: signal.Signals, moment: float) -> str:
     """A signal to the stage alone, at a moment between its start (0) and its end (1)."""
-    seconds = moment * world.duration(stage)
+    seconds = moment * world.seconds[stage.name]
     process = world.start(stage)
     time.sleep(seconds)
     process.send_signal(by)
@@ -280,6 +293,7 @@ def main() -> None:
             finished_clone(place / "clone")
         world = World((arguments.folder or place / "clone").resolve(), place / "kept")
         chosen = [s for s in world.stages if not arguments.short or s.name in SHORT]
+        world.measure(chosen)
         planned: list[tuple[Stage, str, Fault]] = []
         for _ in range(0 if arguments.short else arguments.kills):
             stage, by, moment = rng.choice(chosen), rng.choice(SIGNALS), rng.random()
