@@ -45,6 +45,7 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
         content[: (half := len(content) // 2)] + bytes([content[half] ^ 8]) + content[half + 1 :]
     ),
 }
+RESUMABLE = ("tune_model", "train", "tune_attack", "attack")  # the stages with checkpoints
 LEFT_SECONDS = 10  # until the processes of a killed stage must have ended
 
 
@@ -170,15 +171,25 @@ def killed(world: World, stage: Stage, by: signal.Signals, moment: float) -> str
 
 
 def damaged(world: World, stage: Stage, kind: str, rng: random.Random) -> str:
-    """A stage is killed late, and then one of its checkpoints is damaged."""
-    killed(world, stage, signal.SIGKILL, 0.8)
-    files = sorted(
-        p for p in (world.folder / ".state").rglob("*") if p.is_file() and p.stat().st_size
-    )
-    if files:
-        file = rng.choice(files)
-        file.write_bytes(DAMAGE[kind](file.read_bytes()))
-    return ""
+    """A stage is killed soon after it has stored a checkpoint, and then one is damaged."""
+    for seconds in (rng.choice((0, 0.2, 1)), 0):  # the stage may end while this waits
+        process = world.start(stage)
+        while not checkpoints(world) and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(seconds)
+        process.kill()
+        process.communicate()
+        if files := checkpoints(world):
+            file = rng.choice(files)
+            file.write_bytes(DAMAGE[kind](file.read_bytes()))
+            return ""
+    raise SystemExit(f"{stage.name} ended before a checkpoint could be damaged")
+
+
+def checkpoints(world: World) -> list[Path]:
+    """What a later run may continue from."""
+    files = (world.folder / ".state").rglob("[!.]*")
+    return sorted(file for file in files if file.is_file() and file.parent.name != "locks")
 
 
 def no_space(world: World, stage: Stage, place: str) -> str:
@@ -243,8 +254,9 @@ def faults(world: World, stage: Stage, rng: random.Random) -> Iterator[tuple[str
     yield "Windows line ends", windows_lines
     for name in ENVIRONMENTS:
         yield name, partial(other_environment, name=name)
-    for kind in DAMAGE:
-        yield f"checkpoint {kind}", partial(damaged, kind=kind, rng=rng)
+    if stage.name.split("@")[0] in RESUMABLE:
+        for kind in DAMAGE:
+            yield f"checkpoint {kind}", partial(damaged, kind=kind, rng=rng)
     for year in (1971, 2099):
         yield f"clock of {year}", partial(clock, year=year)
     if os.geteuid() == 0:
