@@ -46,7 +46,7 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     ),
 }
 RESUMABLE = ("tune_model", "train", "tune_attack", "attack")  # the stages with checkpoints
-LEFT_SECONDS = 10  # until the processes of a killed stage must have ended
+LEFT_SECONDS = 60  # until the processes of a killed stage must have ended, on a busy machine
 
 
 class Stage(NamedTuple):
