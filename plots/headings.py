@@ -77,12 +77,23 @@ def told_by_name(texts: dict[str, str]) -> str:
     return f"{{{', '.join(found)}}}"
 
 
-def with_expressions(part: Any) -> Any:
-    """Replace the texts that begin with EXPRESSION."""
+def with_expressions(part: Any, of_axis: bool = False) -> Any:
+    """Replace the texts that begin with EXPRESSION.
+
+    Vega-Lite takes an expression as a title of a figure. As a title of an axis it takes none, but it
+    hands a signal on to Vega.
+
+    Args:
+        part: A part of a specification.
+        of_axis: Whether it is inside an encoding.
+    """
     if isinstance(part, dict):
-        return {name: with_expressions(value) for name, value in part.items()}
+        return {
+            name: with_expressions(value, of_axis or name == "encoding")
+            for name, value in part.items()
+        }
     if isinstance(part, list):
-        return [with_expressions(value) for value in part]
+        return [with_expressions(value, of_axis) for value in part]
     if isinstance(part, str) and part.startswith(EXPRESSION):
-        return {"expr": part.removeprefix(EXPRESSION)}
+        return {"signal" if of_axis else "expr": part.removeprefix(EXPRESSION)}
     return part

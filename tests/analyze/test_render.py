@@ -284,3 +284,24 @@ def test_dvc_uses_the_page_and_sends_nothing_home() -> None:
     assert (
         "/offline.html" in (ROOT / ".dvc" / ".gitignore").read_text(encoding="utf-8").splitlines()
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "of_deaths", "of_long_stays"),
+    [
+        ("decision", "predicted probability of death", "predicted probability of a long stay"),
+        ("precision_recall", "recall: share of the deaths", "recall: share of the long stays"),
+        ("precision_recall", "share of the predicted deaths", "share of the predicted long stays"),
+        ("reliability", "predicted probability of death", "predicted probability of a long stay"),
+        ("reliability", "observed share of deaths", "observed share of long stays"),
+        ("subgroups", "AUROC (0.5 is chance)", "AUROC (0.5 is chance)"),
+    ],
+)
+def test_titles_of_axes_are_drawn_and_follow_the_outcome(
+    repository: Any, name: str, of_deaths: str, of_long_stays: str
+) -> None:
+    spec = repository.specs[name]
+    assert any(of_deaths in text for text in texts(spec))
+    rows = [{**row, "outcome": "ICU stay of more than 4 days"} for row in spec["data"]["values"]]
+    long = texts(spec | {"data": {**spec["data"], "values": rows}})
+    assert any(of_long_stays in text for text in long)
