@@ -80,8 +80,8 @@ def told_by_name(texts: dict[str, str]) -> str:
 def with_expressions(part: Any, of_axis: bool = False) -> Any:
     """Replace the texts that begin with EXPRESSION.
 
-    Vega-Lite takes an expression as a title of a figure. As a title of an axis it takes none, but it
-    hands a signal on to Vega.
+    Vega-Lite takes an expression as a title of a figure. As a title of an axis it takes none, but
+    it hands a signal on to Vega.
 
     Args:
         part: A part of a specification.
