@@ -143,8 +143,9 @@ def test_a_terminal_is_drawn_again_until_ctrl_c_and_the_exit_is_clean() -> None:
     pid, terminal = pty.fork()
     if pid == 0:
         code = (
-            "import sys; sys.path.insert(0, sys.argv[1])\n"
+            "import signal, sys; sys.path.insert(0, sys.argv[1])\n"
             "from pathlib import Path\n"
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell may ignore it
             "from icu_adversarial.tools import watch as view\n"
             "view.SECONDS = 0.05\n"
             "view.watch(Path(), once=False)\n"
