@@ -1,4 +1,4 @@
-"""Small networks on a small cohort, as the gate reads a run. A seed makes other networks of the same kind."""
+"""Small networks on a small cohort, as the gate reads a run. Another seed makes other networks."""
 
 from functools import cache
 
@@ -60,7 +60,7 @@ def train(model: nn.Module, x: torch.Tensor, y: torch.Tensor, seed: int) -> nn.M
 def run(seed: int, *, wrong_labels: float = 0.0, hours: int = T) -> Revision:
     """Train a network for each fold, predict its stays, and attack those that it gets right.
 
-    wrong_labels: share of the training labels that are drawn anew. hours: how many the networks read.
+    wrong_labels: share of the training labels that are drawn again. hours: how many are read.
     """
     x, y, fold = cohort()
     models, z = [], np.zeros((N, 2))

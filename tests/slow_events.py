@@ -1,4 +1,4 @@
-"""Independent, slow readers of the events of every source: plain Python, one raw row after the other.
+"""Independent, slow readers of the events of every source: plain Python, one row after the other.
 
 They read the dictionary of measurements as data. Rows are dicts of texts; "" is null. The stays are
 given: stay id → its number, or what its rows name.

@@ -223,7 +223,8 @@ def test_a_cluster_that_is_not_there(
 def test_dask_is_imported_only_for_a_cluster() -> None:
     code = (
         "import sys; sys.path.insert(0, 'src'); from icu_adversarial.core import parallel; "
-        "import icu_adversarial.model.folds; parallel.workers(); print('distributed' in sys.modules)"
+        "import icu_adversarial.model.folds; parallel.workers(); "
+        "print('distributed' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -1,4 +1,4 @@
-"""Where stored measurements stand in the grid."""
+"""The columns of stored measurements in the grid."""
 
 import pandas as pd
 import pytest

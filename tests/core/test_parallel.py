@@ -37,7 +37,7 @@ def shared() -> list[Path]:
 def test_workers_and_their_memory_end_with_a_killed_parent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: bool
 ) -> None:
-    """group: all processes are killed at once, those that would clean up too. The next pool does it."""
+    """group: all processes are killed at once, also those that clean up. The next pool does it."""
     pids, memory = tmp_path / "pids", tmp_path / "memory"
     pids.mkdir()
     memory.mkdir()

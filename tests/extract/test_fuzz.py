@@ -1,6 +1,6 @@
 """Bad input: raw MIMIC-III tables, damaged as files get damaged. A case gives the right tables, or one clear line, exit code 1 and no output.
 
-What is right is told by a second reading of the same damaged tables: plain Python, row by row. The
+A second reader gives the right result of the same damaged tables: plain Python, row by row. The
 suite tries some inputs of each kind. `FUZZ=1000` tries 22, as in test_fuzz_sources.py.
 """
 

@@ -1,8 +1,8 @@
 """Damaged rows and files of every source: each input is read right, or refused in one line.
 
-What is right is told by tests/slow_events.py. An input has three stays or more and about 130 random
-rows of the set `extended`. About half of the rows have a field that a record should not have. The
-suite reads some inputs. This reads 1,000 over all sources:
+The readers in tests/slow_events.py give the right result. An input has three stays or more and
+about 130 random rows of the set `extended`. About half of the rows have a field that a record
+should not have. The suite reads some inputs. This reads 1,000 over all sources:
 
 FUZZ=1000 python -m pytest tests/extract/test_fuzz_sources.py
 """

@@ -1,10 +1,10 @@
-"""Two hospitals measure the same: a mistake of units in the dictionary would pull their values apart.
+"""Two hospitals measure the same: with a wrong unit in the dictionary, their values would differ.
 
-Every entry of the dictionary with rows of MIMIC is read alone from the demo. Its values are compared
-with those of Challenge 2012, or, where the Challenge has no such measurement, one charting system of
-the demo with the other. The distance is that of Kolmogorov and Smirnov: the largest difference
-between the shares of values up to a limit. It is 0 for the same distribution, and 1 if no values
-overlap.
+Every entry of the dictionary with rows of MIMIC is read alone from the demo. Its values are
+compared with those of Challenge 2012. Where the Challenge has no such measurement, one charting
+system of the demo is compared with the other one. The distance is that of Kolmogorov and Smirnov:
+the largest difference between the shares of values up to a limit. It is 0 for the same
+distribution, and 1 if no values overlap.
 """
 
 from pathlib import Path
@@ -70,7 +70,7 @@ def values(source: str, raw: Path, measurements: tuple[Measurement, ...]) -> pd.
 
 @pytest.fixture(scope="module")
 def pairs(mimic_demo: Path, challenge: Path, tmp_path_factory: pytest.TempPathFactory) -> Pairs:
-    """For each measurement and each of its entries: the values of MIMIC, and those of another source."""
+    """For each measurement and each of its entries: values of MIMIC, and of another source."""
     set_a = tmp_path_factory.mktemp("set-a")
     for name in ("set-a.tar.gz", "Outcomes-a.txt"):
         (set_a / name).symlink_to(challenge / name)

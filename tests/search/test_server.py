@@ -186,7 +186,8 @@ def test_a_trial_whose_worker_was_not_heard_of_counts_once(database: str) -> Non
             server.try_again(study, study.trials[trial.number])
             trial.set_user_attr("late", 1)
         if trial.number == 4:
-            open_server(server_url(), NAME, None).tell(4, state=TrialState.FAIL)  # type: ignore[arg-type]
+            study = open_server(server_url(), NAME, None)  # type: ignore[arg-type]
+            study.tell(4, state=TrialState.FAIL)
         return h["kappa"]
 
     trials = run(STATE, 6, evaluate)

@@ -125,7 +125,8 @@ def test_values_are_those_of_independent_definitions(
 
 
 def of_means(rng: np.random.Generator, loss: float, training: float, better: int) -> Measure:
-    """Values of 200 stays whose true mean gets worse by `loss`, and in each of five folds by chance more or less."""
+    """Values of 200 stays. Their true mean gets worse by `loss`, and by chance more or less in each
+    of five folds."""
     fold = np.arange(200) % FOLDS
     by_fold = rng.normal(0, training, FOLDS)[fold]
     old = rng.normal(size=200)

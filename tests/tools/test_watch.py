@@ -79,7 +79,7 @@ def test_the_time_left_runs_on_after_the_last_line() -> None:
     assert late.left == 0
 
 
-def test_a_failure_is_shown_by_its_kind_and_a_new_run_begins_anew() -> None:
+def test_a_failure_is_shown_by_its_kind_and_a_new_run_begins_again() -> None:
     def fail() -> None:
         with logged("attack_robust_l1"), Progress("attack", 300, "stay") as progress:
             progress.step("a task of 61, 100% flipped", 61)

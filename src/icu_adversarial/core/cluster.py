@@ -25,6 +25,7 @@ from distributed import Client, KilledWorker, get_worker
 
 from icu_adversarial.core.cpu import CODE_PATHS, ONE_THREAD
 from icu_adversarial.core.errors import InputError
+from icu_adversarial.core.io import is_running
 from icu_adversarial.core.resume import work_key
 
 VARIABLE = "ICU_CLUSTER"
@@ -156,7 +157,7 @@ def _folder() -> Path:
     """The folder of the arrays of this process. Those of processes that were killed are deleted."""
     root = Path(os.environ.get("DVC_ROOT", "."), ".state", "cluster").resolve()
     for folder in root.glob(f"{socket.gethostname()}_*"):
-        if not Path("/proc", folder.name.rpartition("_")[2]).exists():
+        if not is_running(folder.name.rpartition("_")[2]):
             shutil.rmtree(folder, ignore_errors=True)
     folder = root / f"{socket.gethostname()}_{os.getpid()}"
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Where stored measurements stand in the grid. The stages probe and analyze use it."""
+"""Find the columns of stored measurements in the grid. The stages probe and analyze use it."""
 
 from collections.abc import Sequence
 

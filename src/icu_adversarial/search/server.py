@@ -32,8 +32,8 @@ HEARTBEAT, GRACE = 15, 120  # seconds between two signs of life; without one, a 
 RETRIES = 5  # of one trial; a setting that needs too much memory kills each worker that tries it
 PATIENCE = 600  # seconds that a worker waits for a server that has stopped
 LOCK = 6_230_122  # the advisory lock of the database, for the one who makes the tables
-# A worker that is killed right after it began a trial leaves one without a sign of life. Whoever
-# sees it first gives it one, which then grows old.
+# A worker that is killed right after it began a trial leaves a trial without a sign of life. The
+# first worker that sees it stores a sign of life. The trial is given up when this sign is too old.
 FIRST_SIGN = """
 INSERT INTO trial_heartbeats (trial_id, heartbeat)
 SELECT trial_id, CURRENT_TIMESTAMP FROM trials WHERE study_id = :study AND state = 'RUNNING'

@@ -17,7 +17,7 @@ from icu_adversarial.core.errors import InputError
 
 WORKSPACE = "workspace"
 PARAMS = Path("params.yaml")
-# An earlier revision may have other columns beside these.
+# An earlier revision may have more columns than these.
 PREDICTED = ("stay_id", "split", "fold", "died", "probability", "logit_0", "logit_1")
 ATTACKED = ("stay_id", "fold", "direction", "kind", "success", "l0", "l1")
 SHOWN = ("attack", "tune_attack")  # blocks of params.yaml that change how a model is attacked

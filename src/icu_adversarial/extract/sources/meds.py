@@ -120,7 +120,8 @@ def read(
 def _limits(measurement: Measurement, rank: int) -> dict[str, object]:
     """The values of a measurement that count, as a row of the table `limits` of the queries.
 
-    other: where the size of a value tells a second unit in MIMIC, such as a share; NaN if nowhere.
+    other: a second range of values, in another unit, if MIMIC has one; otherwise NaN. The fraction
+    of inspired oxygen has one, the share of 1.
     """
     limit = measurement.limits
     second = next((row for row in measurement.mimic if not row.unit and row.factor != 1), None)
