@@ -13,6 +13,7 @@ ROOMS = (
     "synthetic",
     "extract",
     "features",
+    "records",
     "search",
     "model/networks",
     "model",

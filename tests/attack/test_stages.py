@@ -418,7 +418,7 @@ def test_the_ensemble_attacks_test_stays_that_no_fold_has_seen() -> None:
     assert (attacked["predicted"] == attacked["died"]).all()
     assert (examples["fold"] == -1).all()
     assert examples["success"].all()
-    victims = read_victims(NAMES)
+    victims = read_victims(NAMES, "grid")
     assert sorted(victims) == [ENSEMBLE, 0, 1, 2]
     widths = [victims[k].scaler.channels for k in range(FOLDS)]
     assert widths == [
@@ -443,7 +443,7 @@ def test_another_model_attacks_the_test_stays_that_it_gets_right() -> None:
     write_model(elsewhere, np.arange(90) % 2 == 0, seed=77)
     params = make_params(target="file", models=elsewhere)
     examples = run_attack(params)
-    victim = read_file(elsewhere, NAMES)[FILE]
+    victim = read_file(elsewhere, NAMES, "grid")[FILE]
     cohort, predictions = (
         read_table(paths.COHORT, COHORT),
         read_table(paths.PREDICTIONS, PREDICTIONS).set_index("stay_id"),

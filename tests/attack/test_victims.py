@@ -29,7 +29,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_file_is_the_network_and_the_scaler_that_were_written() -> None:
     network, scaler = write_model(FOLDER, np.arange(N) % 2 == 0, seed=3)
-    (fold, victim), *others = read_file(FOLDER, NAMES).items()
+    (fold, victim), *others = read_file(FOLDER, NAMES, "grid").items()
     assert (fold, others) == (FILE, [])
     x = torch.from_numpy(scaler.apply(make_grid(), make_cohort()))
     np.testing.assert_array_equal(victim.scaler.apply(make_grid(), make_cohort()), x)
@@ -43,13 +43,13 @@ def test_a_file_is_the_network_and_the_scaler_that_were_written() -> None:
 def test_the_folds_and_their_ensemble_are_read_in_the_order_of_their_numbers() -> None:
     write_world()
     shutil.copytree(paths.MODELS / "fold_1", paths.MODELS / "fold_10")
-    assert list(read_victims(NAMES)) == [*range(FOLDS), 10, ENSEMBLE]
+    assert list(read_victims(NAMES, "grid")) == [*range(FOLDS), 10, ENSEMBLE]
     assert len(model_files()) == 3 * (FOLDS + 1)
 
 
 def test_no_model_at_all_is_told() -> None:
     with pytest.raises(InputError, match=r"^data/train/models holds no model: run `dvc repro`$"):
-        read_victims(NAMES)
+        read_victims(NAMES, "grid")
 
 
 def change_json(name: str, change: Callable[[dict], object]) -> None:
@@ -92,7 +92,7 @@ def test_a_model_of_the_pipeline_from_before_a_change_of_measurements_is_refused
     with pytest.raises(
         InputError, match=r"^data/train/models/fold_0/scaler\.json: the model reads"
     ):
-        read_victims((*NAMES, "gcs"))
+        read_victims((*NAMES, "gcs"), "grid")
     with pytest.raises(InputError, match=r"spo2, gcs: run `dvc repro`"):
         read_scalers(paths.MODELS, "fold", (*NAMES, "gcs"))
 
@@ -136,6 +136,6 @@ def test_what_is_wrong_with_a_folder_is_told_in_one_line(
     assert json.loads((FOLDER / "model.json").read_text())["channels"] == 43
     spoil()
     with pytest.raises(InputError, match=message) as error:
-        read_file(FOLDER, NAMES)
+        read_file(FOLDER, NAMES, "grid")
     assert "\n" not in str(error.value)
     assert "elsewhere" in str(error.value)

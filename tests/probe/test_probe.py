@@ -96,7 +96,7 @@ def test_the_transfer_table_counts_what_flips_each_model() -> None:
     assert other["flipped"].between(0, 1).all()
     assert other["flipped"].mean() < 1
 
-    victims = read_victims(NAMES)
+    victims = read_victims(NAMES, "grid")
     for row in table.itertuples():
         if row.scored == "ensemble":
             continue
@@ -133,10 +133,10 @@ def copy_one_model(thresholds: tuple[float, ...]) -> None:
     for k, threshold in enumerate(thresholds):
         folder = paths.MODELS / f"fold_{k}"
         network = load_model(folder)
-        channels = read_victims(NAMES)[k].scaler.channels
+        channels = read_victims(NAMES, "grid")[k].scaler.channels
         network.fold_threshold(threshold)
         save_model(folder, network, channels, MODEL, {})
-    victims = read_victims(NAMES)
+    victims = read_victims(NAMES, "grid")
     table = read_table(paths.PREDICTIONS, PREDICTIONS)
     z = np.stack(
         [

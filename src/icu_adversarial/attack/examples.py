@@ -31,6 +31,7 @@ def describe(
     task: Task,
     kind: str,
     delta: np.ndarray,
+    clinical: np.ndarray,
     iteration: np.ndarray,
     margin: np.ndarray,
     success: np.ndarray,
@@ -41,6 +42,7 @@ def describe(
         task: The attacked stays.
         kind: first or best.
         delta: The perturbations, (n, T, M), in model input units.
+        clinical: The same in clinical units.
         iteration: The steps until the example was found, (n,).
         margin: The margin Z_y - Z_t of the perturbed stays, (n,).
         success: Which stays are flipped, bool (n,).
@@ -66,15 +68,14 @@ def describe(
         }
     )
     row, bin_, column = np.nonzero(delta * success[:, None, None])
-    value = delta[row, bin_, column]
     cells = pd.DataFrame(
         {
             "stay_id": task.stay_id[row],
             "kind": kind,
             "bin": bin_.astype(np.int8),
             "measurement": column.astype(np.int8),
-            "delta": value,
-            "delta_clinical": value * task.victim.scaler.clinical_span[column],
+            "delta": delta[row, bin_, column],
+            "delta_clinical": clinical[row, bin_, column],
             "observed": np.isfinite(task.grid[row, bin_, column]),
         }
     )

@@ -17,23 +17,26 @@ from icu_adversarial.core.io import read_array, read_json
 from icu_adversarial.core.schemas import COHORT, FILE, PREDICTIONS, read_table
 
 
-def read_attacked_models(target: str, models: Path, names: Sequence[str]) -> dict[int, Victim]:
+def read_attacked_models(settings: Settings, names: Sequence[str]) -> dict[int, Victim]:
     """Read the models that are attacked.
 
     Args:
-        target: `attack.target` of params.yaml.
-        models: The folder of the model, for target file.
+        settings: `attack` of params.yaml.
         names: The measurements of the columns of the grid.
 
     Returns:
         The models by fold.
     """
-    return read_file(models, names) if target == "file" else read_victims(names)
+    if settings.target == "file":
+        return read_file(settings.models, names, settings.space)
+    return read_victims(names, settings.space)
 
 
-def attacked_files(target: str, models: Path) -> list[Path]:
+def attacked_files(settings: Settings) -> list[Path]:
     """All files of the models that `read_attacked_models` reads, with the same arguments."""
-    return [models / name for name in FILES] if target == "file" else model_files()
+    return (
+        [settings.models / name for name in FILES] if settings.target == "file" else model_files()
+    )
 
 
 def read_tasks(victims: dict[int, Victim]) -> Callable[..., Iterator[Task]]:

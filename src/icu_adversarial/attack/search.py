@@ -25,17 +25,18 @@ from icu_adversarial.search.study import Watch, best_trial, run_study
 LOGGER = logging.getLogger(__name__)
 
 
-def study_settings(settings: TuneAttack, objective: str, method: str) -> str:
+def study_settings(settings: TuneAttack, objective: str, method: str, space: str) -> str:
     """What a study depends on, as JSON. A study that is continued with more trials stays the same.
 
     Args:
         settings: `tune_attack` of params.yaml.
         objective: What the search maximises.
         method: The attack. Only its search space counts.
+        space: What the attack moves.
     """
     chosen = settings.model_dump(exclude={"trials", "space"})
-    space = getattr(settings.space, method).model_dump()
-    return json.dumps(chosen | {"objective": objective, method: space})
+    ranges = getattr(settings.space, method).model_dump()
+    return json.dumps(chosen | {"objective": objective, method: ranges, "space": space})
 
 
 def search_attack(

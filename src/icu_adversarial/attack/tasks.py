@@ -178,7 +178,8 @@ def model_input(task: Task) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Make the tensors of a task, on the device of its model.
 
     A cell cannot be perturbed if its measurement never occurs in the training stays, or if it is
-    NaN after scaling (interpolation none, not observed). The network reads 0 there.
+    NaN after scaling: without a value in the record space, or with interpolation none. The network
+    reads 0 there. The box reaches from 0 to 1, or to a recorded value beyond.
 
     Args:
         task: The task.
@@ -195,6 +196,6 @@ def model_input(task: Task) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return (
         x,
         torch.from_numpy(task.y).to(device),
-        torch.where(movable, 0, values),
-        torch.where(movable, 1, values),
+        torch.where(movable, values.clamp(max=0), values),
+        torch.where(movable, values.clamp(min=1), values),
     )

@@ -10,6 +10,7 @@ import torch
 
 from icu_adversarial.attack.api import margins, zero_small
 from icu_adversarial.attack.examples import KINDS, Found, describe, join
+from icu_adversarial.attack.perturbed import clinical_change, margins_after
 from icu_adversarial.attack.tasks import Attack, Task, model_input
 from icu_adversarial.core.parallel import prepare_worker, workers
 
@@ -49,8 +50,8 @@ def in_processes(
 def run_task(task: Task, attack: Attack) -> Found:
     """Attack the stays of a task, and check each example in a new forward pass.
 
-    An example counts when clamp(x + delta, 0, 1) is not classified as y. Here delta has exactly the
-    float32 cells that will be stored.
+    An example counts when the model no longer predicts y after the perturbation that will be
+    stored, with exactly its float32 cells.
 
     Args:
         task: The stays and their model.
@@ -60,17 +61,16 @@ def run_task(task: Task, attack: Attack) -> Found:
         The first and the best examples.
     """
     prepare_worker()
-    model = task.victim.model
     x, y, lower, upper = model_input(task)
-    result = attack(model, x, y, lower=lower, upper=upper)
+    result = attack(task.victim.model, x, y, lower=lower, upper=upper)
     found = []
     for kind, (perturbation, iteration) in zip(KINDS, result, strict=True):
         delta = zero_small(perturbation)
         with torch.autocast(x.device.type, enabled=False):  # whatever precision the attack ran in
-            margin = margins(model, x, y, torch.clamp(x[..., : delta.shape[2]] + delta, 0, 1))
+            margin = margins_after(task, delta.cpu().numpy())
         success = (iteration >= 0) & (margin < 0)
-        arrays = (tensor.cpu().numpy() for tensor in (delta, iteration, margin, success))
-        found.append(describe(task, kind, *arrays))
+        P, *arrays = (tensor.cpu().numpy() for tensor in (delta, iteration, margin, success))
+        found.append(describe(task, kind, P, clinical_change(task, P), *arrays))
     return join(found)
 
 

@@ -8,7 +8,9 @@ from torch import nn
 
 from icu_adversarial.attack.ensemble import Ensemble, EnsembleScaling
 from icu_adversarial.attack.oracle import for_attack
+from icu_adversarial.attack.record import RecordModel, RecordScaling
 from icu_adversarial.attack.tasks import Victim
+from icu_adversarial.config.attack import Space
 from icu_adversarial.core import paths
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.io import read_json
@@ -19,11 +21,12 @@ from icu_adversarial.model.networks.storage import load_model
 FILES = ("model.safetensors", "model.json", "scaler.json")
 
 
-def read_victims(names: Sequence[str]) -> dict[int, Victim]:
+def read_victims(names: Sequence[str], space: Space) -> dict[int, Victim]:
     """Read the models of the pipeline, on the GPU if there is one.
 
     Args:
         names: The measurements of the columns of the grid.
+        space: What an attack moves, `attack.space` of params.yaml.
 
     Returns:
         The models by fold; ENSEMBLE stands for all of them together.
@@ -35,17 +38,28 @@ def read_victims(names: Sequence[str]) -> dict[int, Victim]:
     if not loaded:
         raise InputError(f"{paths.MODELS} holds no model: run `dvc repro`")
     models, scalers = zip(*loaded.values(), strict=True)
+    victims = {fold: _victim([model], [scaler], space) for fold, (model, scaler) in loaded.items()}
+    return victims | {ENSEMBLE: _victim(models, scalers, space)}
+
+
+def _victim(models: Sequence[nn.Module], scalers: Sequence[Scaler], space: Space) -> Victim:
+    """One model, or several together, in a space."""
+    if space == "record":
+        record = RecordScaling(scalers)
+        return Victim(RecordModel(models, record).eval().to(_device()), record)
+    if len(models) == 1:
+        return Victim(models[0], scalers[0])
     scaling = EnsembleScaling(scalers)
-    victims = {fold: Victim(*pair) for fold, pair in loaded.items()}
-    return victims | {ENSEMBLE: Victim(Ensemble(models, scaling).eval().to(_device()), scaling)}
+    return Victim(Ensemble(models, scaling).eval().to(_device()), scaling)
 
 
-def read_file(folder: Path, names: Sequence[str]) -> dict[int, Victim]:
+def read_file(folder: Path, names: Sequence[str], space: Space) -> dict[int, Victim]:
     """Read a model from anywhere.
 
     Args:
         folder: The folder with the files FILES.
         names: The measurements of the columns of the grid.
+        space: As for `read_victims`.
 
     Returns:
         The model, under the key FILE.
@@ -71,7 +85,7 @@ def read_file(folder: Path, names: Sequence[str]) -> dict[int, Victim]:
             f"attack.models: {folder}: scaler.json makes {scaler.channels} channels, model.json "
             f"expects {channels}: {advice}"
         )
-    return {FILE: Victim(model, scaler)}
+    return {FILE: _victim([model], [scaler], space)}
 
 
 def model_files() -> list[Path]:

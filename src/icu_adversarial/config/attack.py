@@ -8,11 +8,13 @@ from pydantic import model_validator
 from icu_adversarial.config.base import Block, Positive, Seed
 from icu_adversarial.core.paths import MODELS
 
+Space = Literal["record", "grid"]
 Method = Literal["auto", "l1", "l0", "prior", "sun"]
 
 
 class Attack(Block):
     method: Method
+    space: Space
     target: Literal["fold", "ensemble", "file"]
     models: Path
     iterations: Positive

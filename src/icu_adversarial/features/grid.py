@@ -5,6 +5,7 @@ for events.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -144,23 +145,55 @@ def fill_gaps(
     Returns:
         The filled grid. Bins that are not filled are NaN.
     """
+    found = sources(np.isfinite(grid), interpolation, limit_direction)
+    left, right = (np.take_along_axis(grid, bins, 1) for bins in (found.left, found.right))
+    return np.where(found.known, left + (right - left) * found.weight, np.float32(np.nan))
+
+
+class Sources(NamedTuple):
+    """Which observed bins make the value of each bin: left + (right - left) * weight.
+
+    Attributes:
+        left, right: The numbers of the bins, (N, T, M).
+        weight: The share of the right one, in [0, 1).
+        known: Where there is such a bin. Elsewhere left and right have no meaning.
+    """
+
+    left: Int[np.ndarray, "N T M"]
+    right: Int[np.ndarray, "N T M"]
+    weight: Float32[np.ndarray, "N T M"]
+    known: Bool[np.ndarray, "N T M"]
+
+
+def sources(
+    observed: Bool[np.ndarray, "N T M"], interpolation: str, limit_direction: str
+) -> Sources:
+    """Find the observed bins from which `fill_gaps` fills each bin.
+
+    Args:
+        observed: Which cells are observed.
+        interpolation, limit_direction: As for `fill_gaps`.
+
+    Returns:
+        The bins of all cells. An observed cell is its own source.
+    """
+    bins, seen = observed.shape[1], observed.swapaxes(0, 1)  # the same bin of all stays together
+    own = np.arange(bins)[:, None, None]
     if interpolation == "none":
-        return grid.copy()
-    left = grid.swapaxes(0, 1).copy()  # (T, N, M): the same bin of all stays is contiguous
-    right, missing = left.copy(), np.isnan(left)
-    for i in range(1, len(left)):
-        np.copyto(left[i], left[i - 1], where=missing[i])
-    for i in reversed(range(len(left) - 1)):
-        np.copyto(right[i], right[i + 1], where=missing[i])
-    if limit_direction in ("both", "backward"):
-        np.copyto(left, right, where=np.isnan(left))
-    if limit_direction in ("both", "forward"):
-        np.copyto(right, left, where=np.isnan(right))
-    weight: np.ndarray | float = 0.0
+        left = np.broadcast_to(own, seen.shape).swapaxes(0, 1)
+        return Sources(left, left, np.zeros(observed.shape, np.float32), observed)
+    left = np.maximum.accumulate(np.where(seen, own, -1), 0)
+    right = np.minimum.accumulate(np.where(seen, own, bins)[::-1], 0)[::-1]
+    before, after = left < 0, right == bins  # the first observed bin, or the last
+    known = ~(before & after)
+    known &= ~before | (limit_direction in ("both", "backward"))
+    known &= ~after | (limit_direction in ("both", "forward"))
+    left, right = np.where(before, right, left), np.where(after, left, right)
+    left, right = (np.where(known, bins_, 0) for bins_ in (left, right))
+    weight = np.zeros(seen.shape, np.float32)
     if interpolation == "linear":
-        since, until = _since_observed(missing), _since_observed(missing[::-1])[::-1]
-        weight = since / np.maximum(since + until, 1)
-    return (left + (right - left) * weight).swapaxes(0, 1)
+        np.divide(own - left, right - left, out=weight, where=right > left)
+    return Sources(*(part.swapaxes(0, 1) for part in (left, right, weight, known)))
 
 
 def since_observed(observed: Bool[np.ndarray, "N T M"]) -> Float32[np.ndarray, "N T M"]:

@@ -105,18 +105,29 @@ class Scaler:
         binary = np.array([DICTIONARY[name].kind == "binary" for name in self.names])
         if binary.any():
             grid = np.where(binary & ~observed, np.float32(0), grid)
+        scaled = self.scale(grid)
         if self.winsorise == "before_gaps":
-            grid = np.clip(grid, self.lower, self.upper)
-        values[:] = fill_gaps(grid, self.interpolation, self.limit_direction)
+            scaled = self.limit(scaled)
+        values[:] = fill_gaps(scaled, self.interpolation, self.limit_direction)
         if self.interpolation != "none":
-            np.copyto(values, self.median, where=np.isnan(values))
-        np.clip(values, self.lower, self.upper, out=values)  # after rounding, or after_gaps
-        values -= self.lower
-        values /= np.where(self.perturbable, self.clinical_span, 1)
+            np.copyto(values, self.scale(self.median), where=np.isnan(values))
+        values[:] = self.limit(values)  # after rounding, or after_gaps
         for i, name in enumerate(self.extra_channels, start=1):
             x[..., i * m : (i + 1) * m] = (
                 observed if name == "observed" else since_observed(observed)
             )
+
+    def scale(self, clinical: Float[np.ndarray, "*cells M"]) -> Float32[np.ndarray, "*cells M"]:
+        """Turn clinical units into model input units, without limits: 0 at `lower`, 1 at `upper`.
+
+        A measurement that is not perturbable keeps its clinical unit, so that `limit` makes it 0.
+        """
+        unit = np.where(self.perturbable, self.clinical_span, 1).astype(np.float32)
+        return ((clinical - self.lower) / unit).astype(np.float32, copy=False)
+
+    def limit(self, scaled: Float[np.ndarray, "*cells M"]) -> Float[np.ndarray, "*cells M"]:
+        """Limit scaled values to [0, 1], and to 0 where a measurement is not perturbable."""
+        return np.clip(scaled, np.float32(0), self.perturbable.astype(np.float32))
 
     def to_clinical(self, values: Float[np.ndarray, "*cells M"]) -> Float32[np.ndarray, "*cells M"]:
         """Turn model input units into clinical units. A winsorised value becomes its limit."""

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import pandas as pd
-import torch
 
-from icu_adversarial.attack.api import DIRECTIONS, device_of, margins
-from icu_adversarial.attack.tasks import Task, Victim, model_input
+from icu_adversarial.attack.api import DIRECTIONS
+from icu_adversarial.attack.perturbed import margins_after_clinical
+from icu_adversarial.attack.tasks import Task, Victim
 from icu_adversarial.core.schemas import ENSEMBLE, FILE
 from icu_adversarial.probe.stored import attacked_stays, dense
 
@@ -67,10 +67,7 @@ def _before_and_after(task: Task, clinical: np.ndarray) -> tuple[np.ndarray, np.
     clinical: the perturbation in clinical units, (n, T, M). The changed values stay within the
     limits of the scaler.
     """
-    x, y, lower, upper = model_input(task)
-    scaler, values = task.victim.scaler, x[..., : task.grid.shape[2]]
-    span = np.where(scaler.perturbable, scaler.clinical_span, np.inf).astype(np.float32)
-    moved = torch.from_numpy(clinical / span).to(device_of(task.victim.model))
-    changed = (values + moved).clamp(lower, upper)
-    before, after = (margins(task.victim.model, x, y, seen) for seen in (values, changed))
+    before, after = (
+        margins_after_clinical(task, change) for change in (np.zeros_like(clinical), clinical)
+    )
     return before.cpu().numpy(), after.cpu().numpy()

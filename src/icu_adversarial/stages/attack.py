@@ -27,11 +27,11 @@ def run(params: Params, objective: str) -> None:
     """Attack the stays that `attack.target` names, or continue; write the tables."""
     settings, hours, names = params.attack, params.bin_hours, params.columns
     attack = read_attack(objective, method_for(objective, settings.method), settings.iterations)
-    tasks = read_tasks(read_attacked_models(settings.target, settings.models, names))
+    tasks = read_tasks(read_attacked_models(settings, names))
     chosen = read_chosen(settings, tasks)
     choices = json.dumps([objective, settings.model_dump(mode="json"), hours])
     best = paths.TUNE_ATTACK / objective / "best.json"
-    models = attacked_files(settings.target, settings.models)
+    models = attacked_files(settings)
     files = (best, paths.PREDICTIONS, paths.COHORT, paths.GRID, *models)
     with resumable("attack", choices, *files, rooms=ROOMS) as state:
         checkpoints = attack_cohort(chosen, tasks, attack, hours, state)

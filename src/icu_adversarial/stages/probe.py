@@ -26,7 +26,7 @@ def run(params: Params, objective: str) -> None:
     source, folder = paths.ATTACK / objective, paths.METRICS / "probe" / objective
     examples = read_table(source / "examples.parquet", EXAMPLES)
     changed = read_best_cells(source / "perturbations.parquet")
-    victims = read_attacked_models(settings.target, settings.models, params.columns)
+    victims = read_attacked_models(settings, params.columns)
     tasks = read_tasks(victims)
     shares = transfer(examples, changed, tasks, victims, hours)
     write_csv(folder / "plots" / "transfer.csv", shares.assign(**data, objective=objective))

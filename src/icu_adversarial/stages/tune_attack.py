@@ -34,7 +34,12 @@ def search(params: Params, objective: str, watch: Watch = unwatched) -> Trials:
     settings, method = params.tune_attack, method_for(objective, params.attack.method)
     limits = settings.model_dump(include={"max_stays", "seed"}) | {"attack_misclassified": False}
     chosen = choose_stays(read_table(paths.PREDICTIONS, PREDICTIONS), **limits)
-    tasks = list(read_tasks(read_victims(params.columns))(chosen))
-    key = (study_settings(settings, objective, method), paths.PREDICTIONS, paths.COHORT, paths.GRID)
+    tasks = list(read_tasks(read_victims(params.columns, params.attack.space))(chosen))
+    key = (
+        study_settings(settings, objective, method, params.attack.space),
+        paths.PREDICTIONS,
+        paths.COHORT,
+        paths.GRID,
+    )
     with reserved("tune_attack", *key, *model_files(), rooms=ROOMS) as state:
         return search_attack(tasks, settings, objective, method, params.cells, state, watch)
