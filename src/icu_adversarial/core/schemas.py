@@ -121,6 +121,20 @@ PERTURBATIONS = pa.schema(
         pa.field("observed", FLAG, nullable=False),
     ]
 )
+# The recorded values that the examples of a record space edit, sorted by stay_id, kind, hour and
+# measurement (in the order of the columns). recorded, edited: in `unit`. A cell of several values
+# has a row for each of them. In the grid space there are no rows.
+EDITS = pa.schema(
+    [
+        pa.field("stay_id", pa.int64(), nullable=False),
+        pa.field("kind", TEXT, nullable=False),
+        pa.field("hour", HOURS, nullable=False),
+        pa.field("measurement", MEASUREMENT, nullable=False),
+        pa.field("recorded", pa.float32(), nullable=False),
+        pa.field("edited", pa.float32(), nullable=False),
+        pa.field("unit", TEXT, nullable=False),
+    ]
+)
 
 
 def measurement_column(codes: np.ndarray | pa.Array, names: Sequence[str]) -> pa.DictionaryArray:

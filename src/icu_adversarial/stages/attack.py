@@ -1,13 +1,14 @@
 """attack: every chosen stay on a model that never saw its subject.
 
-Reads best.json of tune_attack, the predictions, the cohort, the grid and the models. Writes the
-two tables of data/attack/OBJECTIVE. Costs hours on a large cohort; `probe` measures the result.
+Reads best.json of tune_attack, the predictions, the cohort, the grid, the events and the models.
+Writes the tables of data/attack/OBJECTIVE. Costs hours on a large cohort; `probe` measures the result.
 """
 
 import json
 
 from icu_adversarial.attack.algorithms.registry import method_for
 from icu_adversarial.attack.checkpoints import attack_cohort, in_order
+from icu_adversarial.attack.edits import write_edits
 from icu_adversarial.attack.inputs import (
     attacked_files,
     read_attack,
@@ -38,3 +39,4 @@ def run(params: Params, objective: str) -> None:
         for name, schema in (("examples", EXAMPLES), ("perturbations", PERTURBATIONS)):
             file = paths.ATTACK / objective / f"{name}.parquet"
             write_batches(file, in_order(checkpoints, name, schema), schema)
+    write_edits(paths.ATTACK / objective, settings.space, params.hours, names)
