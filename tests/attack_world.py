@@ -49,7 +49,7 @@ def make_params(**attack_changes: Any) -> Params:
         "seed": 5,
     }
     content["tune_attack"]["space"]["l0"] |= {"cap": [0.02, 0.2, 1.0]}  # the first two often fail
-    content["attack"] |= {"iterations": 30, "max_stays": None} | attack_changes
+    content["attack"] |= {"space": "grid", "iterations": 30, "max_stays": None} | attack_changes
     return Params.model_validate(content)
 
 

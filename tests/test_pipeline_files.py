@@ -57,6 +57,7 @@ def test_the_stages_are_those_of_the_command_line_in_the_order_of_the_data() -> 
         "attack",
         "probe",
         "analyze",
+        "stress",
         "summarize",
     ]
     assert {f.stem for f in (SRC / "icu_adversarial" / "stages").glob("*.py")} == {
@@ -176,7 +177,7 @@ def test_no_output_with_patients_data_can_be_committed() -> None:
         f"metrics/{stage}/{OBJECTIVE}/metrics.json" for stage in PIPELINE
     }
     assert kept - numbers == {"metrics/summary.json"}
-    assert len(kept) == 9
+    assert len(kept) == 10
 
 
 def test_dvc_shows_one_file_of_metrics() -> None:

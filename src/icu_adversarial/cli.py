@@ -134,6 +134,12 @@ def analyze(objective: ObjectiveOption) -> None:
 
 
 @app.command()
+def stress() -> None:
+    """Everyday errors of the record → how many predictions they flip."""
+    _run("stress")
+
+
+@app.command()
 def summarize() -> None:
     """Scores and attacks → the summary of the run."""
     _run("summarize")

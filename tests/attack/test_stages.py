@@ -105,6 +105,7 @@ def test_every_eligible_stay_is_attacked_by_its_fold_and_the_outputs_repeat(
     once = outputs()
     assert set(once) == {
         f"data/attack/{OBJECTIVE}/examples.parquet",
+        f"data/attack/{OBJECTIVE}/edits.parquet",
         f"data/attack/{OBJECTIVE}/perturbations.parquet",
         f"data/tune_attack/{OBJECTIVE}/best.json",
         f"data/tune_attack/{OBJECTIVE}/trials.parquet",

@@ -80,7 +80,7 @@ def test_a_model_of_other_measurements_is_refused_in_one_line(other: tuple[str, 
         f"{', '.join(NAMES)}, but the columns of data/preprocess/grid.npy are {', '.join(other)}"
     )
     expected = f"elsewhere/scaler.json: the model reads {lists}: run `dvc repro`, or use a model"
-    for read in (partial(read_file, FOLDER), partial(read_scalers, FOLDER, "file")):
+    for read in (partial(read_file, FOLDER, space="grid"), partial(read_scalers, FOLDER, "file")):
         with pytest.raises(InputError) as error:
             read(other)
         assert str(error.value).startswith(expected)

@@ -30,6 +30,7 @@ from icu_adversarial.config.model import Model
 from icu_adversarial.config.outcome import Predicted
 from icu_adversarial.config.preprocess import Preprocess
 from icu_adversarial.config.split import Split
+from icu_adversarial.config.stress import Stress
 from icu_adversarial.config.synthesize import Synthesize
 from icu_adversarial.config.train import NO_PATIENCE, Train
 from icu_adversarial.config.tune_attack import MAX_PERTS, TuneAttack
@@ -65,6 +66,7 @@ class Params(Block):
     tune_attack: TuneAttack
     attack: Attack
     analyze: Analyze
+    stress: Stress
     gate: Gate
 
     @model_validator(mode="after")

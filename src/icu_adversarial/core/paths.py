@@ -19,6 +19,7 @@ TUNE_ATTACK = Path("data/tune_attack")  # OBJECTIVE/: best.json, trials.parquet
 ATTACK = Path("data/attack")  # OBJECTIVE/: examples.parquet, perturbations.parquet
 # OBJECTIVE/: patients.csv, the only table of a figure with values of patients
 ANALYZE = Path("data/analyze")
+STRESS = Path("data/stress")  # flips.parquet
 HEADLINES = Path("data/headlines")  # OBJECTIVE.json: what analyze leaves for summarize
 SUMMARY = Path("metrics/summary.json")  # what DVC shows as metrics
 # STAGE/, STAGE/OBJECTIVE/ or STAGE/ROW/: metrics.json (in Git) and plots/ (cached)

@@ -135,6 +135,23 @@ EDITS = pa.schema(
         pa.field("unit", TEXT, nullable=False),
     ]
 )
+# One row for each single error of the record that flips a prediction of a model. recorded, written:
+# in the unit of the measurement; written is null for a missing value. caught: the plausible limits
+# leave the written value out, so that it is missing. before, after: the probability of death.
+FLIPS = pa.schema(
+    [
+        pa.field("stay_id", pa.int64(), nullable=False),
+        pa.field("model", TEXT, nullable=False),
+        pa.field("error", TEXT, nullable=False),
+        pa.field("hour", HOURS, nullable=False),
+        pa.field("measurement", MEASUREMENT, nullable=False),
+        pa.field("recorded", pa.float32(), nullable=False),
+        ("written", pa.float32()),
+        pa.field("caught", FLAG, nullable=False),
+        pa.field("before", pa.float32(), nullable=False),
+        pa.field("after", pa.float32(), nullable=False),
+    ]
+)
 
 
 def measurement_column(codes: np.ndarray | pa.Array, names: Sequence[str]) -> pa.DictionaryArray:

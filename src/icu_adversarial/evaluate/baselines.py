@@ -5,7 +5,7 @@ them.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,13 +66,33 @@ def fitted(
     Returns:
         Log odds of death of all stays.
     """
+    return fit(name, settings, x, died, learn, seed)(x)
+
+
+def fit(
+    name: str,
+    settings: dict[str, Any],
+    x: Float32[np.ndarray, "N D"],
+    died: Shaped[np.ndarray, " N"],
+    learn: Bool[np.ndarray, " N"],
+    seed: int,
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Train one model. Arguments as for `fitted`.
+
+    Returns:
+        A function from summaries and static inputs, (n, D), to log odds of death, (n,).
+    """
     # Gradient boosting raises an error for a summary that no training stay has.
-    x = x[:, np.isfinite(x[learn]).any(axis=0)]
+    known = np.isfinite(x[learn]).any(axis=0)
+    limits = None
     if name == "logistic_regression":
-        x = np.clip(x, *np.nanpercentile(x[learn], WINSORISED, axis=0))
-    model = _make(name, settings, seed).fit(x[learn], died[learn])
-    log_odds: np.ndarray = model.decision_function(x)
-    return log_odds
+        limits = np.nanpercentile(x[learn][:, known], WINSORISED, axis=0)
+
+    def read(x: np.ndarray) -> np.ndarray:
+        return x[:, known] if limits is None else np.clip(x[:, known], *limits)
+
+    model = _make(name, settings, seed).fit(read(x[learn]), died[learn])
+    return lambda x: np.asarray(model.decision_function(read(x)))
 
 
 def search(

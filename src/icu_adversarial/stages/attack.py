@@ -1,7 +1,7 @@
 """attack: every chosen stay on a model that never saw its subject.
 
 Reads best.json of tune_attack, the predictions, the cohort, the grid, the events and the models.
-Writes the tables of data/attack/OBJECTIVE. Costs hours on a large cohort; `probe` measures the result.
+Writes the tables of data/attack/OBJECTIVE. Costs hours on a large cohort.
 """
 
 import json
@@ -31,12 +31,10 @@ def run(params: Params, objective: str) -> None:
     tasks = read_tasks(read_attacked_models(settings, names))
     chosen = read_chosen(settings, tasks)
     choices = json.dumps([objective, settings.model_dump(mode="json"), hours])
-    best = paths.TUNE_ATTACK / objective / "best.json"
-    models = attacked_files(settings)
-    files = (best, paths.PREDICTIONS, paths.COHORT, paths.GRID, *models)
+    best, folder = paths.TUNE_ATTACK / objective / "best.json", paths.ATTACK / objective
+    files = (best, paths.PREDICTIONS, paths.COHORT, paths.GRID, *attacked_files(settings))
     with resumable("attack", choices, *files, rooms=ROOMS) as state:
         checkpoints = attack_cohort(chosen, tasks, attack, hours, state)
         for name, schema in (("examples", EXAMPLES), ("perturbations", PERTURBATIONS)):
-            file = paths.ATTACK / objective / f"{name}.parquet"
-            write_batches(file, in_order(checkpoints, name, schema), schema)
-    write_edits(paths.ATTACK / objective, settings.space, params.hours, names)
+            write_batches(folder / f"{name}.parquet", in_order(checkpoints, name, schema), schema)
+    write_edits(folder, settings.space, params.hours, names)

@@ -2,7 +2,7 @@
 
 Reads the predictions, the cohort, the grid and the models; attacks correctly classified training
 stays and no test stay. Writes best.json and trials.parquet to data/tune_attack/OBJECTIVE, and
-metrics/tune_attack/OBJECTIVE. Attacks `tune_attack.max_stays` stays in each trial.
+metrics/tune_attack/OBJECTIVE.
 """
 
 from icu_adversarial.attack.algorithms.registry import method_for
@@ -22,7 +22,7 @@ ROOMS = ("core", "measurements", "features", "model/networks", "attack")
 def run(params: Params, objective: str) -> None:
     """Run or continue the search; write the best settings, the trials and their figures."""
     method, folder = method_for(objective, params.attack.method), paths.METRICS / "tune_attack"
-    shown, about = shown_attribute(objective), {"source": params.label}
+    about, shown = {"source": params.label}, shown_attribute(objective)
     live = LiveStudy(folder / objective, "maximize", shown, **about, objective=objective)
     trials = search(params, objective, live.update)
     best = write_study(paths.TUNE_ATTACK / objective, trials, "maximize")
@@ -31,15 +31,12 @@ def run(params: Params, objective: str) -> None:
 
 def search(params: Params, objective: str, watch: Watch = unwatched) -> Trials:
     """Run or continue the search. The command `work` calls it, too."""
-    settings, method = params.tune_attack, method_for(objective, params.attack.method)
+    settings, space = params.tune_attack, params.attack.space
+    method = method_for(objective, params.attack.method)
     limits = settings.model_dump(include={"max_stays", "seed"}) | {"attack_misclassified": False}
     chosen = choose_stays(read_table(paths.PREDICTIONS, PREDICTIONS), **limits)
-    tasks = list(read_tasks(read_victims(params.columns, params.attack.space))(chosen))
-    key = (
-        study_settings(settings, objective, method, params.attack.space),
-        paths.PREDICTIONS,
-        paths.COHORT,
-        paths.GRID,
-    )
-    with reserved("tune_attack", *key, *model_files(), rooms=ROOMS) as state:
+    tasks = list(read_tasks(read_victims(params.columns, space))(chosen))
+    key = study_settings(settings, objective, method, space)
+    files = (paths.PREDICTIONS, paths.COHORT, paths.GRID, *model_files())
+    with reserved("tune_attack", key, *files, rooms=ROOMS) as state:
         return search_attack(tasks, settings, objective, method, params.cells, state, watch)
