@@ -1,8 +1,7 @@
 """tune_attack: search the hyperparameters of the attack of one objective.
 
-Reads the predictions, the cohort, the grid and the models; attacks correctly classified training
-stays and no test stay. Writes best.json and trials.parquet to data/tune_attack/OBJECTIVE, and
-metrics/tune_attack/OBJECTIVE.
+Reads the predictions, the cohort, the grid and the models; attacks no test stay. Writes
+data/tune_attack/OBJECTIVE (best.json, trials.parquet) and metrics/tune_attack/OBJECTIVE.
 """
 
 from icu_adversarial.attack.algorithms.registry import method_for
@@ -22,8 +21,8 @@ ROOMS = ("core", "measurements", "features", "model/networks", "attack")
 def run(params: Params, objective: str) -> None:
     """Run or continue the search; write the best settings, the trials and their figures."""
     method, folder = method_for(objective, params.attack.method), paths.METRICS / "tune_attack"
-    about, shown = {"source": params.label}, shown_attribute(objective)
-    live = LiveStudy(folder / objective, "maximize", shown, **about, objective=objective)
+    about, own = {"source": params.label}, folder / objective
+    live = LiveStudy(own, "maximize", shown_attribute(objective), **about, objective=objective)
     trials = search(params, objective, live.update)
     best = write_study(paths.TUNE_ATTACK / objective, trials, "maximize")
     live.finish(trials, about | {"method": method} | summary(trials, best))
@@ -31,12 +30,11 @@ def run(params: Params, objective: str) -> None:
 
 def search(params: Params, objective: str, watch: Watch = unwatched) -> Trials:
     """Run or continue the search. The command `work` calls it, too."""
-    settings, space = params.tune_attack, params.attack.space
-    method = method_for(objective, params.attack.method)
+    settings, method = params.tune_attack, method_for(objective, params.attack.method)
     limits = settings.model_dump(include={"max_stays", "seed"}) | {"attack_misclassified": False}
     chosen = choose_stays(read_table(paths.PREDICTIONS, PREDICTIONS), **limits)
-    tasks = list(read_tasks(read_victims(params.columns, space))(chosen))
-    key = study_settings(settings, objective, method, space)
+    tasks = list(read_tasks(read_victims(params.columns, params.attack.space))(chosen))
     files = (paths.PREDICTIONS, paths.COHORT, paths.GRID, *model_files())
-    with reserved("tune_attack", key, *files, rooms=ROOMS) as state:
+    key = study_settings(settings, objective, method, params.attack.space), *files
+    with reserved("tune_attack", *key, rooms=ROOMS) as state:
         return search_attack(tasks, settings, objective, method, params.cells, state, watch)
