@@ -20,6 +20,7 @@ ROOMS = (
     "evaluate",
     "attack",
     "probe",
+    "stress",
     "analyze",
 )
 # From the foundations up: a module imports from its own room and from those before it.
