@@ -75,6 +75,15 @@ def rows_of(m: Measurement, source: str) -> list[list[str]]:
     return found
 
 
+def allowable(m: Measurement) -> str:
+    """The allowable error of a measurement, as text."""
+    if m.allowable is None:
+        return "none"
+    absolute, percent = m.allowable.absolute, m.allowable.percent
+    parts = [f"{absolute:g} {m.unit}".strip()] if absolute else []
+    return " or ".join(parts + ([f"{percent:g} %"] if percent else []))
+
+
 def page() -> str:
     """The whole page."""
     values = [
@@ -85,10 +94,13 @@ def page() -> str:
             "static" if m.static else m.hour,
             str(m.limits),
             m.limits_source,
+            allowable(m),
+            m.allowable.source if m.allowable else "none found: no edit within it",
         ]
         for m in DICTIONARY.values()
     ]
     head = ["name", "unit", "kind", "summary", "values that count", "source of the limits"]
+    head += ["allowable error", "source of the error"]
     parts = [
         HEAD,
         *(f"- `{name}` ({len(names)}): {', '.join(names)}." for name, names in SETS.items()),

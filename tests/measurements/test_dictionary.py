@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from dvc.utils.hydra import apply_overrides
@@ -298,3 +299,18 @@ def test_a_note_says_what_differs_in_a_source() -> None:
     assert note("challenge2012", "spo2", ["spo2", "ph"]).startswith("arterial SaO2")
     assert note("challenge2012", "spo2", ["spo2", "sao2"]) == "not in these data"
     assert note("mimiciii", "spo2") == ""
+
+
+def test_allowable_error_is_the_larger_of_both_and_zero_without_a_source() -> None:
+    values = np.array([1.0, 4.0], np.float32)
+    np.testing.assert_allclose(DICTIONARY["creatinine"].allowable_error(values), [0.2, 0.4])
+    np.testing.assert_allclose(DICTIONARY["ph"].allowable_error(values), [0.04, 0.04])
+    assert DICTIONARY["urine"].allowable is None
+    assert not DICTIONARY["urine"].allowable_error(values).any()
+
+
+def test_each_measurement_of_the_literature_has_an_allowable_error_with_a_source() -> None:
+    for name in SETS["literature"]:
+        allowable = DICTIONARY[name].allowable
+        assert allowable is not None, name
+        assert allowable.source, name
