@@ -63,3 +63,12 @@ def make_question(
         }
     )
     return Question(Model("linear", threshold, model), records, grid, stays, np.arange(N))
+
+
+def part_of(records: Records, rows: np.ndarray) -> Records:
+    """The recorded values of some stays, with the stays numbered from 0."""
+    own = np.isin(records.stay, rows)
+    stay, column = np.searchsorted(rows, records.stay[own]), records.measurement[own]
+    starts = np.searchsorted(stay * M + column, np.arange(len(rows) * M + 1))
+    values = (records.hour[own], records.value[own])
+    return Records(stay, column, *values, starts, records.hours, records.names)

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit
-from stress_world import N, linear, make_question
+from stress_world import N, linear, make_question, part_of
 
-from icu_adversarial.stress.further import FEWEST, Answers, further_answers
+from icu_adversarial.stress.further import FEWEST, Answers, further_answers, single_answers
 
 
 @pytest.fixture(scope="module")
@@ -16,16 +16,21 @@ def answers() -> Answers:
     other = question.model._replace(
         name="other", threshold=1.0, log_odds=lambda g, s: linear(g, s) / 2
     )
-    return further_answers(
-        {fold: [question.model, other] for fold in (0, 1)},
-        question.records,
-        question.grid,
-        question.stays,
-        values=3,
-        candidates=5,
-        resamples=50,
-        seed=1,
-    )
+    rows = question.stays["fold"].to_numpy()
+    parts = []
+    for fold in (0, 1):
+        own = np.flatnonzero(rows == fold)
+        parts.append(
+            single_answers(
+                [question.model, other],
+                part_of(question.records, own),
+                question.grid[own],
+                question.stays.iloc[own],
+                values=3,
+                candidates=5,
+            )
+        )
+    return further_answers(parts, 50, 1)
 
 
 def test_more_values_flip_more_at_every_threshold(answers: Answers) -> None:

@@ -35,6 +35,6 @@ def search(params: Params, objective: str, watch: Watch = unwatched) -> Trials:
     chosen = choose_stays(read_table(paths.PREDICTIONS, PREDICTIONS), **limits)
     tasks = list(read_tasks(read_victims(params.columns, params.attack.space))(chosen))
     files = (paths.PREDICTIONS, paths.COHORT, paths.GRID, *model_files())
-    key = study_settings(settings, objective, method, params.attack.space), *files
-    with reserved("tune_attack", *key, rooms=ROOMS) as state:
+    key = study_settings(settings, objective, method, params.attack.space)
+    with reserved("tune_attack", key, *files, rooms=ROOMS) as state:
         return search_attack(tasks, settings, objective, method, params.cells, state, watch)

@@ -1,6 +1,6 @@
 """Edited values, omitted values and laboratory error: the tables of all models."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -43,62 +43,82 @@ class Answers(NamedTuple):
     by_group: pd.DataFrame
 
 
-def further_answers(
-    models: Mapping[int, Sequence[Asked]],
+class Singles(NamedTuple):
+    """The answers for single stays.
+
+    Attributes:
+        reached: As in `Answers`.
+        laboratory: As in `Answers`, with the columns of schemas.COHORT.
+        absent: As from `omission.presence`, with the column model.
+    """
+
+    reached: pd.DataFrame
+    laboratory: pd.DataFrame
+    absent: pd.DataFrame
+
+
+def single_answers(
+    models: Sequence[Asked],
     records: Records,
     grid: Float32[np.ndarray, "N T M"],
     stays: pd.DataFrame,
     *,
     values: int,
     candidates: int,
-    resamples: int,
-    seed: int,
-) -> Answers:
-    """Ask every model about edited values, omitted values and laboratory error.
+) -> Singles:
+    """Ask models about edited values, omitted values and laboratory error.
 
     Args:
-        models: The models by fold. A stay is asked of those of its own fold.
+        models: Models that never saw the stays.
         records: The recorded values of the stays.
         grid: The grid of the stays.
-        stays: Their rows of schemas.COHORT, with the column `fold`.
+        stays: Their rows of schemas.COHORT.
         values: New values that are tried for each recorded value.
         candidates: As for `moves.reach`.
-        resamples: Resamples of the subjects for the intervals.
-        seed: Seed of the resamples.
 
     Returns:
         The tables.
     """
     limits = limits_of(records)
     reached, laboratory, absent = [], [], []
-    for fold, asked in models.items():
-        rows = np.flatnonzero(stays["fold"] == fold)
-        if not len(rows):
-            continue
-        ids = stays.iloc[rows][["stay_id", "subject_id"]].reset_index(drop=True)
-        for model in asked:
-            question = Question(model, records, grid, stays, rows)
-            before = question.before()
-            own = ids.assign(model=model.name, threshold=model.threshold, before=before)
-            kinds = {
-                "edited": value_moves(question, limits, values),
-                "omitted": omissions(question),
-            }
-            for kind, moves in kinds.items():
-                found = reach(question, moves, COUNTS, candidates)
-                reached += [
-                    own.assign(kind=kind, values=k, lowest=found[:, 0, i], highest=found[:, 1, i])
-                    for i, k in enumerate(COUNTS)
-                ]
-            laboratory.append(own.assign(factor=factors(question), row=rows))
-            absent.append(presence(question).assign(model=model.name))
-    single, errors = pd.concat(reached), pd.concat(laboratory)
+    about = stays.reset_index(drop=True)
+    for model in models:
+        question = Question(model, records, grid, stays, np.arange(len(stays)))
+        before = question.before()
+        told = about.assign(model=model.name, threshold=model.threshold, before=before)
+        own = told[["stay_id", "subject_id", "model", "threshold", "before"]]
+        kinds = {"edited": value_moves(question, limits, values), "omitted": omissions(question)}
+        for kind, moves in kinds.items():
+            found = reach(question, moves, COUNTS, candidates)
+            reached += [
+                own.assign(kind=kind, values=k, lowest=found[:, 0, i], highest=found[:, 1, i])
+                for i, k in enumerate(COUNTS)
+            ]
+        laboratory.append(told.assign(factor=factors(question)))
+        absent.append(presence(question).assign(model=model.name))
+    return Singles(*(pd.concat(p, ignore_index=True) for p in (reached, laboratory, absent)))
+
+
+def further_answers(parts: Sequence[Singles], resamples: int, seed: int) -> Answers:
+    """Join the answers of the stays of all folds, and count them.
+
+    Args:
+        parts: The answers for the stays of each fold.
+        resamples: Resamples of the subjects for the intervals.
+        seed: Seed of the resamples.
+
+    Returns:
+        The tables.
+    """
+    reached, laboratory, absent = (
+        pd.concat(part, ignore_index=True) for part in zip(*parts, strict=True)
+    )
     return Answers(
-        single.reset_index(drop=True),
-        errors.drop(columns="row").reset_index(drop=True),
-        by_threshold(single),
-        by_measurement(pd.concat(absent)),
-        by_group(errors, stays, resamples, seed),
+        reached,
+        laboratory[["model", "stay_id", "subject_id", "threshold", "before", "factor"]],
+        by_threshold(reached),
+        by_measurement(absent),
+        by_group(laboratory, resamples, seed),
     )
 
 
@@ -153,25 +173,22 @@ def by_measurement(absent: pd.DataFrame) -> pd.DataFrame:
     return found[found["stays"] >= FEWEST].reset_index(drop=True)
 
 
-def by_group(
-    laboratory: pd.DataFrame, stays: pd.DataFrame, resamples: int, seed: int
-) -> pd.DataFrame:
+def by_group(laboratory: pd.DataFrame, resamples: int, seed: int) -> pd.DataFrame:
     """The share of the stays whose decision changes within the allowable error.
 
     Args:
-        laboratory: As in `Answers`, with `row`, the place of the stay in `stays`.
-        stays: The rows of schemas.COHORT.
+        laboratory: As in `Singles`.
         resamples: Resamples of the subjects for the intervals.
         seed: Seed of the resamples.
 
     Returns:
         As in `Answers`. Groups of fewer than FEWEST stays are left out.
     """
-    divided = groups(stays.reset_index(drop=True))
     parts = []
     for model, part in laboratory.groupby("model", sort=True):
         within = part["factor"].to_numpy() < 1
-        labels = {name: group.to_numpy()[part["row"]] for name, group in divided.items()}
+        divided = groups(part.reset_index(drop=True))
+        labels = {name: group.to_numpy() for name, group in divided.items()}
         labels["all"] = np.full(len(part), "all")
         risk = pd.cut(expit(part["before"]), RISKS, include_lowest=True)
         labels["risk"] = risk.astype(str).to_numpy()

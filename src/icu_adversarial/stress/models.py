@@ -25,16 +25,18 @@ class RiskModel(NamedTuple):
     """A model of one fold, with its calibration and its alarm.
 
     Attributes:
+        name: Its name.
         raw: The log odds of a grid (n, T, M) in clinical units, NaN = not observed, and the n rows
             of schemas.COHORT.
         calibration: From these to calibrated log odds of death.
-        threshold: Raw log odds above which the alarm is on.
+        cut: Raw log odds above which the alarm is on.
         seen: What of a grid the model can tell apart, as a grid.
     """
 
+    name: str
     raw: Callable[[np.ndarray, pd.DataFrame], np.ndarray]
     calibration: Calibration
-    threshold: float
+    cut: float
     seen: Callable[[np.ndarray], np.ndarray] = lambda grid: grid
 
     def log_odds(self, grid: np.ndarray, stays: pd.DataFrame) -> np.ndarray:
@@ -42,9 +44,9 @@ class RiskModel(NamedTuple):
         return self.raw(grid, stays) * self.calibration.slope + self.calibration.shift
 
     @property
-    def alarm(self) -> float:
+    def threshold(self) -> float:
         """Calibrated log odds above which the alarm is on."""
-        return self.threshold * self.calibration.slope + self.calibration.shift
+        return self.cut * self.calibration.slope + self.calibration.shift
 
 
 def models_of_folds(
@@ -83,9 +85,9 @@ def models_of_folds(
             learn = (fold >= 0) & (fold != k)
             raw[k] = _baseline(name, settings[name], x, cohort, learn, inputs, seed)
             log_odds[fold == k] = raw[k](grid[fold == k], cohort[fold == k])
-        threshold = best_threshold(died[fold >= 0], log_odds[fold >= 0])
+        cut = best_threshold(died[fold >= 0], log_odds[fold >= 0])
         calibrations = fit_by_fold(log_odds, died, fold)
-        found[name] = {k: RiskModel(raw[k], calibrations[k], threshold) for k in folds}
+        found[name] = {k: RiskModel(name, raw[k], calibrations[k], cut) for k in folds}
     return found
 
 
@@ -108,7 +110,7 @@ def _network(fold: int, names: Sequence[str], calibration: Calibration) -> RiskM
 
     # values beyond the limits of the network are all the same to it, if they are limited first
     first = scaler.winsorise == "before_gaps"
-    return RiskModel(log_odds, calibration, 0.0, *([seen] if first else []))
+    return RiskModel(NETWORK, log_odds, calibration, 0.0, *([seen] if first else []))
 
 
 def _baseline(

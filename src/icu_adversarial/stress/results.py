@@ -83,8 +83,8 @@ def _ask(part: Part) -> dict[str, pd.DataFrame]:
         own = part.models[model]
         before = own.log_odds(part.grid, part.stays)[table["stay"]]
         found[model] = table.assign(
-            before=before > own.alarm,
-            after=after > own.alarm,
+            before=before > own.threshold,
+            after=after > own.threshold,
             risk_before=sigmoid(before),
             risk_after=sigmoid(after),
         )
