@@ -80,6 +80,7 @@ def page() -> str:
     values = [
         [
             m.name,
+            m.label,
             m.unit or "none",
             m.kind,
             "static" if m.static else m.hour,
@@ -88,7 +89,8 @@ def page() -> str:
         ]
         for m in DICTIONARY.values()
     ]
-    head = ["name", "unit", "kind", "summary", "values that count", "source of the limits"]
+    head = ["name", "in the report", "unit", "kind", "summary", "values that count"]
+    head.append("source of the limits")
     parts = [
         HEAD,
         *(f"- `{name}` ({len(names)}): {', '.join(names)}." for name, names in SETS.items()),
