@@ -5,6 +5,7 @@ without end, so that a group with many failures does not look easy.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,7 @@ def _divisions(
     found = {ALL: (pd.Series(ALL, stays.index), [ALL])}
     if risk is not None:
         limits = [f"{limit:.0%}".replace("%", " %") for limit in RISKS]
-        inner = [f"{low} to {high}" for low, high in zip(limits, limits[1:], strict=False)]
+        inner = [f"{low} to {high}" for low, high in pairwise(limits)]
         names = [f"below {limits[0]}", *inner, f"{limits[-1]} or more"]
         band = np.digitize(risk.to_numpy(), RISKS)
         found[RISK] = (pd.Series(np.array(names)[band], stays.index), names)

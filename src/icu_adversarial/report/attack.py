@@ -1,0 +1,189 @@
+"""The sections about the attack: its numbers, and the susceptibility of each measurement."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from icu_adversarial.analyze.groups import DIRECTIONS
+from icu_adversarial.analyze.report import covers
+from icu_adversarial.analyze.susceptibility import FEWEST_PATIENTS
+from icu_adversarial.report.html import (
+    FEW,
+    Chart,
+    Section,
+    bullets,
+    details,
+    heading,
+    interval,
+    number,
+    paragraph,
+    table,
+    titled,
+)
+from icu_adversarial.report.inputs import Attack, Results
+from icu_adversarial.report.look import WHO, goal
+from icu_adversarial.report.maps import STATISTICS, map_chart
+from icu_adversarial.report.vega import filled
+
+CELLS = 10  # of a table, for each objective and direction
+
+
+def block(attack: Attack, direction: str) -> dict[str, Any]:
+    """The numbers of one direction in attack.json."""
+    found: dict[str, Any] = attack.numbers[direction.replace("→", "_to_")]
+    return found
+
+
+def summary(results: Results) -> Section:
+    """How many predictions were changed, and by how much."""
+    rows = [
+        (
+            goal(objective),
+            results.worded(WHO[direction]),
+            f"{block(attack, direction)['attacked']:,}",
+            number(block(attack, direction)["best"]["success_rate"], ".1%"),
+            *(
+                number(block(attack, direction)["best"][f"median_{norm}"])
+                for norm in ("l0", "l1", "linf")
+            ),
+            number(block(attack, direction)["best"]["capped_examples"], ".1%"),
+        )
+        for objective, attack in results.attacks.items()
+        for direction in DIRECTIONS
+    ]
+    head = ["goal of the attack", "who", "attacked stays", "flipped"]
+    head += ["median changed values", "median sum of changes", "median largest change"]
+    return Section(
+        "attack",
+        "Attack summary",
+        [
+            paragraph(
+                "The attack searches a small change of the record that turns the prediction. It "
+                "may change the value of any measurement in any hour, also one that nobody "
+                "measured. Every change is checked again with the model."
+            ),
+            bullets(
+                [
+                    "A stay is attacked only if the model predicts it correctly, unless the "
+                    "settings say otherwise.",
+                    "The size of a change is in model input units. 1 is the winsorised range of a "
+                    "measurement, from its lower to its upper percentile.",
+                    "The medians are over the flipped stays.",
+                    "At the cap: share of the flipped stays with a change as large as is allowed.",
+                ]
+            ),
+            table("Results of the attack", [*head, "at the cap"], rows),
+        ],
+    )
+
+
+def maps(results: Results) -> Section:
+    """Which measurement at which hour."""
+    models = max(
+        block(attack, direction)["models"]
+        for attack in results.attacks.values()
+        for direction in DIRECTIONS
+    )
+    return Section(
+        "maps",
+        "Maps: which measurement, at which hour",
+        [
+            paragraph(
+                "A strong colour means: the predictions often depend on this value, so an error in "
+                "it matters. Point at a cell, or choose it with the last two controls, to read its "
+                "numbers.",
+                f"A cell that is changed in fewer than {FEWEST_PATIENTS} patients is grey.",
+                covers(models),
+            ),
+            details("What the statistics mean", bullets(STATISTICS.values())),
+            Chart(
+                "map-chart",
+                map_chart(results),
+                f"Map of the hours (columns) and measurements (rows). The tables below have the "
+                f"{CELLS} cells with the largest A.",
+            ),
+            *_cells(results),
+            heading("Measurements, over all hours"),
+            Chart(
+                "ranking-chart",
+                filled("ranking", _ranking(results), kind="best"),
+                "Measurements by A, the mean change per attacked stay, for each goal and "
+                "direction. The tables below have the same numbers. Measurements that are changed "
+                "in fewer than 5 patients are left out.",
+            ),
+            *_measurements(results),
+        ],
+    )
+
+
+def _groups(results: Results) -> Iterator[tuple[str, str, Attack]]:
+    """Goal and direction as words, the direction, and the attack."""
+    for objective, attack in results.attacks.items():
+        for direction in DIRECTIONS:
+            yield f"{goal(objective)}, {results.worded(WHO[direction])}", direction, attack
+
+
+def _cells(results: Results) -> Iterator[str]:
+    """The cells with the largest A, as tables."""
+    head = ["measurement", "hours from ICU admission", "A (95 % interval)", "patients"]
+    for name, direction, attack in _groups(results):
+        cells = attack.cells
+        shown = cells[(cells.direction == direction) & (cells.patients >= FEWEST_PATIENTS)]
+        top = shown.sort_values(["a", "hour"], ascending=[False, True], kind="stable")[:CELLS]
+        rows = [
+            (
+                titled(row.measurement),
+                f"{row.hour} to {row.end_hour}",
+                interval(row.a, row.a_low, row.a_high),
+                f"{row.patients}",
+            )
+            for row in top.itertuples()
+        ]
+        yield details(f"Cells with the largest A: {name}", table(name, head, rows))
+
+
+def _ranking(results: Results) -> pd.DataFrame:
+    """The table of the ranking figure, without measurements that too few patients have."""
+    found = pd.concat([attack.ranking for attack in results.attacks.values()])
+    best = found[found.kind == "best"]
+    pooled = best[(best.fold == "all") & (best.known == "1")]
+    few = pooled[pd.to_numeric(pooled.patients) < FEWEST_PATIENTS]
+    place = ["objective", "direction", "measurement"]
+    hidden = pd.MultiIndex.from_frame(best[place]).isin(pd.MultiIndex.from_frame(few[place]))
+    shown = best[~hidden & (pd.to_numeric(best.attacked) >= FEWEST_PATIENTS)]
+    return shown.assign(measurement=shown.measurement.map(titled))
+
+
+def _measurements(results: Results) -> Iterator[str]:
+    """A of each measurement, as tables."""
+    head = ["measurement", "rank (set)", "A (95 % interval)", "patients"]
+    for name, direction, attack in _groups(results):
+        ranking = attack.ranking
+        mine = ranking[
+            (ranking.direction == direction)
+            & (ranking.kind == "best")
+            & (ranking.fold == "all")
+            & (ranking.known == "1")
+        ]
+        numbers = mine.assign(
+            **{
+                column: pd.to_numeric(mine[column])
+                for column in ("rank", "rank_low", "rank_high", "a", "a_low", "a_high", "patients")
+            }
+        ).sort_values("rank", kind="stable")
+        rows = [_measurement(row) for row in numbers.itertuples()]
+        yield details(f"All measurements: {name}", table(name, head, rows))
+
+
+def _measurement(row: Any) -> tuple[str, ...]:
+    name = titled(row.measurement)
+    if row.patients < FEWEST_PATIENTS:
+        return name, "", FEW, ""
+    sets = f"{number(row.rank, '.0f')} ({number(row.rank_low, '.0f')} to "
+    return (
+        name,
+        f"{sets}{number(row.rank_high, '.0f')})",
+        interval(row.a, row.a_low, row.a_high),
+        f"{row.patients:,}",
+    )

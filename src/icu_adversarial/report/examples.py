@@ -1,0 +1,123 @@
+"""The examples of the explorer: the records of single patients, before and after the change."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from icu_adversarial.analyze.groups import DIRECTIONS
+from icu_adversarial.analyze.inputs import read_scalers
+from icu_adversarial.core import paths
+from icu_adversarial.core.columns import columns_in
+from icu_adversarial.core.io import read_array, six_digits
+from icu_adversarial.core.schemas import (
+    COHORT,
+    ENSEMBLE,
+    EXAMPLES,
+    FILE,
+    PERTURBATIONS,
+    read_table,
+)
+from icu_adversarial.features.scaling import Scaler
+from icu_adversarial.report.html import titled
+
+LARGEST = 100  # examples of each objective and direction, so that a browser can open the page
+MODELS = {
+    ENSEMBLE: "The mean of all models was attacked.",
+    FILE: "A model from a file was attacked.",
+}
+
+
+def read_examples(
+    objectives: Sequence[str], models: Path, target: str, names: Sequence[str], hours: range
+) -> list[dict[str, Any]]:
+    """Read the examples and their records.
+
+    Args:
+        objectives: Those of params.yaml.
+        models: The value of attack.models.
+        target: The value of attack.target.
+        names: The measurements of the columns of the grid.
+        hours: The first hour of each bin.
+
+    Returns:
+        For each example the numbers of its objective and direction (`goal`, `who`), `stay`, `size`
+        (L1), `model`, and a `series` for each changed measurement: `name`, and for each bin `input`
+        (what the model reads) and `recorded` (None if not measured), and in `edited` the changed
+        bins with their new value. All values are in clinical units.
+
+    Raises:
+        InputError: A file is missing or unreadable, or a model reads other measurements.
+    """
+    scalers, grid = read_scalers(models, target, names), read_array(paths.GRID)
+    stays = pd.Index(read_table(paths.COHORT, COHORT).stay_id)
+    found = []
+    for number, objective in enumerate(objectives):
+        folder = paths.ATTACK / objective
+        examples = read_table(folder / "examples.parquet", EXAMPLES)
+        cells = read_table(folder / "perturbations.parquet", PERTURBATIONS)
+        best = cells[cells.kind == "best"]
+        by_stay = dict(iter(best.groupby("stay_id")))
+        for who, direction in enumerate(DIRECTIONS):
+            row: Any
+            for row in spread(examples, direction).itertuples():
+                record = grid[stays.get_loc(row.stay_id)]
+                changed, scaler = by_stay[row.stay_id], scalers[int(row.fold)]
+                about = {"goal": number, "who": who, "stay": int(row.stay_id), "size": row.l1}
+                about["model"] = MODELS.get(row.fold, f"Model of fold {row.fold}.")
+                about["series"] = series(record, changed, scaler, hours)
+                found.append(six_digits(about))
+    return found
+
+
+def spread(examples: pd.DataFrame, direction: str) -> pd.DataFrame:
+    """At most LARGEST successful best examples of a direction, from the smallest to the largest.
+
+    Args:
+        examples: schemas.EXAMPLES.
+        direction: One of DIRECTIONS.
+    """
+    chosen = examples[
+        (examples.kind == "best") & (examples.direction == direction) & examples.success
+    ]
+    ordered = chosen.sort_values(["l1", "stay_id"])
+    places = np.unique(np.linspace(0, len(ordered) - 1, min(len(ordered), LARGEST)).round())
+    return ordered.iloc[places.astype(int)]
+
+
+def series(
+    record: np.ndarray, changed: pd.DataFrame, scaler: Scaler, hours: range
+) -> list[dict[str, Any]]:
+    """The changed measurements of one stay, those with the largest change first.
+
+    Args:
+        record: The grid of the stay, (T, M), NaN = not measured.
+        changed: Its rows of schemas.PERTURBATIONS.
+        scaler: That of the attacked model.
+        hours: The first hour of each bin.
+    """
+    column = columns_in(scaler.names, changed.measurement)
+    size = np.bincount(column, changed.delta.abs(), len(scaler.names))
+    read = scaler.to_clinical(scaler.values(record[None])[0])
+    found = []
+    for j in np.argsort(-size, kind="stable")[: np.count_nonzero(size)]:
+        mine = changed[column == j]
+        bins = (mine.hour // hours.step).to_numpy(int)
+        after = read[bins, j] + mine.delta_clinical.to_numpy()
+        found.append(
+            {
+                "name": titled(scaler.names[j]),
+                "input": _known(read[:, j]),
+                "recorded": _known(record[:, j]),
+                "edited": [
+                    [int(bin_), float(value)] for bin_, value in zip(bins, after, strict=True)
+                ],
+            }
+        )
+    return found
+
+
+def _known(values: np.ndarray) -> list[float | None]:
+    return [float(value) if np.isfinite(value) else None for value in values]
