@@ -100,18 +100,13 @@ def maps(results: Results) -> Section:
             Chart(
                 "map-chart",
                 map_chart(results),
-                f"Map of the hours (columns) and measurements (rows). The tables below have the "
-                f"{CELLS} cells with the largest A.",
+                "Map of the hours (columns) and measurements (rows). Both directions have the same "
+                "colours, on a square-root scale, which shows differences between small values. "
+                f"The tables below have the {CELLS} cells with the largest A.",
             ),
             *_cells(results),
             heading("Measurements, over all hours"),
-            Chart(
-                "ranking-chart",
-                filled("ranking", _ranking(results), kind="best"),
-                "Measurements by A, the mean change per attacked stay, for each goal and "
-                "direction. The tables below have the same numbers. Measurements that are changed "
-                "in fewer than 5 patients are left out.",
-            ),
+            *_rankings(results),
             *_measurements(results),
         ],
     )
@@ -143,13 +138,24 @@ def _cells(results: Results) -> Iterator[str]:
         yield details(f"Cells with the largest A: {name}", table(name, head, rows))
 
 
-def _ranking(results: Results) -> pd.DataFrame:
+def _rankings(results: Results) -> Iterator[Chart]:
+    """The measurements by A, a figure for each objective."""
+    for objective, attack in results.attacks.items():
+        yield Chart(
+            f"ranking-{objective}",
+            filled("ranking", _ranking(attack), kind="best"),
+            "Measurements by A, the mean change per attacked stay, with the goal "
+            f"{goal(objective)}. The tables below have the same numbers. Measurements that are "
+            f"changed in fewer than {FEWEST_PATIENTS} patients are left out.",
+        )
+
+
+def _ranking(attack: Attack) -> pd.DataFrame:
     """The table of the ranking figure, without measurements that too few patients have."""
-    found = pd.concat([attack.ranking for attack in results.attacks.values()])
-    best = found[found.kind == "best"]
+    best = attack.ranking[attack.ranking.kind == "best"]
     pooled = best[(best.fold == "all") & (best.known == "1")]
     few = pooled[pd.to_numeric(pooled.patients) < FEWEST_PATIENTS]
-    place = ["objective", "direction", "measurement"]
+    place = ["direction", "measurement"]
     hidden = pd.MultiIndex.from_frame(best[place]).isin(pd.MultiIndex.from_frame(few[place]))
     shown = best[~hidden & (pd.to_numeric(best.attacked) >= FEWEST_PATIENTS)]
     return shown.assign(measurement=shown.measurement.map(titled))

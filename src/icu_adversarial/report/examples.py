@@ -99,21 +99,20 @@ def series(
         hours: The first hour of each bin.
     """
     column = columns_in(scaler.names, changed.measurement)
+    bins = changed.hour.to_numpy(int) // hours.step
+    change = changed.delta_clinical.to_numpy()
     size = np.bincount(column, changed.delta.abs(), len(scaler.names))
     read = scaler.to_clinical(scaler.values(record[None])[0])
     found = []
     for j in np.argsort(-size, kind="stable")[: np.count_nonzero(size)]:
-        mine = changed[column == j]
-        bins = (mine.hour // hours.step).to_numpy(int)
-        after = read[bins, j] + mine.delta_clinical.to_numpy()
+        mine = column == j
+        after = read[bins[mine], j] + change[mine]
         found.append(
             {
                 "name": titled(scaler.names[j]),
                 "input": _known(read[:, j]),
                 "recorded": _known(record[:, j]),
-                "edited": [
-                    [int(bin_), float(value)] for bin_, value in zip(bins, after, strict=True)
-                ],
+                "edited": list(zip(bins[mine].tolist(), after.tolist(), strict=True)),
             }
         )
     return found

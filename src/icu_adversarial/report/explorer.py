@@ -13,7 +13,7 @@ from icu_adversarial.analyze.groups import DIRECTIONS
 from icu_adversarial.report.examples import LARGEST
 from icu_adversarial.report.html import Section, bullets, paragraph
 from icu_adversarial.report.inputs import Results
-from icu_adversarial.report.look import BLUE, DARK, VERMILION, WHO, finished, goal
+from icu_adversarial.report.look import BLUE, DARK, NO_ROWS, VERMILION, WHO, finished, goal
 from icu_adversarial.report.opening import SYNTHETIC
 from icu_adversarial.report.page import embedded, page
 
@@ -48,8 +48,8 @@ function list() {
   found = examples.rows.filter(row => row.goal == part('goal').value
     && row.who == part('who').value);
   part('patient').replaceChildren(...found.map((row, place) =>
-    new Option(`stay ${row.stay}: ${row.series.reduce((n, s) => n + s.edited.length, 0)} changed`
-      + ' values', place)));
+    new Option(`stay ${row.stay}, changed values: `
+      + row.series.reduce((number, series) => number + series.edited.length, 0), place)));
   show();
 }
 function show() {
@@ -65,11 +65,11 @@ function show() {
   part('about').textContent = `Stay ${row.stay}. Sum of changes: ${digits(row.size)} (1 is the `
     + 'winsorised range of a measurement). ' + row.model;
   const values = [];
-  for (const series of row.series) {
+  for (const [rank, series] of row.series.entries()) {
     const edited = new Map(series.edited);
     series.input.forEach((input, bin) => {
       const hours = [bin * step, (bin + 1) * step], after = edited.get(bin);
-      values.push({name: series.name, hour: hours[0] + step / 2, hours: hours.join(' to '),
+      values.push({rank, name: series.name, hour: hours[0] + step / 2, hours: hours.join(' to '),
         input, recorded: series.recorded[bin], edited: after === undefined ? null : after});
       if (after === undefined) return;
       const line = part('changes').insertRow();
@@ -144,13 +144,20 @@ def _chart(source: str) -> dict[str, Any]:
             "hour:Q",
             title="time since ICU admission (h)",
             scale=alt.Scale(nice=False, zero=True),
-            axis=alt.Axis(tickMinStep=6, grid=False),
+            axis=alt.Axis(
+                values=[*range(0, 132, 6)], labelOverlap="greedy", grid=False, format="d"
+            ),
         )
     )
     scale = alt.Scale(zero=False, padding=12)
 
     def y(column: str) -> alt.Y:
-        return alt.Y(f"{column}:Q", title=None, scale=scale, axis=alt.Axis(tickCount=5))
+        return alt.Y(
+            f"{column}:Q",
+            title=None,
+            scale=scale,
+            axis=alt.Axis(tickCount=5, minExtent=45, maxExtent=45),
+        )
 
     told = [
         "name:N",
@@ -172,10 +179,12 @@ def _chart(source: str) -> dict[str, Any]:
         alt.layer(line, recorded, change, ring)
         .properties(width=330, height=170)
         .facet(
-            data=alt.InlineData(values=[]),
-            facet=alt.Facet("name:N", title=None, sort=None),
+            data=NO_ROWS,
+            facet=alt.Facet(
+                "name:N", title=None, sort=alt.EncodingSortField(field="rank", op="min")
+            ),
             columns=3,
         )
         .resolve_scale(y="independent")
     )
-    return finished(chart, "Recorded and changed values, in clinical units", source)
+    return finished(chart, [], "Recorded and changed values, in clinical units", source)

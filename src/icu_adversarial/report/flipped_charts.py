@@ -1,5 +1,6 @@
 """The charts about who is easily flipped."""
 
+import json
 from typing import Any
 
 import altair as alt
@@ -8,7 +9,7 @@ import pandas as pd
 from icu_adversarial.analyze import easily_flipped as groups
 from icu_adversarial.analyze.groups import DIRECTIONS
 from icu_adversarial.report.inputs import Results
-from icu_adversarial.report.look import BLUE, VERMILION, WHO, choice, finished, goal
+from icu_adversarial.report.look import BLUE, NO_ROWS, VERMILION, WHO, choice, finished, goal
 
 DIVISIONS = {
     groups.RISK: "predicted risk",
@@ -26,6 +27,7 @@ CURVES = {
     groups.WITHIN_CHANGED: "at most k changed values",
     groups.WITHIN_SIZE: "a sum of changes of at most ε",
 }
+CHOSEN = "datum.o == objective && datum.d == direction"
 COLUMNS = ["o", "d", "division", "group", "quantity", "at", "value", "low", "high", "patients"]
 
 
@@ -47,9 +49,9 @@ def _switches(results: Results) -> list[alt.Parameter]:
     ]
 
 
-def _values(rows: pd.DataFrame) -> alt.InlineData:
+def _values(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows for Vega-Lite. A limit that is not known is null."""
-    return alt.InlineData(values=rows.astype(object).where(rows.notna(), None).to_dict("records"))
+    return rows.astype(object).where(rows.notna(), None).to_dict("records")
 
 
 def groups_chart(rows: pd.DataFrame, results: Results) -> dict[str, Any]:
@@ -58,24 +60,18 @@ def groups_chart(rows: pd.DataFrame, results: Results) -> dict[str, Any]:
         place=lambda found: found.groupby(["o", "d", "quantity"]).cumcount()
     )
     shown["division"] = shown.division.replace(DIVISIONS)
-    base = (
-        alt.Chart()
-        .transform_filter("datum.o == objective && datum.d == direction")
-        .transform_filter("datum.quantity == quantity")
-        .transform_calculate(name="datum.group + ' · ' + datum.patients + ' patients'")
-        .encode(
-            y=alt.Y(
-                "name:N",
-                title=None,
-                sort=alt.EncodingSortField(field="place", op="min"),
-                axis=alt.Axis(minExtent=220),
-            ),
-            tooltip=[
-                "group:N",
-                *(alt.Tooltip(f"{name}:Q", format=".3g") for name in ("value", "low", "high")),
-                "patients:Q",
-            ],
-        )
+    base = alt.Chart().encode(
+        y=alt.Y(
+            "name:N",
+            title=None,
+            sort=alt.EncodingSortField(field="place", op="min"),
+            axis=alt.Axis(minExtent=220),
+        ),
+        tooltip=[
+            "group:N",
+            *(alt.Tooltip(f"{name}:Q", format=".3g") for name in ("value", "low", "high")),
+            "patients:Q",
+        ],
     )
     scale = alt.Scale(zero=True)
     rule = base.mark_rule(strokeWidth=2.5, color=BLUE).encode(
@@ -89,7 +85,7 @@ def groups_chart(rows: pd.DataFrame, results: Results) -> dict[str, Any]:
         alt.layer(rule, point)
         .properties(width=560, height=alt.Step(22))
         .facet(
-            data=_values(shown),
+            data=NO_ROWS,
             row=alt.Row(
                 "division:N",
                 sort=order,
@@ -98,12 +94,16 @@ def groups_chart(rows: pd.DataFrame, results: Results) -> dict[str, Any]:
             ),
         )
         .resolve_scale(y="independent")
+        .transform_filter(f"{CHOSEN} && datum.quantity == quantity")
+        .transform_calculate(name="datum.group + ' · ' + datum.patients + ' patients'")
         .add_params(
             *_switches(results),
             choice("quantity", "Number", list(QUANTITIES), list(QUANTITIES.values())),
         )
     )
-    return finished(chart, "What a flip needs, by group of patients", results.source)
+    spec = finished(chart, _values(shown), "", results.source)
+    spec["title"]["text"] = {"expr": f"'What a flip needs: ' + {json.dumps(QUANTITIES)}[quantity]"}
+    return spec
 
 
 def curves_chart(rows: pd.DataFrame, results: Results) -> dict[str, Any]:
@@ -117,17 +117,12 @@ def curves_chart(rows: pd.DataFrame, results: Results) -> dict[str, Any]:
     x = alt.X(
         "at:Q",
         scale=alt.Scale(type="log", nice=False),
-        title="at most this many values, or this sum of changes (logarithmic)",
+        title=["number of values, k, or sum of changes, ε", "(logarithmic)"],
         axis=alt.Axis(format="~g", values=[0.1, 0.3, 1, 3, 10, 30, 100], grid=True),
     )
     share = alt.Scale(domain=[0, 1])
     y = alt.Y("value:Q", scale=share, title="share flipped", axis=alt.Axis(format=".0%"))
-    base = (
-        alt.Chart()
-        .transform_filter("datum.o == objective && datum.d == direction")
-        .transform_filter("datum.quantity == quantity && datum.division == division")
-        .encode(x=x)
-    )
+    base = alt.Chart().encode(x=x)
     band = base.mark_area(color=BLUE, opacity=0.2).encode(
         y=alt.Y("low:Q", scale=share, title="share flipped"), y2="high:Q"
     )
@@ -147,14 +142,17 @@ def curves_chart(rows: pd.DataFrame, results: Results) -> dict[str, Any]:
         alt.layer(band, others, line)
         .properties(width=300, height=170)
         .facet(
-            data=_values(shown),
+            data=NO_ROWS,
             facet=alt.Facet("group:N", title=None, sort=shown.group.unique().tolist()),
             columns=3,
         )
+        .transform_filter(f"{CHOSEN} && datum.quantity == quantity && datum.division == division")
         .add_params(
             *_switches(results),
             choice("division", "Groups by", present, [DIVISIONS[name] for name in present]),
             choice("quantity", "Flipped with", list(CURVES), list(CURVES.values())),
         )
     )
-    return finished(chart, "Share of the attacked stays that are flipped", results.source)
+    return finished(
+        chart, _values(shown), "Share of the attacked stays that are flipped", results.source
+    )

@@ -9,6 +9,7 @@ import pandas as pd
 from icu_adversarial.measurements import DICTIONARY
 
 NONE = "–"
+TOGETHER = "\u00a0to\u00a0"  # both limits stay on one line
 FEW = "fewer than 5 patients"
 
 
@@ -98,4 +99,5 @@ def interval(value: Any, low: Any, high: Any, *, form: str = ".3g") -> str:
     if pd.isna(low) and pd.isna(high):
         return f"{value:{form}}"
     bounds = ("?" if pd.isna(bound) else f"{bound:{form}}" for bound in (low, high))
-    return f"{value:{form}} ({' to '.join(bounds)})"
+    limits = TOGETHER.join(bounds)
+    return f"{value:{form}} ({limits})".replace("-", "−")

@@ -14,6 +14,7 @@ from icu_adversarial.report.inputs import Results
 from icu_adversarial.report.look import (
     ABSENT,
     DARK,
+    NO_ROWS,
     UNSUPPORTED,
     WHO,
     choice,
@@ -46,12 +47,12 @@ def map_chart(results: Results) -> dict[str, Any]:
         d=cells.direction.map(DIRECTIONS.index),
         m=cells.measurement.map(names.index),
     )
-    highest = {
-        name: float(f"{cells[name].max():.3g}") if cells[name].notna().any() else 1
-        for name in STATISTICS
-    }
+    largest = cells.groupby("objective")[[*STATISTICS]].max().fillna(1)
+    highest = [largest.loc[name].to_dict() for name in objectives]
+    shown = coded[(coded.o == 0) & (coded.d == 0)]
+    at = shown.loc[shown.a.fillna(-1).idxmax()]
     text = coded.to_csv(columns=CSV, index=False, float_format=DIGITS, lineterminator="\n")
-    chart = _layers().properties(width=WIDTH, height=alt.Step(20))
+    chart = alt.layer(*_layers(), data=NO_ROWS).properties(width=WIDTH, height=alt.Step(20))
     hours = sorted(cells.hour.unique().tolist())
     step = hours[1] - hours[0] if len(hours) > 1 else 1
     chart = chart.add_params(
@@ -65,22 +66,26 @@ def map_chart(results: Results) -> dict[str, Any]:
         ),
         alt.param(
             name="at_hour",
-            value=hours[0],
+            value=int(at.hour),
             bind=alt.BindRange(
                 input="range", min=hours[0], max=hours[-1], step=step, name="Cell: hour "
             ),
         ),
-        choice("at_row", "Cell: measurement", range(len(names)), labels),
+        choice("at_row", "Cell: measurement", range(len(names)), labels, int(at.m)),
         alt.param(name="highest", value=highest),
         alt.param(name="labels", value=labels),
     )
-    spec = finished(chart, "", results.source)
+    spec = finished(chart, [], "", results.source)
     spec["data"] = {
         "values": text,
         "format": {"type": "csv", "parse": dict.fromkeys(CSV, "number")},
     }
     names_of = {name: said.partition(":")[0] for name, said in STATISTICS.items()}
     spec["title"]["text"] = {"expr": f"{json.dumps(names_of)}[statistic] + ' of each cell'"}
+    spec["title"]["subtitle"] = {
+        "expr": f"[{json.dumps(results.source)}, {json.dumps(STATISTICS)}[statistic]]"
+    }
+    spec["title"]["offset"] = 34  # the line about the chosen cell is below the title
     return spec
 
 
@@ -96,7 +101,7 @@ def _rows(results: Results) -> pd.DataFrame:
     return found
 
 
-def _layers() -> alt.LayerChart:
+def _layers() -> list[alt.Chart]:
     """The cells, the ring around the chosen cell, and a line of text about it."""
     base = (
         alt.Chart()
@@ -105,8 +110,6 @@ def _layers() -> alt.LayerChart:
             measurement="labels[datum.m]",
             number="datum[statistic]",
             hours="datum.hour + ' to ' + datum.end_hour",
-            said="upper(slice(statistic, 0, 1)) + slice(statistic, 1) + ' ' + format("
-            "datum[statistic], '.3g')",
             interval="statistic == 'a' && isValid(datum.a_low) ? format(datum.a_low, '.3g')"
             " + ' to ' + format(datum.a_high, '.3g') : 'none'",
             who=f"datum.patients < {FEWEST_PATIENTS} ? 'fewer than {FEWEST_PATIENTS}'"
@@ -126,14 +129,17 @@ def _layers() -> alt.LayerChart:
         ),
     )
     y = alt.Y("measurement:N", title=None, sort=alt.EncodingSortField(field="m", op="min"))
-    cells = base.mark_rect().encode(
+    cells = base.mark_rect(invalid=None).encode(
         x=x,
         x2="end_hour:Q",
         y=y,
         color=alt.Color(
             "number:Q",
             scale=alt.Scale(
-                scheme="magma", reverse=True, domain=[0, alt.ExprRef("highest[statistic]")]
+                type="sqrt",
+                scheme="magma",
+                reverse=True,
+                domain=[0, alt.ExprRef("highest[objective][statistic]")],
             ),
             legend=alt.Legend(title=None, gradientLength=260, format=".2~g"),
             condition=[
@@ -162,4 +168,4 @@ def _layers() -> alt.LayerChart:
         .mark_text(align="left", baseline="bottom", fontSize=14, color=DARK, y=-8)
         .encode(x=alt.value(0), text="line:N")
     )
-    return alt.LayerChart(layer=[cells, ring, text])
+    return [cells, ring, text]

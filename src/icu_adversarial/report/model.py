@@ -3,6 +3,7 @@
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from icu_adversarial.analyze.report_tables import METRICS, MODELS, SCORES_READ
@@ -19,7 +20,7 @@ from icu_adversarial.report.html import (
     table,
 )
 from icu_adversarial.report.inputs import Results
-from icu_adversarial.report.look import BLUE, finished
+from icu_adversarial.report.look import BLUE, NO_ROWS, finished
 from icu_adversarial.report.vega import filled
 
 DRAWN = {"auroc": "AUROC (0.5 is chance)", "auprc": "AUPRC (chance is the share of deaths)"}
@@ -161,11 +162,15 @@ def _chart(results: Results) -> dict[str, Any]:
     )
     chart = alt.layer(rule, point).properties(width=420, height=alt.Step(34))
     faceted = chart.facet(
-        data=alt.InlineData(values=rows),
+        data=NO_ROWS,
         column=alt.Column("score:N", title=None, sort=list(DRAWN.values())),
     )
     return finished(
-        faceted, "Scores on the test set", results.source, ["Line: 95 % interval over patients."]
+        faceted,
+        rows,
+        "Scores on the test set",
+        results.source,
+        ["Line: 95 % interval over patients."],
     )
 
 
@@ -194,7 +199,9 @@ def _meanings(results: Results) -> list[str]:
 
 
 def _large_groups(subgroups: pd.DataFrame) -> pd.DataFrame:
-    return subgroups[subgroups.stays.astype(int) >= FEWEST_PATIENTS]
+    """The groups with enough stays of both outcomes."""
+    stays, deaths = (subgroups[name].astype(int) for name in ("stays", "deaths"))
+    return subgroups[np.minimum(deaths, stays - deaths) >= FEWEST_PATIENTS]
 
 
 def _literature_table(rows: pd.DataFrame) -> str:

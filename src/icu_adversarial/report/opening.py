@@ -33,19 +33,20 @@ def _data(results: Results) -> str:
     first, last = results.cohort.iloc[0], results.cohort.iloc[-1]
     stays, deaths = int(last.stays), int(last.deaths)
     return (
-        f"Of {int(first.stays):,} ICU stays in the data ({results.source}), {stays:,} stays of "
-        f"{int(last.subjects):,} patients fulfil the rules of the cohort, and {deaths:,} of these "
-        f"stays ({deaths / stays:.1%}) have the outcome: {results.outcome}."
+        f"The data source, {results.source}, has {int(first.stays):,} ICU stays; {stays:,} of "
+        f"them, of {int(last.subjects):,} patients, fulfil the rules of the cohort, and "
+        f"{deaths:,} ({deaths / stays:.1%}) have the outcome, {results.outcome}."
     )
 
 
 def _model(results: Results) -> str:
     network, folds = results.network["hyperparameters"], len(results.network["epochs"])
     measured = int((results.coverage.stays.astype(int) > 0).sum())
+    hours = max(attack.cells.end_hour.max() for attack in results.attacks.values())
     return (
         f"A neural network ({network['architecture']}, {network['n_lstm']} units) was trained to "
-        f"predict this outcome from {measured} measurements in the first hours of the stay, "
-        f"once for each of {folds} groups of patients that it did not see."
+        f"predict this outcome from {measured} measurements in the first {hours} hours in the "
+        f"ICU, {folds} times, each time without one of {folds} parts of the patients."
     )
 
 
@@ -70,13 +71,13 @@ def _attack(results: Results) -> tuple[str, str]:
         for direction, found in blocks.items()
     )
     changed = " and ".join(
-        f"{number(found['best']['median_l0'])} values for the {PATIENTS[direction]}"
+        f"{number(found['best']['median_l0'])} for the {PATIENTS[direction]}"
         for direction, found in blocks.items()
     )
     return (
-        f"An attack with the goal {goal(objective)} then searched, for each patient, a change of "
-        f"the record that turns the prediction, and it found one for {flipped}.",
-        f"Half of the flips needed at most {changed}, and the largest part of the changes fell on "
+        f"An attack with the goal '{goal(objective)}' searched a change of the record that turns "
+        f"the prediction, and found one for {flipped}.",
+        f"The median number of changed values is {changed}, and most of the change falls on "
         f"{_named(attack)}.",
     )
 
@@ -89,5 +90,6 @@ def _named(attack: Attack) -> str:
         known = ranked[(ranked.known == "1") & (ranked.a.astype(float) > 0)]
         names = [titled(name) for name in known.measurement.head(MEASUREMENTS)]
         if names:
-            parts.append(f"{', '.join(names)} for the {PATIENTS[direction]}")
-    return "; and on ".join(parts) or "no measurement"
+            several = f"{', '.join(names[:-1])} and {names[-1]}"
+            parts.append(f"{several if names[1:] else names[0]} for the {PATIENTS[direction]}")
+    return ", and on ".join(parts) or "no measurement"

@@ -32,7 +32,7 @@ figure { margin: 20px 0; }
 .chart.vega-embed { display: flex; flex-direction: column-reverse; align-items: flex-start;
   padding-right: 0; }
 .vega-bind { display: flex; gap: 10px; align-items: baseline; }
-.vega-bind-name { min-width: 150px; display: inline-block; font-weight: bold; }
+.vega-bind-name { min-width: 180px; display: inline-block; font-weight: bold; }
 .vega-bind-radio label { margin-right: 14px; }
 .vega-bind input[type=range] { width: 320px; vertical-align: middle; }
 select, button { font: inherit; padding: 2px 6px; }
