@@ -21,6 +21,7 @@ ROOMS = (
     "attack",
     "probe",
     "analyze",
+    "report",
 )
 # From the foundations up: a module imports from its own room and from those before it.
 ORDER = ("measurements", "core", "config", *ROOMS[2:], "studies", "tools", "stages", "cli.py")
