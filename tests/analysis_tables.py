@@ -14,6 +14,7 @@ from icu_adversarial.core.schemas import (
     COHORT,
     EXAMPLES,
     PERTURBATIONS,
+    PREDICTIONS,
     measurement_column,
     to_table,
     write_table,
@@ -170,4 +171,17 @@ def lay(attack: Attack, hours: int) -> None:
         )
         Path(f"data/train/models/fold_{fold}").mkdir(parents=True)
         scaler.save(Path(f"data/train/models/fold_{fold}/scaler.json"))
+    write_predictions(attack.cohort)
     shutil.copytree(ROOT / ".dvc" / "plots", ".dvc/plots")
+
+
+def write_predictions(cohort: pd.DataFrame) -> None:
+    """Predictions of every stay, all of them correct: survivors have a risk of 0.03, others 0.6."""
+    found = cohort[["stay_id", "fold", "died"]].assign(
+        split="oof",
+        probability=cohort.died.map({False: 0.03, True: 0.6}),
+        logit_0=0.0,
+        logit_1=cohort.died.map({False: -1.0, True: 1.0}),
+        predicted=cohort.died,
+    )
+    write_table(Path("data/train/predictions.parquet"), to_table(found, PREDICTIONS), PREDICTIONS)

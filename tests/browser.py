@@ -18,7 +18,7 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     *("--host-resolver-rules=MAP * ~NOTFOUND", "--proxy-server=127.0.0.1:9"),
 )
-WAIT = 60  # seconds for what a page does
+WAIT = 20  # seconds for what a page does
 LARGEST = 1 << 28  # bytes of a message
 
 
@@ -142,9 +142,10 @@ class Browser:
             key: Its name, for example Tab or ArrowRight.
             code: Its number in Windows.
         """
-        for kind in ("rawKeyDown", "keyUp"):
-            about = {"key": key, "code": key, "windowsVirtualKeyCode": code}
-            self.call("Input.dispatchKeyEvent", type=kind, **about)
+        about: dict[str, Any] = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        text = {"text": "\r"} if key == "Enter" else {}
+        self.call("Input.dispatchKeyEvent", type="keyDown", **about, **text)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **about)
 
     def move(self, x: float, y: float) -> None:
         """Move the mouse to a point of the window."""

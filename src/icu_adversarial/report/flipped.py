@@ -61,8 +61,8 @@ def easily_flipped(results: Results) -> Section:
                 "curves-chart",
                 curves_chart(rows, results),
                 "Share of the attacked stays that are flipped with at most so many or so large "
-                "changes, for each group. Blue: the group, with its 95 % interval. Dashed orange: "
-                "all patients. The tables below have the same numbers.",
+                "changes, for each group of at least 5 patients. Blue: the group, with its 95 % "
+                "interval. Dashed orange: all patients. The tables below have the same numbers.",
             ),
             *_tables(results),
         ],

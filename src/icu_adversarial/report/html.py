@@ -97,7 +97,7 @@ def interval(value: Any, low: Any, high: Any, *, form: str = ".3g") -> str:
     if value is None or pd.isna(value):
         return NONE
     if pd.isna(low) and pd.isna(high):
-        return f"{value:{form}}"
+        return f"{value:{form}}".replace("-", "−")
     bounds = ("?" if pd.isna(bound) else f"{bound:{form}}" for bound in (low, high))
     limits = TOGETHER.join(bounds)
     return f"{value:{form}} ({limits})".replace("-", "−")

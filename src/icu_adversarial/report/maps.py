@@ -129,6 +129,13 @@ def _layers() -> list[alt.Chart]:
         ),
     )
     y = alt.Y("measurement:N", title=None, sort=alt.EncodingSortField(field="m", op="min"))
+    told = [
+        alt.Tooltip("measurement:N"),
+        alt.Tooltip("hours:N", title="hours from ICU admission"),
+        alt.Tooltip("value:N", title="statistic"),
+        alt.Tooltip("interval:N", title="95 % interval"),
+        alt.Tooltip("who:N", title="patients"),
+    ]
     cells = base.mark_rect(invalid=None).encode(
         x=x,
         x2="end_hour:Q",
@@ -147,18 +154,12 @@ def _layers() -> list[alt.Chart]:
                 {"test": "!isValid(datum.number)", "value": UNSUPPORTED},
             ],
         ),
-        tooltip=[
-            alt.Tooltip("measurement:N"),
-            alt.Tooltip("hours:N", title="hours from ICU admission"),
-            alt.Tooltip("value:N", title="statistic"),
-            alt.Tooltip("interval:N", title="95 % interval"),
-            alt.Tooltip("who:N", title="patients"),
-        ],
+        tooltip=told,
     )
     chosen = base.transform_filter("datum.hour == at_hour && datum.m == at_row")
     ring = chosen.mark_rect(
         fillOpacity=0, stroke="#0072B2", strokeWidth=2.5, strokeOpacity=1
-    ).encode(x=x, x2="end_hour:Q", y=y)
+    ).encode(x=x, x2="end_hour:Q", y=y, tooltip=told)  # it is above the cell
     text = (
         chosen.transform_calculate(
             line="datum.measurement + ', hours ' + datum.hours + ': ' + datum.value"
