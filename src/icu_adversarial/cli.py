@@ -141,7 +141,7 @@ def summarize() -> None:
 
 @app.command()
 def report() -> None:
-    """Results → the report, one page for a browser, and the explorer of examples."""
+    """Results → the report and the explorer of examples."""
     _run("report")
 
 
