@@ -124,7 +124,7 @@ def model_metrics() -> dict[str, object]:
 
 
 def write_attack(attack: Attack) -> None:
-    """What evaluate, tune_attack and attack leave for sparse_small, in the current folder."""
+    """What train, evaluate, tune_attack and attack leave for sparse_small, in the current folder."""
     write_table(
         Path("data/attack/sparse_small/examples.parquet"),
         to_table(attack.examples, EXAMPLES),
@@ -144,6 +144,7 @@ def write_attack(attack: Attack) -> None:
         PERTURBATIONS,
     )
     write_json(Path("metrics/evaluate/metrics.json"), model_metrics())
+    write_predictions(attack.cohort)
     best = {"trial": 0, "value": 1.0, "hyperparameters": {"cap": CAP, "patience": 4}}
     write_json(Path("data/tune_attack/sparse_small/best.json"), best)
 
@@ -171,7 +172,6 @@ def lay(attack: Attack, hours: int) -> None:
         )
         Path(f"data/train/models/fold_{fold}").mkdir(parents=True)
         scaler.save(Path(f"data/train/models/fold_{fold}/scaler.json"))
-    write_predictions(attack.cohort)
     shutil.copytree(ROOT / ".dvc" / "plots", ".dvc/plots")
 
 
