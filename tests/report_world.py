@@ -27,7 +27,8 @@ def small(params: Params) -> Params:
     """params.yaml with a window of four hours."""
     changed = {"window_hours": HOURS, "objectives": tuple(OBJECTIVES)}
     analysis = params.analyze.model_copy(update={"bootstrap": 50})
-    return params.model_copy(update={**changed, "analyze": analysis})
+    grid = params.attack.model_copy(update={"space": "grid"})
+    return params.model_copy(update={**changed, "analyze": analysis, "attack": grid})
 
 
 def attack(others: int = 4) -> Attack:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from figure_world import PLOTS, filled, tables
-from literature_set import NAMES
+from literature_set import NAMES, M
 from report_world import (
     COMMON_NAME,
     DEATHS,
@@ -27,11 +27,12 @@ from report_world import (
 from icu_adversarial.config.params import Params
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.paths import EXPLORER, REPORT
+from icu_adversarial.features.scaling import Scaler
 from icu_adversarial.measurements import DICTIONARY
 from icu_adversarial.report import vega
 from icu_adversarial.report.checklist import ASKED
 from icu_adversarial.report.cohort import merged
-from icu_adversarial.report.examples import LARGEST, spread
+from icu_adversarial.report.examples import LARGEST, series, spread
 from icu_adversarial.report.html import interval, number, table, titled
 from icu_adversarial.report.inputs import read_literature, read_results
 from icu_adversarial.report.opening import opening
@@ -136,7 +137,7 @@ def test_five_sentences_are_made_of_the_numbers(
 ) -> None:
     monkeypatch.chdir(made)
     results = read_results(
-        "synthetic hospital (not real patients)", "death in the hospital", ("robust_l1",)
+        "synthetic hospital (not real patients)", "death in the hospital", ("robust_l1",), "grid"
     )
     said = re.sub("<[^>]+>", "", opening(results)[0])
     sentences = re.split(r"\.(?= [A-Z]|$)", said.replace("95 %", "95%"))
@@ -149,7 +150,7 @@ def test_five_sentences_are_made_of_the_numbers(
 
 def test_words_follow_the_outcome(made: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(made)
-    results = read_results("MIMIC-III", "ICU stay of more than 7 days", ("robust_l1",))
+    results = read_results("MIMIC-III", "ICU stay of more than 7 days", ("robust_l1",), "grid")
     page = report(results)
     visible = re.sub(r"<(script|style|pre).*?</\1>", "", page, flags=re.S)
     assert "short stays predicted to be long (0→1)" in visible
@@ -159,7 +160,7 @@ def test_words_follow_the_outcome(made: Path, monkeypatch: Any) -> None:
 
 def test_every_section_is_in_the_checklist(made: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(made)
-    results = read_results("MIMIC-III", "death in the hospital", ("robust_l1",))
+    results = read_results("MIMIC-III", "death in the hospital", ("robust_l1",), "grid")
     assert [section(results).name for section in SECTIONS] == list(ASKED)
 
 
@@ -173,7 +174,7 @@ def test_the_same_results_give_the_same_bytes(made: Path, params: Params, monkey
 def test_a_missing_table_is_named(made: Path, monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"metrics/evaluate/metrics.json is missing: run `dvc"):
-        read_results("MIMIC-III", "death in the hospital", ("robust_l1",))
+        read_results("MIMIC-III", "death in the hospital", ("robust_l1",), "grid")
 
 
 @pytest.mark.parametrize(("auroc", "shown"), [(0.8, True), (0.81, False)])
@@ -260,6 +261,33 @@ def test_every_measurement_has_a_label_of_its_own() -> None:
     assert len(set(labels)) == len(labels)
     assert titled("bun") == "urea nitrogen (mg/dL)"
     assert titled("ph") == "blood pH"
+
+
+@pytest.mark.parametrize("space", ["record", "grid"])
+def test_the_explorer_shows_what_the_model_reads_after_the_change(space: Any) -> None:
+    """Platelets of 100 and 200 in hours 0 and 3. The limits are 50 and 150. The second one becomes
+    120 by an edit of the record, which also moves the hours between them; or the first free cell of
+    the grid becomes 30 more."""
+    grid = np.full((4, M), np.nan, np.float32)
+    j = NAMES.index("platelet")
+    grid[[0, 3], j] = 100, 200
+    lower, upper = np.zeros(M, np.float32), np.ones(M, np.float32)
+    lower[j], upper[j] = 50, 150
+    scaler = Scaler(NAMES, lower, upper, (lower + upper) / 2, "linear", "both", ())
+    hour, change = (3, -80.0) if space == "record" else (1, 30.0)
+    changed = pd.DataFrame(
+        {"hour": [hour], "measurement": "platelet", "delta": 0.3, "delta_clinical": change}
+    )
+    (found,) = series(grid, changed, scaler, range(4), space)
+    assert found["name"] == "platelets (K/uL)"
+    assert found["recorded"] == [100, None, None, 200]
+    assert found["before"] == pytest.approx([100, 100 + 50 / 3, 100 + 100 / 3, 150])
+    if space == "record":
+        assert found["edited"] == [(3, 120)]
+        assert found["after"] == pytest.approx([100, 100 + 20 / 3, 100 + 40 / 3, 120])
+    else:
+        assert found["edited"] == [(1, pytest.approx(130 + 50 / 3))]
+        assert found["after"] == pytest.approx([100, 130 + 50 / 3, 100 + 100 / 3, 150])
 
 
 def test_the_explorer_spreads_over_all_sizes() -> None:

@@ -26,6 +26,11 @@ from icu_adversarial.report.look import WHO, goal
 from icu_adversarial.report.maps import STATISTICS, map_chart
 from icu_adversarial.report.vega import filled
 
+SPACES = {
+    "record": "It changes recorded values alone. The model then reads what preprocessing makes of "
+    "the changed record, so that a change also moves the hours that are filled from it.",
+    "grid": "It changes any measurement in any hour, also in hours where nobody measured it.",
+}
 CELLS = 10  # of a table, for each objective and direction
 
 
@@ -59,9 +64,9 @@ def summary(results: Results) -> Section:
         "Attack summary",
         [
             paragraph(
-                "The attack searches a small change of the record that turns the prediction. It "
-                "may change the value of any measurement in any hour, also one that nobody "
-                "measured. Every change is checked again with the model."
+                "The attack searches a small change of the record that turns the prediction.",
+                SPACES[results.space],
+                "Every change is checked again with the model.",
             ),
             bullets(
                 [

@@ -1,7 +1,7 @@
 """The examples of the explorer: the records of single patients, before and after the change."""
 
+import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import pandas as pd
 
 from icu_adversarial.analyze.groups import DIRECTIONS
 from icu_adversarial.analyze.inputs import read_scalers
+from icu_adversarial.config.attack import Attack, Space
 from icu_adversarial.core import paths
 from icu_adversarial.core.columns import columns_in
 from icu_adversarial.core.io import read_array, six_digits
@@ -31,27 +32,26 @@ MODELS = {
 
 
 def read_examples(
-    objectives: Sequence[str], models: Path, target: str, names: Sequence[str], hours: range
+    objectives: Sequence[str], attack: Attack, names: Sequence[str], hours: range
 ) -> list[dict[str, Any]]:
     """Read the examples and their records.
 
     Args:
         objectives: Those of params.yaml.
-        models: The value of attack.models.
-        target: The value of attack.target.
+        attack: The block `attack` of params.yaml.
         names: The measurements of the columns of the grid.
         hours: The first hour of each bin.
 
     Returns:
         For each example the numbers of its objective and direction (`goal`, `who`), `stay`, `size`
-        (L1), `model`, and a `series` for each changed measurement: `name`, and for each bin `input`
-        (what the model reads) and `recorded` (None if not measured), and in `edited` the changed
-        bins with their new value. All values are in clinical units.
+        (L1), `model`, and a `series` for each changed measurement: `name`, and for each bin
+        `recorded` (None if not measured), and `before` and `after`, what the model reads; in
+        `edited` the changed bins with their new value. All values are in clinical units.
 
     Raises:
         InputError: A file is missing or unreadable, or a model reads other measurements.
     """
-    scalers, grid = read_scalers(models, target, names), read_array(paths.GRID)
+    scalers, grid = read_scalers(attack.models, attack.target, names), read_array(paths.GRID)
     stays = pd.Index(read_table(paths.COHORT, COHORT).stay_id)
     found = []
     for number, objective in enumerate(objectives):
@@ -67,7 +67,7 @@ def read_examples(
                 changed, scaler = by_stay[row.stay_id], scalers[int(row.fold)]
                 about = {"goal": number, "who": who, "stay": int(row.stay_id), "size": row.l1}
                 about["model"] = MODELS.get(row.fold, f"Model of fold {row.fold}.")
-                about["series"] = series(record, changed, scaler, hours)
+                about["series"] = series(record, changed, scaler, hours, attack.space)
                 found.append(six_digits(about))
     return found
 
@@ -88,7 +88,7 @@ def spread(examples: pd.DataFrame, direction: str) -> pd.DataFrame:
 
 
 def series(
-    record: np.ndarray, changed: pd.DataFrame, scaler: Scaler, hours: range
+    record: np.ndarray, changed: pd.DataFrame, scaler: Scaler, hours: range, space: Space
 ) -> list[dict[str, Any]]:
     """The changed measurements of one stay, those with the largest change first.
 
@@ -97,26 +97,31 @@ def series(
         changed: Its rows of schemas.PERTURBATIONS.
         scaler: That of the attacked model.
         hours: The first hour of each bin.
+        space: The value of attack.space.
     """
     column = columns_in(scaler.names, changed.measurement)
     bins = changed.hour.to_numpy(int) // hours.step
-    change = changed.delta_clinical.to_numpy()
+    change = np.zeros_like(record)
+    change[bins, column] = changed.delta_clinical
     size = np.bincount(column, changed.delta.abs(), len(scaler.names))
-    read = scaler.to_clinical(scaler.values(record[None])[0])
+    edited = np.where(change != 0, record + change, record)
+    before, after = scaler.to_clinical(scaler.values(np.stack([record, edited])))
+    if space == "grid":
+        after = edited = before + change
     found = []
     for j in np.argsort(-size, kind="stable")[: np.count_nonzero(size)]:
-        mine = column == j
-        after = read[bins[mine], j] + change[mine]
+        mine = bins[column == j]
         found.append(
             {
                 "name": titled(scaler.names[j]),
-                "input": _known(read[:, j]),
                 "recorded": _known(record[:, j]),
-                "edited": list(zip(bins[mine].tolist(), after.tolist(), strict=True)),
+                "before": _known(before[:, j]),
+                "after": _known(after[:, j]),
+                "edited": list(zip(mine.tolist(), edited[mine, j].tolist(), strict=True)),
             }
         )
     return found
 
 
 def _known(values: np.ndarray) -> list[float | None]:
-    return [float(value) if np.isfinite(value) else None for value in values]
+    return [value if math.isfinite(value) else None for value in values.tolist()]

@@ -67,14 +67,15 @@ function show() {
   const values = [];
   for (const [rank, series] of row.series.entries()) {
     const edited = new Map(series.edited);
-    series.input.forEach((input, bin) => {
-      const hours = [bin * step, (bin + 1) * step], after = edited.get(bin);
+    series.before.forEach((before, bin) => {
+      const hours = [bin * step, (bin + 1) * step], value = edited.get(bin);
       values.push({rank, name: series.name, hour: hours[0] + step / 2, hours: hours.join(' to '),
-        input, recorded: series.recorded[bin], edited: after === undefined ? null : after});
-      if (after === undefined) return;
+        before, after: series.after[bin], recorded: series.recorded[bin],
+        edited: value === undefined ? null : value});
+      if (value === undefined) return;
       const line = part('changes').insertRow();
-      const cells = [series.name, hours.join(' to '), digits(series.recorded[bin]), digits(input),
-        digits(after)];
+      const cells = [series.name, hours.join(' to '), digits(series.recorded[bin]), digits(before),
+        digits(value)];
       cells.forEach((text, place) => {
         const cell = document.createElement(place ? 'td' : 'th');
         if (!place) cell.scope = 'row';
@@ -123,7 +124,7 @@ def explorer(results: Results, examples: Sequence[dict[str, Any]], step: int) ->
         bullets(
             [
                 "Line: what the model reads. It joins the recorded values, within the limits of "
-                "the measurement.",
+                "the measurement. Dashed orange line: what it reads after the change.",
                 "Blue dots: recorded values, the summary of each hour.",
                 "Orange rings: values after the change. The line to a ring is the change.",
             ]
@@ -162,21 +163,25 @@ def _chart(source: str) -> dict[str, Any]:
     told = [
         "name:N",
         "hours:N",
-        *(alt.Tooltip(f"{name}:Q", format=".4g") for name in ("recorded", "input", "edited")),
+        *(
+            alt.Tooltip(f"{name}:Q", format=".4g")
+            for name in ("recorded", "before", "edited", "after")
+        ),
     ]
-    line = base.mark_line(color=DARK, strokeWidth=1.3).encode(y=y("input"))
+    line = base.mark_line(color=DARK, strokeWidth=1.3).encode(y=y("before"))
+    later = base.mark_line(color=VERMILION, strokeWidth=1.3, strokeDash=[5, 3]).encode(y=y("after"))
     recorded = (
         base.transform_filter("isValid(datum.recorded)")
         .mark_point(filled=True, size=34, color=BLUE, opacity=1)
         .encode(y=y("recorded"), tooltip=told)
     )
     edited = base.transform_filter("isValid(datum.edited)")
-    change = edited.mark_rule(color=VERMILION, strokeWidth=2).encode(y=y("input"), y2="edited:Q")
+    change = edited.mark_rule(color=VERMILION, strokeWidth=2).encode(y=y("before"), y2="edited:Q")
     ring = edited.mark_point(color=VERMILION, size=90, strokeWidth=2.2, opacity=1).encode(
         y=y("edited"), tooltip=told
     )
     chart = (
-        alt.layer(line, recorded, change, ring)
+        alt.layer(line, later, recorded, change, ring)
         .properties(width=330, height=170)
         .facet(
             data=NO_ROWS,

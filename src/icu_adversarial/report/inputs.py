@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from icu_adversarial.config.attack import Space
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.io import read_json
 from icu_adversarial.core.labels import LABELS
@@ -41,6 +42,7 @@ class Results(NamedTuple):
     attacks: By objective.
     literature: The table of the study `literature`. None if it was not made from this run.
     settings: The text of params.yaml.
+    space: What the attack moves, attack.space of params.yaml.
     """
 
     source: str
@@ -54,6 +56,7 @@ class Results(NamedTuple):
     attacks: dict[str, Attack]
     literature: pd.DataFrame | None
     settings: str
+    space: Space
 
     @property
     def synthetic(self) -> bool:
@@ -65,13 +68,14 @@ class Results(NamedTuple):
         return worded(text, self.outcome)
 
 
-def read_results(source: str, outcome: str, objectives: Sequence[str]) -> Results:
+def read_results(source: str, outcome: str, objectives: Sequence[str], space: Space) -> Results:
     """Read the results of a run.
 
     Args:
         source: What the data are called.
         outcome: What is predicted, in words.
         objectives: Those of params.yaml.
+        space: The value of attack.space.
 
     Raises:
         InputError: A file is missing or unreadable.
@@ -90,6 +94,7 @@ def read_results(source: str, outcome: str, objectives: Sequence[str]) -> Result
         {objective: read_attack(objective) for objective in objectives},
         read_literature(source, scores),
         SETTINGS.read_text(encoding="utf-8"),
+        space,
     )
 
 

@@ -24,9 +24,9 @@ def run(params: Params) -> None:
         InputError: An input is missing or unreadable. Nothing is written then.
     """
     source, names = params.label, params.columns
-    results = read_results(source, params.outcome.phrase, params.objectives)
-    models, target = params.attack.models, params.attack.target
-    examples = read_examples(params.objectives, models, target, names, params.hours)
+    attack = params.attack
+    results = read_results(source, params.outcome.phrase, params.objectives, attack.space)
+    examples = read_examples(params.objectives, attack, names, params.hours)
     pages = {REPORT: report(results), EXPLORER: explorer(results, examples, params.bin_hours)}
     for path, text in pages.items():
         with atomic(path) as temporary:
