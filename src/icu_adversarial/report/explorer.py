@@ -181,7 +181,7 @@ def _chart(source: str) -> dict[str, Any]:
         y=y("edited"), tooltip=told
     )
     chart = (
-        alt.layer(line, later, recorded, change, ring)
+        alt.layer(later, line, recorded, change, ring)
         .properties(width=330, height=170)
         .facet(
             data=NO_ROWS,

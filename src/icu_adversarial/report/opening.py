@@ -77,8 +77,8 @@ def _attack(results: Results) -> tuple[str, str]:
     return (
         f"An attack with the goal '{goal(objective)}' searched a change of the record that turns "
         f"the prediction, and found one for {flipped}.",
-        f"The median number of changed values is {changed}, and most of the change falls on "
-        f"{_named(attack)}.",
+        f"The median number of changed values is {changed}, and the measurements that change "
+        f"most are {_named(attack)}.",
     )
 
 
@@ -92,4 +92,4 @@ def _named(attack: Attack) -> str:
         if names:
             several = f"{', '.join(names[:-1])} and {names[-1]}"
             parts.append(f"{several if names[1:] else names[0]} for the {PATIENTS[direction]}")
-    return ", and on ".join(parts) or "no measurement"
+    return ", and ".join(parts) or "none"
