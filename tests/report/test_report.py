@@ -127,6 +127,10 @@ def test_a_measurement_and_a_group_of_fewer_than_five_patients_are_left_out(text
     assert titled(COMMON_NAME) in {row["measurement"] for row in rows}
     survivors = {row["measurement"] for row in rows if row["direction"] == "0→1"}
     assert titled(RARE_NAME) not in survivors
+    scored = specs(text)["subgroups-chart"]["data"]["values"]
+    assert {row["group"] for row in scored} == {"45 to 64", "80 and over", "F"}
+    assert "age: under 45" not in text  # 30 stays, but 2 deaths
+    assert "<td>130</td><td>14</td><td>0.820 (0.720\u00a0to\u00a00.920)</td>" in text
     groups = specs(text)["groups-chart"]["data"]["values"]
     assert {row["group"] for row in groups if row["division"] == "sex"} == {"F"}
     assert "sex: M</th><td>fewer than 5 patients" in text

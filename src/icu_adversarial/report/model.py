@@ -3,7 +3,6 @@
 from typing import Any
 
 import altair as alt
-import numpy as np
 import pandas as pd
 
 from icu_adversarial.analyze.report_tables import METRICS, MODELS, SCORES_READ
@@ -21,6 +20,7 @@ from icu_adversarial.report.html import (
 )
 from icu_adversarial.report.inputs import Results
 from icu_adversarial.report.look import BLUE, NO_ROWS, finished
+from icu_adversarial.report.subgroups import by_group
 from icu_adversarial.report.vega import filled
 
 DRAWN = {"auroc": "AUROC (0.5 is chance)", "auprc": "AUPRC (chance is the share of deaths)"}
@@ -52,15 +52,7 @@ def comparison(results: Results) -> Section:
         ),
         details("What the scores mean", bullets(_meanings(results))),
         heading("By group of patients"),
-        Chart(
-            "subgroups-chart",
-            filled("subgroups", _large_groups(results.subgroups)),
-            said(
-                "Scores of the network in each group of patients, with 95 % intervals. The "
-                "switches choose the score and the stays. Groups of fewer than 5 stays are left "
-                "out. Grey: fewer than 20 deaths or survivors."
-            ),
-        ),
+        *by_group(results),
         heading("Networks of the literature"),
     ]
     if results.literature is None:
@@ -196,12 +188,6 @@ def _meanings(results: Results) -> list[str]:
     """The meaning of each score. SCORES_READ is Markdown with lines that continue."""
     text = results.worded(SCORES_READ).replace("\n  ", " ")
     return [line.removeprefix("- ") for line in text.splitlines()]
-
-
-def _large_groups(subgroups: pd.DataFrame) -> pd.DataFrame:
-    """The groups with enough stays of both outcomes."""
-    stays, deaths = (subgroups[name].astype(int) for name in ("stays", "deaths"))
-    return subgroups[np.minimum(deaths, stays - deaths) >= FEWEST_PATIENTS]
 
 
 def _literature_table(rows: pd.DataFrame) -> str:
