@@ -22,6 +22,7 @@ ROOMS = (
     "probe",
     "stress",
     "analyze",
+    "report",
 )
 # From the foundations up: a module imports from its own room and from those before it.
 ORDER = ("measurements", "core", "config", *ROOMS[2:], "studies", "tools", "stages", "cli.py")

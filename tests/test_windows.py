@@ -27,8 +27,8 @@ from icu_adversarial.core.schemas import (
 )
 from icu_adversarial.model.fold_data import make_fold
 from icu_adversarial.model.networks.registry import build as build_network
+from icu_adversarial.report.vega import VEGA_LITE
 from icu_adversarial.stages import analyze, preprocess
-from icu_adversarial.tools.render import VEGA_LITE
 
 N = 40
 

@@ -89,6 +89,7 @@ def page() -> str:
     values = [
         [
             m.name,
+            m.label,
             m.unit or "none",
             m.kind,
             "static" if m.static else m.hour,
@@ -99,8 +100,8 @@ def page() -> str:
         ]
         for m in DICTIONARY.values()
     ]
-    head = ["name", "unit", "kind", "summary", "values that count", "source of the limits"]
-    head += ["allowable error", "source of the error"]
+    head = ["name", "in the report", "unit", "kind", "summary", "values that count"]
+    head += ["source of the limits", "allowable error", "source of the error"]
     parts = [
         HEAD,
         *(f"- `{name}` ({len(names)}): {', '.join(names)}." for name, names in SETS.items()),

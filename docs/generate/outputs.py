@@ -25,7 +25,9 @@ units are explained in the [glossary](glossary.md).
 **Where to look first**
 
 - `python src/run.py summary` prints the summary of the last run.
-- `metrics/analyze/OBJECTIVE/report.md` is the report on one attack.
+- `metrics/report.html` is the report. Open it in a browser.
+- `data/report/explorer.html` shows the records of single patients, before and after the change.
+- `metrics/analyze/OBJECTIVE/report.md` is a text about one attack.
 - `metrics/evaluate/metrics.json` holds the scores of the network and of the baselines.
 - `python src/run.py figures FOLDER` draws every figure as PNG.
 - `logs/STAGE.log` holds the progress of a stage, also while it runs. Git ignores it.

@@ -146,6 +146,12 @@ def summarize() -> None:
 
 
 @app.command()
+def report() -> None:
+    """Results → the report and the explorer of examples."""
+    _run("report")
+
+
+@app.command()
 def summary() -> None:
     """Print the summary of the last run. It also says where the results are."""
     found, objectives = (

@@ -29,7 +29,7 @@ PLOTS = {
 def outputs() -> dict[str, bytes]:
     return {
         str(p): p.read_bytes()
-        for folder in ("metrics/analyze", "data/analyze")
+        for folder in ("metrics/analyze", "data/analyze", "data/findings")
         for p in sorted(Path(folder).rglob("*"))
         if p.is_file()
     }
@@ -50,11 +50,14 @@ def test_writes_its_outputs_and_nothing_else_twice_the_same(
     assert outputs() == once
     metrics = {
         f"metrics/analyze/sparse_small/{name}"
-        for name in ("metrics.json", "susceptibility.csv", "report.md")
+        for name in ("metrics.json", "susceptibility.csv", "easily_flipped.csv", "report.md")
     }
     assert set(once) == metrics | {
         f"metrics/analyze/sparse_small/plots/{name}.csv" for name in PLOTS
-    } | {"data/analyze/sparse_small/patients.csv"}
+    } | {"data/analyze/sparse_small/patients.csv"} | {
+        f"data/findings/sparse_small/{name}"
+        for name in ("map.csv", "ranking.csv", "easily_flipped.csv", "attack.json")
+    }
     assert capsys.readouterr().err.count("warning: The cohort has 5 stays") == 2
 
 

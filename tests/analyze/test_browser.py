@@ -1,57 +1,25 @@
 """The page of `dvc plots` in a real browser that reaches no network."""
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-FLAGS = (
-    *(
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-    ),
-    *(
-        "--disable-component-update",
-        "--disable-sync",
-        "--host-resolver-rules=MAP * ~NOTFOUND",
-        "--proxy-server=127.0.0.1:9",
-    ),
-)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    found = (
-        shutil.which("chromium")
-        or shutil.which("chromium-browser")
-        or shutil.which("google-chrome")
-    )
-    if found is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("no chromium on the path: apt-get install chromium")
-        pytest.skip("no chromium on the path: apt-get install chromium")
-    return found
+from browser import FLAGS, find_chromium
 
 
 @pytest.mark.parametrize("command", [("show",), ("diff", "HEAD~1", "HEAD")], ids=["show", "diff"])
 def test_every_figure_is_drawn_without_a_network(
-    repository: Any, chromium: str, tmp_path: Path, command: tuple[str, ...]
+    repository: Any, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     shown = [sys.executable, "-m", "dvc", "plots", *command, "-o", str(tmp_path / "page")]
     subprocess.run(shown, cwd=repository.folder, check=True, capture_output=True)
     page = tmp_path / "page" / "index.html"
     assert "cdn.jsdelivr" not in page.read_text(encoding="utf-8")
     browser = [
-        chromium,
+        find_chromium(),
         *FLAGS,
         f"--user-data-dir={tmp_path / 'profile'}",
         "--virtual-time-budget=20000",

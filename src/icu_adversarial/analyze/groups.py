@@ -85,6 +85,16 @@ def measured_cells(grid: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return found
 
 
+def measured_values(grid: np.ndarray) -> np.ndarray:
+    """How many measured values each stay has: int (N,).
+
+    Args:
+        grid: (N, T, M), NaN = not measured; may be memory-mapped.
+    """
+    parts = [grid[start : start + ROWS] for start in range(0, len(grid), ROWS)]
+    return np.concatenate([np.isfinite(part).sum(axis=(1, 2)) for part in parts])
+
+
 def group(
     examples: pd.DataFrame,
     perturbations: pd.DataFrame,

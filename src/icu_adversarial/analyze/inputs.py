@@ -9,7 +9,15 @@ import pandas as pd
 
 from icu_adversarial.core import paths
 from icu_adversarial.core.io import read_array, read_json
-from icu_adversarial.core.schemas import COHORT, ENSEMBLE, EXAMPLES, FILE, PERTURBATIONS, read_table
+from icu_adversarial.core.schemas import (
+    COHORT,
+    ENSEMBLE,
+    EXAMPLES,
+    FILE,
+    PERTURBATIONS,
+    PREDICTIONS,
+    read_table,
+)
 from icu_adversarial.features.scaling import Scaler, read_scaler, widest
 
 
@@ -22,6 +30,7 @@ class Inputs(NamedTuple):
         attack has no cap.
     scalers: By the fold that the examples name.
     scores: metrics/evaluate/metrics.json.
+    risk: The predicted risk by stay_id. None if a model from a file was attacked.
     """
 
     examples: pd.DataFrame
@@ -31,6 +40,7 @@ class Inputs(NamedTuple):
     cap: float | None
     scalers: dict[int, Scaler]
     scores: dict[str, Any]
+    risk: pd.Series | None
 
 
 def read_inputs(objective: str, models: Path, target: str, names: Sequence[str]) -> Inputs:
@@ -55,7 +65,14 @@ def read_inputs(objective: str, models: Path, target: str, names: Sequence[str])
         best["hyperparameters"].get("cap"),
         read_scalers(models, target, names),
         read_json(paths.METRICS / "evaluate" / "metrics.json"),
+        None if target == "file" else read_risk(),
     )
+
+
+def read_risk() -> pd.Series:
+    """Read the predicted risk of each stay, by stay_id."""
+    predictions = read_table(paths.PREDICTIONS, PREDICTIONS)
+    return predictions.set_index("stay_id").probability
 
 
 def read_scalers(models: Path, target: str, names: Sequence[str]) -> dict[int, Scaler]:

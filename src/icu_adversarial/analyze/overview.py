@@ -10,7 +10,7 @@ from typing import Any
 
 from icu_adversarial.core.labels import LABELS
 from icu_adversarial.core.outcomes import worded
-from icu_adversarial.core.paths import METRICS
+from icu_adversarial.core.paths import METRICS, REPORT
 
 MODELS = {"network": "network", "gradient_boosting": "gradient boosting"}
 SCORES = {"auroc": "AUROC", "auprc": "AUPRC"}
@@ -107,11 +107,13 @@ def lines(summary: dict[str, Any], objectives: Sequence[str]) -> list[str]:
     if summary["warnings"]:
         text.append("Warning: nothing can be concluded from this cohort. The report says why.")
     reports = [METRICS / "analyze" / objective / "report.md" for objective in objectives]
+    reports.insert(0, REPORT)
     text += [
         *_listed("Reports: ", [str(path) for path in reports if path.exists()]),
         *_listed(
             "Missing, run `dvc repro`: ", [str(path) for path in reports if not path.exists()]
         ),
+        f"Open {REPORT} in a browser. "
         "Figures: `dvc plots show` or `python src/run.py figures FOLDER`.",
     ]
     if test["data"].startswith(LABELS["synthetic"]):

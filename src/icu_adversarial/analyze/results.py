@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from icu_adversarial.analyze import captions, figures
+from icu_adversarial.analyze.easily_flipped import easily_flipped
+from icu_adversarial.analyze.groups import measured_values
 from icu_adversarial.analyze.headline import headline
 from icu_adversarial.analyze.inputs import Inputs
 from icu_adversarial.analyze.report import report, warning_of
@@ -77,9 +79,10 @@ def make_maps(settings: Settings, found: Inputs) -> Maps:
 
 
 def write_tables(settings: Settings, found: Inputs, maps: Maps) -> None:
-    """Write the table of every figure, and susceptibility.csv.
+    """Write the table of every figure, susceptibility.csv and easily_flipped.csv.
 
-    Only data/analyze/OBJECTIVE/patients.csv has values of patients.
+    Only data/analyze/OBJECTIVE/patients.csv has values of patients. The stage report reads its
+    copies in data/findings, a folder with all objectives that holds nothing else.
     """
     plots = {
         "histograms": figures.histograms(found.examples, **settings.l0),
@@ -94,6 +97,18 @@ def write_tables(settings: Settings, found: Inputs, maps: Maps) -> None:
         for name, table in plots.items()
     }
     tables[settings.folder / "susceptibility.csv"] = maps.by_cell
+    flipped = easily_flipped(
+        found.examples,
+        found.cohort,
+        found.risk,
+        measured_values(found.grid),
+        settings.options.bootstrap,
+    )
+    tables[settings.folder / "easily_flipped.csv"] = flipped
+    findings = paths.FINDINGS / settings.objective
+    tables[findings / "map.csv"] = maps.by_cell[maps.by_cell.kind == "best"]
+    tables[findings / "ranking.csv"] = tables[settings.folder / "plots" / "ranking.csv"]
+    tables[findings / "easily_flipped.csv"] = flipped
     typical = figures.typical(found.examples, settings.options.patients, **settings.l0)
     tables[paths.ANALYZE / settings.objective / "patients.csv"] = figures.patients(
         typical,
@@ -107,7 +122,7 @@ def write_tables(settings: Settings, found: Inputs, maps: Maps) -> None:
 
 
 def write_metrics(settings: Settings, found: Inputs, maps: Maps) -> dict[str, Any]:
-    """Write metrics.json and the headlines. Returns the part of metrics.json on the attack."""
+    """Write metrics.json, its copy, and the headlines. Returns the part on the attack."""
     attack = summary(found.examples, maps.by_measurement, maps.reached, **settings.l0)
     content = {
         "source": settings.label,
@@ -119,6 +134,7 @@ def write_metrics(settings: Settings, found: Inputs, maps: Maps) -> dict[str, An
         **attack,
     }
     write_json(settings.folder / "metrics.json", content)
+    write_json(paths.FINDINGS / settings.objective / "attack.json", content)
     shown = headline(settings.objective, found.examples, maps.by_measurement)
     write_json(paths.HEADLINES / f"{settings.objective}.json", shown)
     return attack

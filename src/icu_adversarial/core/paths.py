@@ -21,6 +21,10 @@ ATTACK = Path("data/attack")  # OBJECTIVE/: examples.parquet, perturbations.parq
 ANALYZE = Path("data/analyze")
 STRESS = Path("data/stress")  # flips.parquet
 HEADLINES = Path("data/headlines")  # OBJECTIVE.json: what analyze leaves for summarize
+# OBJECTIVE/: what analyze leaves for report. It holds no values of single patients.
+FINDINGS = Path("data/findings")
+REPORT = Path("metrics/report.html")  # the page that a person opens. Git ignores it
+EXPLORER = Path("data/report/explorer.html")  # records of single patients, with their changes
 SUMMARY = Path("metrics/summary.json")  # what DVC shows as metrics
 # STAGE/, STAGE/OBJECTIVE/ or STAGE/ROW/: metrics.json (in Git) and plots/ (cached)
 METRICS = Path("metrics")

@@ -8,34 +8,9 @@ from jaxtyping import Float, Shaped
 
 from icu_adversarial.evaluate.measures import with_intervals
 from icu_adversarial.features.cohort import FEWEST_DEATHS
+from icu_adversarial.features.groups import groups, in_order
 
-AGE_BANDS = {  # years, low <= age < high
-    "under 45": (0, 45),
-    "45 to 64": (45, 65),
-    "65 to 79": (65, 80),
-    "80 and over": (80, np.inf),
-}
-ORDER = {name: place for place, name in enumerate(AGE_BANDS)}
 SHOWN = ("auroc", "auprc", "challenge_score", "recall", "precision", "calibration_error")
-
-
-def groups(cohort: pd.DataFrame) -> dict[str, pd.Series]:
-    """Find the groups of each stay.
-
-    Args:
-        cohort: Rows of schemas.COHORT.
-
-    Returns:
-        The group of each stay by division: age, sex, icu_type and source_group; "unknown" if the
-        record does not have it.
-    """
-    age = pd.Series("unknown", cohort.index)
-    for name, (low, high) in AGE_BANDS.items():
-        age[(cohort["age"] >= low) & (cohort["age"] < high)] = name
-    return {"age": age} | {
-        name: cohort[name].fillna("unknown").astype(str)
-        for name in ("sex", "icu_type", "source_group")
-    }
 
 
 def subgroup_scores(
@@ -65,7 +40,7 @@ def subgroup_scores(
     """
     rows: list[dict[str, Any]] = []
     for division, member in groups(cohort).items():
-        for group in sorted(set(member), key=lambda name: (ORDER.get(name, len(ORDER)), name)):
+        for group in in_order(member):
             inside = (member == group).to_numpy()
             died, subject = (cohort[name].to_numpy()[inside] for name in ("died", "subject_id"))
             scored = with_intervals(

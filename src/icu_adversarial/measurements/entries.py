@@ -122,7 +122,7 @@ class Rows(Entry):
 class Measurement(Entry):
     """One measurement.
 
-    name, unit: Its name, and the unit in which it is stored; empty for none.
+    name, label, unit: Its name in tables and in the report, and its unit; empty for none.
     kind: What its values are.
     hour: How the values of a bin become one. A static measurement has none.
     static: Whether it has one value per stay instead of a column of the grid.
@@ -136,6 +136,7 @@ class Measurement(Entry):
     """
 
     name: str
+    label: str
     unit: str
     kind: Literal["continuous", "integer", "binary"]
     hour: Literal["mean", "sum", "last", "any"] = "mean"

@@ -10,13 +10,10 @@ import vl_convert
 
 from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.io import atomic
+from icu_adversarial.report.vega import VEGA_LITE, scripts
 
 OFFLINE_PAGE = Path(".dvc/offline.html")  # plots.html_template in .dvc/config
-VEGA_LITE = "6.4"  # version for the page and the PNGs
 PIXELS = 2.0  # of a PNG per CSS pixel
-EXPORTS = (
-    "Object.assign(window, {vega, vegaLite, vegaEmbed});"  # the scripts of the page call these
-)
 # DVC fills {refresh_tag} and {plot_divs}. {scripts} is left out, because it links to a CDN.
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -43,9 +40,7 @@ the missing tables.</p>
 def offline_page(path: Path = OFFLINE_PAGE) -> None:
     """Write the HTML template of `dvc plots`. It contains Vega, Vega-Lite and Vega-Embed."""
     with atomic(path) as temporary:
-        temporary.write_text(
-            PAGE % vl_convert.javascript_bundle(EXPORTS, VEGA_LITE), encoding="utf-8"
-        )
+        temporary.write_text(PAGE % scripts(), encoding="utf-8")
 
 
 def specifications(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
