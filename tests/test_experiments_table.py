@@ -1,7 +1,7 @@
 """What DVC shows of a sweep on a terminal of 120 characters: the scores and the changed setting.
 
 The repository here has two quick stages in place of the pipeline, so that all numbers of the
-summary change. tests/test_repro.py reads the same tables after a sweep of the real pipeline.
+summary change. tests/test_repro.py reads the same tables after an experiment of the real pipeline.
 """
 
 import os
