@@ -18,6 +18,13 @@ from hypothesis import settings  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
+SLOWEST = (
+    "test_repro.py",
+    "test_walkthrough.py",
+    "test_commands.py",
+    "test_chaos.py",
+    "test_experiments_table.py",
+)
 sys.path.insert(0, str(Path(__file__).parent))
 
 from checked import CONF, SHAPED  # noqa: E402
@@ -30,8 +37,9 @@ from icu_adversarial.config.params import Params, load_params  # noqa: E402
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The whole runs first, because they take longest. All other files stay in their order."""
-    items.sort(key=lambda item: item.path.name not in ("test_repro.py", "test_walkthrough.py"))
+    """The slowest files run first, so that both processes end at about the same time."""
+    place = {name: number for number, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """What DVC shows of a sweep on a terminal of 120 characters: the scores and the changed setting.
 
 The repository here has two quick stages in place of the pipeline, so that all numbers of the
-summary change. tests/test_repro.py reads the same tables after a sweep of the real pipeline.
+summary change. tests/test_repro.py reads the same tables after an experiment of the real pipeline.
 """
 
 import os
@@ -67,8 +67,10 @@ def run(folder: Path, *command: str) -> None:
     assert done.returncode == 0, (done.stdout + done.stderr).decode()
 
 
-def repository(folder: Path) -> Path:
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with the project's params.yaml and the results of one run, committed."""
+    folder = tmp_path_factory.mktemp("repository")
     shutil.copy(ROOT / "params.yaml", folder)
     shutil.copytree(ROOT / "code_maps", folder / "code_maps")  # DVC never hides the first of them
     (folder / "dvc.yaml").write_text(PIPELINE)
@@ -96,9 +98,9 @@ def output(folder: Path, *command: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def queued(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def queued(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """After a queue with three values of one setting, of which the second one fails."""
-    folder = repository(tmp_path_factory.mktemp("queued"))
+    folder = shutil.copytree(repository, tmp_path_factory.mktemp("queued") / "repository")
     run(folder, "dvc", "exp", "run", "--queue", "-S", "train.epochs=4,6,8")
     run(folder, "dvc", "queue", "start", "--jobs", "2")
     deadline = time.monotonic() + 120
@@ -130,15 +132,14 @@ def test_the_pager_shows_them_within_the_first_120_characters(queued: Path) -> N
     assert header(shown)[4:9] == ["auroc", "auprc", "flipped", "changed", "train.epochs"]
 
 
-def test_the_documented_command_has_room_for_a_long_name(queued: Path, tmp_path: Path) -> None:
+def test_the_documented_command_has_room_for_a_long_name(repository: Path) -> None:
     """And no column of a file's hash."""
     page = (ROOT / "docs" / "experiments.md").read_text()
     assert " ".join(SHOW[:4]) in page
     assert f"{DROP[0]} '{DROP[1]}'" in page
     name = "tune_model.space.log2_n_lstm.high"
-    folder = repository(tmp_path)
-    run(folder, "dvc", "exp", "run", "-S", f"{name}=9")
-    text = screen(folder, *SHOW, *DROP, environment=ENVIRONMENT)
+    run(repository, "dvc", "exp", "run", "-S", f"{name}=9")
+    text = screen(repository, *SHOW, *DROP, environment=ENVIRONMENT)
     assert header(text) == ["Experiment", "auroc", "auprc", "flipped", "changed", name]
 
 

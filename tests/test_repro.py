@@ -48,6 +48,7 @@ TWO_PROCESSES = {"LOKY_MAX_CPU_COUNT": "2"}
 SETTINGS = [
     line.removeprefix("-S ") for line in (ROOT / "profiles" / "tiny").read_text().splitlines()
 ]
+MAKE_REPRO = ("make", "--old-file=.venv/.ready", "repro")  # `make setup` has nothing to do
 Clone = Callable[..., Path]
 
 
@@ -103,9 +104,10 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 @pytest.fixture(scope="session")
 def reproduced(clone: Clone, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The pipeline, then the studies, each by the command that its file names.
+    """The pipeline by `make repro`, then the studies, each by the command that its file names.
 
-    All test processes share the folder: the first one that asks for it makes it.
+    All test processes share the folder: the first one that asks for it makes it. What `make repro`
+    prints is in the file make_repro.txt next to the folder.
     """
     shared = tmp_path_factory.getbasetemp()
     shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
@@ -113,7 +115,8 @@ def reproduced(clone: Clone, tmp_path_factory: pytest.TempPathFactory) -> Path:
         finished = shared / "reproduced.txt"
         if not finished.exists():
             folder = clone("first")
-            run(folder, "dvc", "repro")
+            printed = run(folder, *MAKE_REPRO)
+            (folder.parent / "make_repro.txt").write_text(printed)
             for study in studies(folder):
                 assert f"`dvc repro {study}`" in (folder / study).read_text()
                 run(folder, "dvc", "repro", study)
@@ -451,23 +454,30 @@ def recorded(reproduced: Path, clone: Clone) -> Path:
     return folder
 
 
-def test_an_experiment_in_a_copied_checkout_runs_the_code_of_the_copy(recorded: Path) -> None:
-    """`dvc exp run --temp`, as queued experiments do: only what the changed setting touches runs, in a copy, and the results are recorded."""
-    output = run(recorded, "dvc", "exp", "run", "--temp", "-S", "analyze.bootstrap=5")
-    assert re.findall(r"Running stage .(\S+).:", output) == [
-        "analyze@robust_l1",
-        "analyze@robust_l0",
-    ]
-    assert "analyze.bootstrap" in run(recorded, "dvc", "exp", "show", "--csv")
-
-
-def test_the_gate_compares_a_commit_an_experiment_and_the_workspace(recorded: Path) -> None:
-    """The settings of the experiment have no effect on a network or an attack."""
-    gate = (sys.executable, "src/run.py", "gate")
+@pytest.fixture(scope="session")
+def experiment(recorded: Path) -> str:
+    """What `dvc exp run` printed. The experiment `eight` ran in a copy, as queued ones do."""
+    changed = ("-S", "attack.max_stays=8")
+    output = run(recorded, "dvc", "exp", "run", "--temp", "--name", "eight", *changed)
     run(recorded, "dvc", "checkout", "--force", "dvc.yaml")
-    run(recorded, "dvc", "exp", "run", "--temp", "--name", "same", "-S", "analyze.bootstrap=6")
-    tables = [run(recorded, *gate, *pair) for pair in (("HEAD", "same"), ("same", "workspace"))]
-    for table, new in zip(tables, ("same", "workspace"), strict=True):
+    return output
+
+
+def test_an_experiment_in_a_copied_checkout_runs_what_its_setting_touches(experiment: str) -> None:
+    """With the code of the copy: the code of another checkout is refused."""
+    stages = ("attack", "probe", "analyze")
+    assert sorted(re.findall(r"Running stage .(\S+).:", experiment)) == sorted(
+        [*(f"{stage}@robust_{norm}" for stage in stages for norm in ("l0", "l1")), "summarize"]
+    )
+
+
+def test_the_gate_compares_a_commit_an_experiment_and_the_workspace(
+    recorded: Path, experiment: str
+) -> None:
+    """The eight stays were attacked in the same way in both."""
+    gate = (sys.executable, "src/run.py", "gate")
+    tables = [run(recorded, *gate, *pair) for pair in (("HEAD", "eight"), ("eight", "workspace"))]
+    for table, new in zip(tables, ("eight", "workspace"), strict=True):
         assert f"Result: {new} is worse in 0 of 8 rows" in table
         assert table.count("+0.0000 (+0.0000 to +0.0000)") == 4
         assert table.count(" not worse\n") == 8
@@ -480,13 +490,10 @@ def test_the_gate_compares_a_commit_an_experiment_and_the_workspace(recorded: Pa
         assert "Traceback" not in told
 
 
-def test_a_sweep_shows_scores_and_setting_on_a_terminal(recorded: Path) -> None:
-    """Two values of one setting from a queue, in a table of 120 characters."""
-    run(recorded, "dvc", "exp", "remove", "--all-commits")
-    run(recorded, "dvc", "exp", "run", "--queue", "-S", "attack.max_stays=8,12")
-    output = run(recorded, "dvc", "exp", "run", "--run-all")
-    assert "Running stage 'summarize'" in output
-    assert "Running stage 'train'" not in output
+def test_scores_and_setting_of_an_experiment_fit_a_terminal(
+    recorded: Path, experiment: str
+) -> None:
+    """The real numbers, in a table of 120 characters. tests/test_experiments_table.py has a queue."""
     table = screen(
         recorded,
         *("dvc", "exp", "show", "--only-changed", "--no-pager", "--keep", "auroc"),
@@ -494,28 +501,27 @@ def test_a_sweep_shows_scores_and_setting_on_a_terminal(recorded: Path) -> None:
     )
     assert max(map(len, table.splitlines())) <= 120, table
     names = next(line for line in table.splitlines() if "Experiment" in line).split()
-    assert set(names) - {"flipped"} == {
-        *("Experiment", "Created", "State", "Executor"),
-        *("auroc", "changed", "attack.max_stays", "…"),
-    }
-    rows = re.findall(r"\[(\S+)\].* (8|12) +… *$", table, re.M)
-    assert {value for _, value in rows} == {"8", "12"}
+    assert [name for name in names if name != "flipped"][:5] == [
+        *("Experiment", "Created", "auroc", "changed", "attack.max_stays"),
+    ]
+    rows = re.findall(r"(main|\[eight\]).* (8|24) +(?:\w+ +)?… *$", table, re.M)
+    assert rows == [("main", "24"), ("[eight]", "8")], table
     for what, found in (("metrics", "changed"), ("params", "attack.max_stays")):
-        command = ("dvc", what, "diff", *(name for name, _ in rows))
-        text = screen(recorded, *command, environment=ENVIRONMENT)
+        text = screen(recorded, "dvc", what, "diff", "HEAD", "eight", environment=ENVIRONMENT)
         assert found in text
         assert max(map(len, text.splitlines())) <= 120
 
 
-@pytest.mark.parametrize("profile", [(), ("PROFILE=tiny",)])
-def test_make_repro_ends_with_the_summary_where_nothing_is_to_be_done(
-    recorded: Path, profile: tuple[str, ...]
+def test_make_repro_ends_with_the_summary_also_where_nothing_is_to_be_done(
+    reproduced: Path, recorded: Path
 ) -> None:
+    first = (reproduced.parent / "make_repro.txt").read_text()
     run(recorded, "dvc", "checkout", "dvc.yaml")
-    done = run(recorded, "make", "--old-file=.venv/.ready", "repro", *profile)
-    assert "Running stage" not in done
+    second = run(recorded, *MAKE_REPRO, "PROFILE=tiny")
+    assert first.count("Running stage") == 15  # 7 stages, and 4 for each objective
+    assert "Running stage" not in second
     summary = run(recorded, sys.executable, "src/run.py", "summary")
-    assert done.count(summary) == 1
+    assert (first.count(summary), second.count(summary)) == (1, 1)
     lines = summary.splitlines()
     assert len(lines) <= 15
     assert lines[-1].startswith("The patients are synthetic.")

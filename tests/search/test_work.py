@@ -1,13 +1,14 @@
-"""`python src/run.py work` and the stage on a real server, with a tiny data set."""
+"""`python src/run.py work` and the stage on a real server, with a tiny data set.
 
-import os
-import subprocess
-import sys
+The commands run in this process, one after the other. tests/slurm has workers in processes of
+their own.
+"""
+
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from model_world import lay, lay_repository, make_cohort, small, write_params
+from model_world import lay, make_cohort, small, write_params
 
 from icu_adversarial import cli
 from icu_adversarial.config.params import Params
@@ -16,35 +17,27 @@ from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.io import read_json
 
 
-def run(*arguments: str, **variables: str) -> str:
-    """Run a command in the current folder; return what it says on standard error."""
-    done = subprocess.run(
-        [sys.executable, "src/run.py", *arguments],
-        env=os.environ | {"DVC_ROOT": str(Path.cwd())} | variables,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stderr
-
-
 def test_what_workers_have_run_is_the_result_of_the_stage(
-    postgres: str, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    postgres: str,
+    params: Params,
+    _empty_folder: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A worker runs three trials before the stage begins, and the stage runs two more."""
-    monkeypatch.chdir(tmp_path)
-    lay_repository()
+    monkeypatch.setenv("ICU_STUDY_STORAGE", postgres)
     lay(*make_cohort(stays=60))
 
     def settle(trials: int) -> None:
         write_params(small(params, tune_model={"trials": trials}))
 
     settle(3)
-    said = run("work", "tune_model", ICU_STUDY_STORAGE=postgres)
+    cli.app(["work", "tune_model"], standalone_mode=False)
     assert "trial 3/3" in Path("logs/work_tune_model.log").read_text()
     assert not paths.TUNE_MODEL.exists()  # the stage writes the result
     settle(5)
-    said += run("tune_model", ICU_STUDY_STORAGE=postgres)
+    cli.app(["tune_model"], standalone_mode=False)
     assert "trial 4/5" in Path("logs/tune_model.log").read_text()
     assert "trial 3/5" not in Path("logs/tune_model.log").read_text()
     table = pd.read_parquet(paths.TUNE_MODEL / "trials.parquet")
@@ -56,7 +49,8 @@ def test_what_workers_have_run_is_the_result_of_the_stage(
     assert not list(Path(".state").rglob("journal*"))
     logs = "".join(file.read_text() for file in Path("logs").iterdir())
     assert "work_tune_model: finished" in logs
-    assert "postgres" not in logs + said
+    assert "tune_model: finished" in caplog.text
+    assert "postgres" not in logs + caplog.text + "".join(capfd.readouterr())
 
 
 @pytest.mark.parametrize("command", [("tune_model",), ("tune_attack", "--objective", "robust_l1")])
