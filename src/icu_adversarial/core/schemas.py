@@ -121,9 +121,7 @@ PERTURBATIONS = pa.schema(
         pa.field("observed", FLAG, nullable=False),
     ]
 )
-# The recorded values that the examples of a record space edit, sorted by stay_id, kind, hour and
-# measurement (in the order of the columns). recorded, edited: in `unit`. A cell of several values
-# has a row for each of them. In the grid space there are no rows.
+# The values that examples in the record space edit, sorted as PERTURBATIONS; both in `unit`.
 EDITS = pa.schema(
     [
         pa.field("stay_id", pa.int64(), nullable=False),
@@ -133,23 +131,6 @@ EDITS = pa.schema(
         pa.field("recorded", pa.float32(), nullable=False),
         pa.field("edited", pa.float32(), nullable=False),
         pa.field("unit", TEXT, nullable=False),
-    ]
-)
-# One row for each single error of the record that flips a prediction of a model. recorded, written:
-# in the unit of the measurement; written is null for a missing value. caught: the plausible limits
-# leave the written value out, so that it is missing. before, after: the probability of death.
-FLIPS = pa.schema(
-    [
-        pa.field("stay_id", pa.int64(), nullable=False),
-        pa.field("model", TEXT, nullable=False),
-        pa.field("error", TEXT, nullable=False),
-        pa.field("hour", HOURS, nullable=False),
-        pa.field("measurement", MEASUREMENT, nullable=False),
-        pa.field("recorded", pa.float32(), nullable=False),
-        ("written", pa.float32()),
-        pa.field("caught", FLAG, nullable=False),
-        pa.field("before", pa.float32(), nullable=False),
-        pa.field("after", pa.float32(), nullable=False),
     ]
 )
 

@@ -41,6 +41,13 @@ class Records(NamedTuple):
         """The bin of each value, in [0, T)."""
         return self.hour.astype(np.int64) // self.hours.step
 
+    def head(self, stays: int) -> "Records":
+        """The recorded values of the first stays."""
+        slots = stays * len(self.names)
+        end = int(self.starts[slots])
+        values = (part[:end] for part in self[:4])
+        return Records(*values, self.starts[: slots + 1], self.hours, self.names)
+
 
 class Edits(NamedTuple):
     """Edits of single stays. Each one changes one value or several values of a stay.

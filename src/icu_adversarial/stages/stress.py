@@ -22,17 +22,17 @@ def run(params: Params) -> None:
     cohort, grid = read_table(paths.COHORT, COHORT), np.asarray(read_array(paths.GRID))
     predictions = read_table(paths.PREDICTIONS, PREDICTIONS)
     chosen = read_json(paths.METRICS / "evaluate" / "metrics.json")["baselines"]
-    seed = params.evaluate.seed
-    models = models_of_folds(cohort, grid, predictions, names, chosen, seed)
+    models = models_of_folds(cohort, grid, predictions, names, chosen, params.evaluate.seed)
     rows, parts = choose(cohort, settings.stays, settings.seed), []
     for fold, own in cohort.iloc[rows].groupby("fold"):
         own = own.sort_values("stay_id")
         events = read_batches(paths.EVENTS, EVENTS)
         records = records_of(events, own["stay_id"].to_numpy(), hours, names)
         members = {name: folds[int(fold)] for name, folds in models.items()}
-        parts.append(Part(own, grid[own.index], records, members))
+        few = -(-settings.searched_stays * len(own) // len(rows))
+        parts.append(Part(own, grid[own.index], records, members, few))
     subject = np.concatenate([part.stays["subject_id"] for part in parts])
     about = {"source": params.label, "outcome": params.outcome.phrase}
-    folders = (paths.STRESS, paths.METRICS / "stress")
-    drawn = (settings.bootstrap, settings.seed)
-    write_results(ask(parts), subject, names, hours, about, folders, drawn)
+    folders, drawn = (paths.STRESS, paths.METRICS / "stress"), (settings.bootstrap, settings.seed)
+    found = ask(parts, settings.values, settings.candidates)
+    write_results(*found, subject, names, hours, about, folders, drawn)

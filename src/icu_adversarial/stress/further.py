@@ -9,7 +9,7 @@ from jaxtyping import Float32
 from scipy.special import expit
 
 from icu_adversarial.evaluate.statistics import resampled, with_interval
-from icu_adversarial.evaluate.subgroups import groups
+from icu_adversarial.features.groups import groups
 from icu_adversarial.records.recorded import Records
 from icu_adversarial.stress.laboratory import factors
 from icu_adversarial.stress.moves import Asked, Question, reach
