@@ -7,6 +7,7 @@ from scipy.special import expit
 from stress_world import N, linear, make_question, part_of
 
 from icu_adversarial.stress.further import FEWEST, Answers, further_answers, single_answers
+from icu_adversarial.stress.reach import limits_of
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +27,7 @@ def answers() -> Answers:
                 part_of(question.records, own),
                 question.grid[own],
                 question.stays.iloc[own],
+                limits=limits_of(question.grid),
                 values=3,
                 candidates=5,
             )

@@ -22,7 +22,7 @@ def gains(question, limits) -> list[np.ndarray]:
 
 def test_the_highest_risk_of_a_linear_model_is_the_sum_of_the_largest_gains() -> None:
     question = make_question()
-    limits = limits_of(question.records)
+    limits = limits_of(question.grid)
     found = reach(question, value_moves(question, limits, 3), COUNTS, 8)
     for i, gain in enumerate(gains(question, limits)):
         expected = question.before()[i] + [gain[:k].sum() for k in COUNTS]
@@ -34,7 +34,7 @@ def test_more_edits_never_reach_less_on_any_model() -> None:
         return linear(grid, stays) + np.sin(3 * linear(grid, stays))
 
     question = make_question(bent)
-    moves = value_moves(question, limits_of(question.records), 4)
+    moves = value_moves(question, limits_of(question.grid), 4)
     found = reach(question, moves, COUNTS, 6)
     assert (np.diff(found[:, 1]) >= 0).all()
     assert (np.diff(found[:, 0]) <= 0).all()
@@ -44,7 +44,7 @@ def test_more_edits_never_reach_less_on_any_model() -> None:
 
 def test_one_edit_is_the_best_of_all_moves() -> None:
     question = make_question()
-    moves = value_moves(question, limits_of(question.records), 4)
+    moves = value_moves(question, limits_of(question.grid), 4)
     edits = edits_of(question.records, moves, np.arange(len(moves.event))[:, None])
     after = linear(edited_grids(question.records, question.grid, edits), question.stays)
     found = reach(question, moves, (1,), 3)
@@ -54,7 +54,7 @@ def test_one_edit_is_the_best_of_all_moves() -> None:
 
 def test_rows_of_one_fold_get_the_same_answers_as_among_all() -> None:
     question = make_question()
-    limits, rows = limits_of(question.records), np.array([1, 4, 9])
+    limits, rows = limits_of(question.grid), np.array([1, 4, 9])
     part = question._replace(rows=rows)
     every = reach(question, value_moves(question, limits, 3), COUNTS, 5)
     few = reach(part, value_moves(part, limits, 3), COUNTS, 5)

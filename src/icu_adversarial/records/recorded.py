@@ -45,8 +45,13 @@ class Records(NamedTuple):
         """The recorded values of the first stays."""
         slots = stays * len(self.names)
         end = int(self.starts[slots])
-        values = (part[:end] for part in self[:4])
-        return Records(*values, self.starts[: slots + 1], self.hours, self.names)
+        return self._replace(
+            stay=self.stay[:end],
+            measurement=self.measurement[:end],
+            hour=self.hour[:end],
+            value=self.value[:end],
+            starts=self.starts[: slots + 1],
+        )
 
 
 class Edits(NamedTuple):

@@ -13,6 +13,7 @@ from icu_adversarial.core.io import read_array, read_json
 from icu_adversarial.core.schemas import COHORT, EVENTS, PREDICTIONS, read_batches, read_table
 from icu_adversarial.records.recorded import records_of
 from icu_adversarial.stress.models import models_of_folds
+from icu_adversarial.stress.reach import limits_of
 from icu_adversarial.stress.results import Part, ask, choose, write_results
 
 
@@ -23,6 +24,7 @@ def run(params: Params) -> None:
     predictions = read_table(paths.PREDICTIONS, PREDICTIONS)
     chosen = read_json(paths.METRICS / "evaluate" / "metrics.json")["baselines"]
     models = models_of_folds(cohort, grid, predictions, names, chosen, params.evaluate.seed)
+    limits = limits_of(grid[cohort["fold"] >= 0])
     rows, parts = choose(cohort, settings.stays, settings.seed), []
     for fold, own in cohort.iloc[rows].groupby("fold"):
         own = own.sort_values("stay_id")
@@ -30,7 +32,7 @@ def run(params: Params) -> None:
         records = records_of(events, own["stay_id"].to_numpy(), hours, names)
         members = {name: folds[int(fold)] for name, folds in models.items()}
         few = -(-settings.searched_stays * len(own) // len(rows))
-        parts.append(Part(own, grid[own.index], records, members, few))
+        parts.append(Part(own, grid[own.index], records, members, limits, few))
     subject = np.concatenate([part.stays["subject_id"] for part in parts])
     about = {"source": params.label, "outcome": params.outcome.phrase}
     folders, drawn = (paths.STRESS, paths.METRICS / "stress"), (settings.bootstrap, settings.seed)

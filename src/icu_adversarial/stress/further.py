@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 from scipy.special import expit
 
 from icu_adversarial.evaluate.statistics import resampled, with_interval
@@ -14,7 +14,7 @@ from icu_adversarial.records.recorded import Records
 from icu_adversarial.stress.laboratory import factors
 from icu_adversarial.stress.moves import Asked, Question, reach
 from icu_adversarial.stress.omission import omissions, presence
-from icu_adversarial.stress.reach import limits_of, value_moves
+from icu_adversarial.stress.reach import value_moves
 
 COUNTS = (1, 2, 4)  # values that are edited or left out
 THRESHOLDS = tuple(np.arange(5, 100, 5) / 100)  # probabilities from which on an alarm is given
@@ -63,6 +63,7 @@ def single_answers(
     grid: Float32[np.ndarray, "N T M"],
     stays: pd.DataFrame,
     *,
+    limits: Float[np.ndarray, "2 M"],
     values: int,
     candidates: int,
 ) -> Singles:
@@ -73,13 +74,13 @@ def single_answers(
         records: The recorded values of the stays.
         grid: The grid of the stays.
         stays: Their rows of schemas.COHORT.
+        limits: As from `reach.limits_of`, of all training stays.
         values: New values that are tried for each recorded value.
         candidates: As for `moves.reach`.
 
     Returns:
         The tables.
     """
-    limits = limits_of(records)
     reached, laboratory, absent = [], [], []
     about = stays.reset_index(drop=True)
     for model in models:

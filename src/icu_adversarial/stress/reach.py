@@ -5,7 +5,6 @@ from jaxtyping import Float
 
 from icu_adversarial.attack.record import fixed
 from icu_adversarial.measurements import DICTIONARY
-from icu_adversarial.records.recorded import Records
 from icu_adversarial.stress.moves import Moves, Question
 
 LIMITS = (1, 99)  # percentiles of the recorded values between which a value may move
@@ -33,9 +32,11 @@ def value_moves(question: Question, limits: Float[np.ndarray, "2 M"], values: in
     return Moves(np.repeat(events, values), new[question.records.measurement[events]].reshape(-1))
 
 
-def limits_of(records: Records) -> Float[np.ndarray, "2 M"]:
-    """The percentiles LIMITS of the recorded values of each measurement; 0 without values."""
-    found = np.zeros((2, len(records.names)))
-    for j in np.unique(records.measurement):
-        found[:, j] = np.percentile(records.value[records.measurement == j], LIMITS)
+def limits_of(grid: Float[np.ndarray, "N T M"]) -> Float[np.ndarray, "2 M"]:
+    """The percentiles LIMITS of the observed cells of each measurement; 0 without values."""
+    found = np.zeros((2, grid.shape[2]))
+    for j in range(grid.shape[2]):
+        seen = grid[..., j][np.isfinite(grid[..., j])]
+        if len(seen):
+            found[:, j] = np.percentile(seen, LIMITS)
     return found

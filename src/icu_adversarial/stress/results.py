@@ -54,6 +54,7 @@ class Part(NamedTuple):
         grid: Their grid, (n, T, M).
         records: Their recorded values.
         models: The models of the fold, by name.
+        limits: Between which an edited value may be, as from `reach.limits_of`.
         searched: How many of the stays are searched for several edits and laboratory errors.
     """
 
@@ -61,6 +62,7 @@ class Part(NamedTuple):
     grid: np.ndarray
     records: Records
     models: Mapping[str, RiskModel]
+    limits: np.ndarray
     searched: int
 
 
@@ -91,8 +93,8 @@ def ask(
         values, candidates: As for `further.single_answers`.
 
     Returns:
-        First by model, one row for each edit: the columns of `errors.every_error`, stay_id, before and
-        after (whether the alarm is on), risk_before and risk_after. The column stay counts the
+        First by model, one row for each edit: the columns of `errors.every_error`, stay_id, before
+        and after (whether the alarm is on), risk_before and risk_after. The column stay counts the
         stays of all parts. Then the other answers of each part.
     """
     asked, searched = zip(
@@ -129,6 +131,7 @@ def _ask(part: Part, values: int, candidates: int) -> tuple[dict[str, pd.DataFra
         part.records.head(few),
         part.grid[:few],
         part.stays[:few],
+        limits=part.limits,
         values=values,
         candidates=candidates,
     )
