@@ -17,10 +17,10 @@ from icu_adversarial.core.errors import InputError
 from icu_adversarial.core.io import read_json
 
 
+@pytest.mark.usefixtures("_empty_folder")
 def test_what_workers_have_run_is_the_result_of_the_stage(
     postgres: str,
     params: Params,
-    _empty_folder: None,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
