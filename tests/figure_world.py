@@ -43,6 +43,7 @@ def tables(hours: int = 2, trials: int = 12) -> dict[str, pd.DataFrame]:
     """
     rng = np.random.default_rng(0)
     found = _stays(rng) | _search(rng, trials) | _scores(rng) | _curves(rng) | _attack(rng, hours)
+    found |= _stress(rng, hours)
     for name in ("histograms", "discovery", "transfer", "ranking", "patients", *_maps()):
         found[name].insert(0, "objective", "sparse_small")
     return found
@@ -219,6 +220,42 @@ def _curves(rng: np.random.Generator) -> dict[str, pd.DataFrame]:
             for name, columns in drawn.items():
                 parts.setdefault(name, []).append(pd.DataFrame(columns).assign(**about))
     return {name: pd.concat(tables, ignore_index=True) for name, tables in parts.items()}
+
+
+def _stress(rng: np.random.Generator, hours: int) -> dict[str, pd.DataFrame]:
+    errors = [
+        (model, error, value, value / 2, 2 * value, value / 2, value / 2, 50.0, 900, 0.1, 0.0)
+        for i, error in enumerate(("Decimal point slipped: × 10", "Value missing"))
+        for model, value in zip(MODELS, (4.0 + i, 2.0, 0.3), strict=True)
+    ]
+    names = ["model", "error", "per_1000", "low", "high", "lost", "false", "vulnerable", "edits"]
+    cells = [
+        (hour, hour + 1, name, 9, rng.uniform(0, 20)) for hour in range(hours) for name in NAMES
+    ]
+    thresholds = [
+        (model, i / 50, change, rng.uniform(0, 30))
+        for model in MODELS
+        for i in range(1, 31)
+        for change in ("alarms lost", "false alarms")
+    ]
+    edits = [
+        (model, kind, count, i / 20, False, 20, 0.1, 0.1, count * (20 - i) / 100, 0.1, 0.2)
+        for model in MODELS
+        for kind in ("edited", "omitted")
+        for count in (1, 2, 4)
+        for i in range(1, 20)
+    ]
+    counted = ["model", "kind", "values", "threshold", "own", "stays", "alarms_lost"]
+    return {
+        "errors": pd.DataFrame(errors, columns=[*names, "caught", "per_1000_caught"]),
+        "cells": pd.DataFrame(
+            cells, columns=["hour", "end_hour", "measurement", "patients", "per_1000"]
+        ),
+        "thresholds": pd.DataFrame(
+            thresholds, columns=["model", "threshold", "change", "per_1000"]
+        ),
+        "edits": pd.DataFrame(edits, columns=[*counted, "false_alarms", "flipped", "fall", "rise"]),
+    }
 
 
 def _attack(rng: np.random.Generator, hours: int) -> dict[str, pd.DataFrame]:

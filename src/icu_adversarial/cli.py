@@ -135,7 +135,7 @@ def analyze(objective: ObjectiveOption) -> None:
 
 @app.command()
 def stress() -> None:
-    """Everyday errors of the record → how many predictions they flip."""
+    """Everyday errors of the record → flipped predictions."""
     _run("stress")
 
 

@@ -224,7 +224,8 @@ def test_figures_writes_every_plot_twice_the_same(
     assert {p.name: p.read_bytes() for p in once.iterdir()} == {
         p.name: p.read_bytes() for p in twice.iterdir()
     }
-    switches = len(MAPS) + 1 + 6  # kind of the maps and ranking; 6 scores, 2 splits of subgroups
+    # kind of the maps and ranking; 6 scores, 2 splits of subgroups; edited or omitted values
+    switches = len(MAPS) + 1 + 6 + 1
     names = {path.name for path in once.iterdir()}
     assert len(names) == len(repository.specs) + switches
     assert {

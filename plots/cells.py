@@ -3,7 +3,7 @@
 import altair as alt
 
 from plots.frame import Figure, View, tooltip
-from plots.theme import NUMBER, UNSUPPORTED, legend
+from plots.theme import NUMBER, legend
 
 cells = (
     alt.Chart()
@@ -20,15 +20,14 @@ cells = (
         x2="end_hour:Q",
         y=alt.Y("measurement:N", sort=None, title=None),
         color=alt.Color(
-            "number:Q",
+            "per_1000:Q",
             title=["flips per 1,000", "errors here"],
             scale=alt.Scale(
                 scheme="magma", reverse=True, domain=alt.DomainUnionWith(unionWith=[0, 1])
             ),
             legend=legend(gradientLength=260, format=NUMBER),
-            condition={"test": "!isValid(datum.number)", "value": UNSUPPORTED},
         ),
-        tooltip=tooltip("measurement", "hour:d", "patients:d", "number:.3g"),
+        tooltip=tooltip("measurement", "hour:d", "patients:d", "per_1000:.3g"),
     )
 )
 
@@ -36,13 +35,9 @@ FIGURE = Figure(
     title="Where an everyday error flips the network",
     subtitle=[
         "Share of all single errors of the catalogue at this measurement and hour that flip it.",
-        "Grey: fewer than 5 patients have a value there. Caught errors are left out.",
+        "White: fewer than 5 patients have a value there. Caught errors are left out.",
     ],
-    numbers=("hour", "end_hour", "patients"),
-    needs="measurement",
-    fields={
-        "number": "isValid(datum.per_1000) && datum.per_1000 !== ''"
-        " ? toNumber(datum.per_1000) : null"
-    },
+    numbers=("hour", "end_hour", "patients", "per_1000"),
+    needs="per_1000",
     views=[View(cells.properties(width=480, height=alt.Step(16)))],
 )
