@@ -201,10 +201,11 @@ def test_a_stored_flip_flips_again_from_disk(done: tuple[Params, Path]) -> None:
         network, scaler = load_model(place), Scaler.load(place / "scaler.json")
         rows = pd.Index(cohort["stay_id"]).get_indexer(own["stay_id"])
         x = scaler.apply(grid[rows], cohort.iloc[rows])
-        changed, best = x.copy(), cells[cells["kind"] == "best"]
+        edited, best = grid[rows].copy(), cells[cells["kind"] == "best"]
         for i, stay in enumerate(own["stay_id"]):
             for cell in best[best["stay_id"] == stay].itertuples():
-                changed[i, cell.hour, params.columns.index(cell.measurement)] += cell.delta
+                edited[i, cell.hour, params.columns.index(cell.measurement)] += cell.delta_clinical
+        changed = scaler.apply(edited, cohort.iloc[rows])
         with torch.no_grad():
             before, after = (network(torch.from_numpy(v)).argmax(1) for v in (x, changed))
         assert (before != after).all()

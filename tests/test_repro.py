@@ -573,6 +573,7 @@ def test_another_model_is_attacked_where_its_folder_is_named(recorded: Path) -> 
         "probe",
         "analyze",
         "summarize",
+        "report",
     }
     examples = read_table(recorded / "data/attack/robust_l1/examples.parquet", EXAMPLES)
     cohort = read_table(recorded / "data/preprocess/stays.parquet", COHORT).set_index("stay_id")
