@@ -229,7 +229,7 @@ def test_nothing_but_metrics_and_the_lock_is_left_for_git(reproduced: Path) -> N
 def test_the_committed_lock_is_that_of_the_committed_code_and_parameters(clone: Clone) -> None:
     output = run(clone("as-committed", profile=()), "dvc", "repro", "--dry", "--allow-missing")
     assert "Running stage" not in output
-    assert output.count("didn't change, skipping") == 16  # 8 stages, and 4 for each objective
+    assert output.count("didn't change, skipping") == 17  # 9 stages, and 4 for each objective
 
 
 def test_lock_holds_no_machine(reproduced: Path) -> None:
