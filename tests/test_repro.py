@@ -515,7 +515,7 @@ def test_scores_and_setting_of_an_experiment_fit_a_terminal(
     assert [name for name in names if name != "flipped"][:5] == [
         *("Experiment", "Created", "auroc", "changed", "attack.max_stays"),
     ]
-    rows = re.findall(r"(main|\[eight\]).* (8|24) +(?:\w+ +)?… *$", table, re.M)
+    rows = re.findall(r"(main|\[eight\]).* (8|24) +(?:[\w.]+ +)?… *$", table, re.M)
     assert rows == [("main", "24"), ("[eight]", "8")], table
     for what, found in (("metrics", "changed"), ("params", "attack.max_stays")):
         text = screen(recorded, "dvc", what, "diff", "HEAD", "eight", environment=ENVIRONMENT)
