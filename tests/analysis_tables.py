@@ -124,7 +124,7 @@ def model_metrics() -> dict[str, object]:
 
 
 def write_attack(attack: Attack) -> None:
-    """What train, evaluate, tune_attack and attack leave for sparse_small, in the current folder."""
+    """What train, evaluate, tune_attack and attack leave for sparse_small, in this folder."""
     write_table(
         Path("data/attack/sparse_small/examples.parquet"),
         to_table(attack.examples, EXAMPLES),

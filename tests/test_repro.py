@@ -145,7 +145,7 @@ for arguments in json.load(sys.stdin):
 
 
 def run_stages(folder: Path, commands: list[list[str]], **environment: str) -> str:
-    """Run stages and other commands of src/run.py in one process, so that torch is imported once."""
+    """Run stages and other commands of src/run.py in one process: torch is imported once."""
     done = subprocess.run(
         [sys.executable, "-c", STAGES],
         cwd=folder,
@@ -504,7 +504,7 @@ def test_the_gate_compares_a_commit_an_experiment_and_the_workspace(
 def test_scores_and_setting_of_an_experiment_fit_a_terminal(
     recorded: Path, experiment: str
 ) -> None:
-    """The real numbers, in a table of 120 characters. tests/test_experiments_table.py has a queue."""
+    """The real numbers, in 120 characters. tests/test_experiments_table.py has a queue."""
     table = screen(
         recorded,
         *("dvc", "exp", "show", "--only-changed", "--no-pager", "--keep", "auroc"),

@@ -60,7 +60,10 @@ def test_every_figure_is_drawn(report: Browser) -> None:
 
 def test_no_figure_is_wider_than_a_window_of_1400_pixels(report: Browser) -> None:
     assert report.run("document.documentElement.scrollWidth") <= 1400
-    wide = "[...document.querySelectorAll('figure .scroll')].filter(f => f.scrollWidth > f.clientWidth + 1).length"
+    wide = (
+        "[...document.querySelectorAll('figure .scroll')]"
+        ".filter(f => f.scrollWidth > f.clientWidth + 1).length"
+    )
     assert report.run(wide) == 0
 
 
@@ -115,7 +118,10 @@ def test_the_mouse_shows_the_numbers_of_a_cell(report: Browser) -> None:
 
 
 def test_motion_stops_for_those_who_ask(report: Browser) -> None:
-    rule = "[...document.styleSheets].flatMap(s => [...s.cssRules]).filter(r => r.media?.mediaText.includes('reduced-motion')).length"
+    rule = (
+        "[...document.styleSheets].flatMap(s => [...s.cssRules])"
+        ".filter(r => r.media?.mediaText.includes('reduced-motion')).length"
+    )
     assert report.run(rule) == 1
     assert report.run("document.getAnimations().length") == 0
 
@@ -133,7 +139,8 @@ def test_the_explorer_shows_the_change_of_a_patient(explorer: Browser) -> None:
     explorer.press("Enter", 13)
     explorer.wait(f"document.getElementById('about').textContent != {before!r}")
     rows = explorer.run(
-        "[...document.querySelectorAll('#changes tr')].map(r => [...r.cells].map(c => c.textContent))"
+        "[...document.querySelectorAll('#changes tr')]"
+        ".map(r => [...r.cells].map(c => c.textContent))"
     )
     common = next(row for row in rows if "pCO₂" in row[0])
     assert common[1] == f"{COMMON[0]} to {COMMON[0] + 1}"

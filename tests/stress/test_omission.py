@@ -1,4 +1,4 @@
-"""Omitted values: mask and interpolated value follow, and a model without masks ignores the mask."""
+"""Omitted values: mask and filled value follow, and a model without masks ignores the mask."""
 
 import numpy as np
 from literature_set import NAMES

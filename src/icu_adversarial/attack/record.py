@@ -13,14 +13,14 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from icu_adversarial.attack.ensemble import EnsembleScaling
 from icu_adversarial.features.grid import sources
-from icu_adversarial.features.scaling import Scaler, widest
 from icu_adversarial.measurements import DICTIONARY
 
 GROUPS = 5  # groups of M channels before those of the models
 
 
-class RecordScaling:
+class RecordScaling(EnsembleScaling):
     """The input of a `RecordModel`.
 
     Five groups of M channels come first. They are the values of the observed cells in model input
@@ -36,24 +36,10 @@ class RecordScaling:
             all of them. Only the limits differ between the models.
     """
 
-    def __init__(self, scalers: Sequence[Scaler]) -> None:
-        self.scalers = scalers
-        self.reference = scalers[0] if len(scalers) == 1 else widest(scalers)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The measurements, M."""
-        return self.reference.names
-
     @property
     def perturbable(self) -> np.ndarray:
         """Which measurements may be changed, bool (M,)."""
-        return self.reference.perturbable & ~fixed(self.names)
-
-    @property
-    def clinical_span(self) -> np.ndarray:
-        """What 1 in model input units is in clinical units, float32 (M,)."""
-        return self.reference.clinical_span
+        return super().perturbable & ~fixed(self.names)
 
     def apply(self, grid: np.ndarray, stays: pd.DataFrame | None = None) -> np.ndarray:
         """Turn a grid into the input of a `RecordModel`.
