@@ -41,4 +41,4 @@ def test_a_run_that_is_not_that_of_its_lock_is_refused(folder: Path) -> None:
     (folder / "metrics" / "train" / "metrics.json").write_text("{}")
     done = chaos(folder)
     assert done.returncode == 1
-    assert done.stderr == f"{folder} is stale in train: run `dvc repro` there\n"
+    assert done.stderr == f"{folder} is stale in train, report: run `dvc repro` there\n"
