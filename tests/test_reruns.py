@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "src/icu_adversarial"
 ATTACKING = {"tune_attack", "attack", "probe"}
 TRAINING = {"tune_model", "train", "evaluate"}
-AFTER_GRID = TRAINING | ATTACKING | {"analyze"}
+AFTER_GRID = TRAINING | ATTACKING | {"analyze", "stress"}
 ALL = {"synthesize", "extract", "preprocess", "summarize", "report"} | AFTER_GRID
 
 # A line of params.yaml, what replaces it, and the stages that the change makes stale.
@@ -21,12 +21,12 @@ SETTINGS = [
     (
         "window_hours: 48",
         "window_hours: 24",
-        {"extract", "preprocess", "tune_attack", "probe", "analyze"},
+        {"extract", "preprocess", "analyze", "stress"} | ATTACKING,
     ),
     (
         "measurements: literature",
         "measurements: extended",
-        {"extract", "preprocess", "tune_model", "train"} | ATTACKING | {"analyze"},
+        {"extract", "preprocess", "tune_model", "train", "analyze", "stress"} | ATTACKING,
     ),
     ("outcome: hospital_death", "outcome: icu_death", AFTER_GRID - {"attack"} | {"preprocess"}),
     ("  stays: 2000", "  stays: 1999", {"synthesize"}),
@@ -35,7 +35,7 @@ SETTINGS = [
     ("  test_fraction: ", "  test_fraction: 0.25", {"preprocess"}),
     ("  interpolation: linear", "  interpolation: previous", {"tune_model", "train"}),
     ("  epochs: 18", "  epochs: 17", {"train"}),
-    ("  max_stays: 20", "  max_stays: 18", {"tune_attack"}),
+    ("  max_stays: 12", "  max_stays: 11", {"tune_attack"}),
     ("  attack_misclassified: ", "  attack_misclassified: true", {"attack", "probe"}),
     ("  min_l0: ", "  min_l0: 2", {"analyze"}),
     ("  changed_cells: 0.1", "  changed_cells: 0.3", set()),
@@ -50,11 +50,13 @@ FILES = {
     f"{PACKAGE}/extract/sources/eicu_outcomes.py": {"extract"},
     f"{PACKAGE}/extract/storage/duck.py": {"extract"},
     f"{PACKAGE}/features/cohort.py": {"preprocess", "report"} | AFTER_GRID,
-    f"{PACKAGE}/search/figures.py": {"tune_model", "evaluate", "tune_attack"},
-    f"{PACKAGE}/model/networks/storage.py": TRAINING | ATTACKING,
-    f"{PACKAGE}/model/training.py": TRAINING,
-    f"{PACKAGE}/evaluate/curves.py": {"evaluate"},
-    f"{PACKAGE}/attack/algorithms/prior.py": ATTACKING,
+    f"{PACKAGE}/search/figures.py": {"tune_model", "evaluate", "tune_attack", "stress"},
+    f"{PACKAGE}/model/networks/storage.py": TRAINING | ATTACKING | {"stress"},
+    f"{PACKAGE}/model/training.py": TRAINING | {"stress"},
+    f"{PACKAGE}/evaluate/curves.py": {"evaluate", "stress"},
+    f"{PACKAGE}/attack/algorithms/prior.py": ATTACKING | {"stress"},
+    f"{PACKAGE}/records/recorded.py": {"attack", "stress"},
+    f"{PACKAGE}/stress/catalogue.py": {"stress"},
     f"{PACKAGE}/probe/sanity.py": {"probe"},
     f"{PACKAGE}/analyze/report.py": {"analyze", "summarize", "report"},
     f"{PACKAGE}/report/html.py": {"report"},

@@ -76,7 +76,7 @@ def fit(
     died: Shaped[np.ndarray, " N"],
     learn: Bool[np.ndarray, " N"],
     seed: int,
-) -> Callable[[np.ndarray], np.ndarray]:
+) -> Callable[[Float32[np.ndarray, "n D"]], Float[np.ndarray, " n"]]:
     """Train one model. Arguments as for `fitted`.
 
     Returns:
